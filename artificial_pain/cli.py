@@ -1,0 +1,136 @@
+"""What the scripts' command lines share: the flags, their published defaults, and what is refused (exit code 2).
+
+Only the standard library is imported here, so that `--help` and a wrong flag answer at once.
+"""
+
+import argparse
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from artificial_pain import encoders
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+TASK_FOLDERS = {"classification": REPOSITORY / "classification", "intensity": REPOSITORY / "intensity"}
+
+BATCH_SIZE = 6  # published
+EPOCHS = 1000  # published: an upper bound, early stopping ends the run
+DEBUG_EPOCHS = 3  # published
+PATIENCE = 50  # published: epochs without a better validation metric
+LEARNING_RATE = 1e-5  # published, encoder
+HEAD_LEARNING_RATE = 3e-5  # published, heads
+SAMPLES_PER_LABEL = 1500  # published
+MAX_LENGTH = 512  # published
+SEED = 42  # published
+
+
+def _number(kind: type, description: str, accept: Callable) -> Callable:
+    """An argparse type: a number of `kind` that `accept` is true for."""
+
+    def parse(text: str):
+        try:
+            value = kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {description}") from None
+        if not accept(value):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {description}")
+        return value
+
+    return parse
+
+
+positive_integer = _number(int, "a whole number of 1 or more", lambda value: value >= 1)
+positive_float = _number(float, "a number above 0", lambda value: 0 < value < float("inf"))
+# numpy's legacy generators, which scikit-learn and the Trainer seed, take 32 bits.
+seed_integer = _number(int, "a whole number from 0 to 4294967295", lambda value: 0 <= value < 2**32)
+
+
+def _parser(task: str, datasets: Sequence[str], description: str) -> argparse.ArgumentParser:
+    """The flags of both scripts of a task."""
+    parser = argparse.ArgumentParser(description=description)
+    group = parser.add_argument_group("what to work on")
+    group.add_argument(
+        "--model_name",
+        type=encoders.checked_name,
+        default=encoders.DEFAULT,
+        metavar="ENCODER",
+        help=f"one of {', '.join(encoders.ENCODERS)}, or a folder with an encoder (default: %(default)s)",
+    )
+    group.add_argument("--revision", default="main", help="the encoder's branch, tag or commit (default: %(default)s)")
+    group.add_argument("--dataset_name", choices=datasets, default="ESConv", help="the corpus (default: %(default)s)")
+    group.add_argument("--balanced", action="store_true", help="training examples in equal numbers for each label")
+    group.add_argument(
+        "--output_dir",
+        type=Path,
+        default=TASK_FOLDERS[task],
+        help=f"the folder of splits and runs (default: the task's own folder, {task}/)",
+    )
+    return parser
+
+
+def _add(group: argparse._ArgumentGroup, flag: str, default: object, kind: Callable, help: str) -> None:
+    """A flag that takes a number, its default shown in --help."""
+    metavar = "X" if kind is positive_float else "N"
+    group.add_argument(flag, type=kind, default=default, metavar=metavar, help=f"{help} (default: %(default)s)")
+
+
+def dataloader_parser(task: str, datasets: Sequence[str], description: str) -> argparse.ArgumentParser:
+    """The flags of a dataloader script."""
+    parser = _parser(task, datasets, description)
+    group = parser.add_argument_group("how to prepare it")
+    _add(group, "--samples_per_label", SAMPLES_PER_LABEL, positive_integer, "with --balanced: examples of each label")
+    _add(group, "--max_length", MAX_LENGTH, positive_integer, "tokens of a text at most, the rest is cut off")
+    _add(group, "--seed", SEED, seed_integer, "draws the split and the balancing")
+    group.add_argument(
+        "--data_source",
+        metavar="FILE|URL|sample",
+        help="take the corpus from a file or a URL, or the bundled synthetic sample "
+        "(default: download the published file, once)",
+    )
+    if "SAD" in datasets:
+        group.add_argument(
+            "--label_column",
+            choices=["original_label", "top_label"],
+            default="original_label",
+            help="SAD's column of labels (default: %(default)s)",
+        )
+    return parser
+
+
+def model_parser(task: str, datasets: Sequence[str], description: str) -> argparse.ArgumentParser:
+    """The flags of a model script."""
+    parser = _parser(task, datasets, description)
+    group = parser.add_argument_group("how to train")
+    length = group.add_mutually_exclusive_group()
+    length.add_argument("--debug", action="store_true", help=f"train for {DEBUG_EPOCHS} epochs only")
+    _add(length, "--epochs", EPOCHS, positive_integer, "epochs at most")
+    _add(
+        group, "--patience", PATIENCE, positive_integer, "stop after so many epochs without a better validation metric"
+    )
+    _add(group, "--batch_size", BATCH_SIZE, positive_integer, "training examples of a step")
+    _add(group, "--learning_rate", LEARNING_RATE, positive_float, "of the encoder")
+    _add(group, "--head_learning_rate", HEAD_LEARNING_RATE, positive_float, "of the heads")
+    _add(group, "--seed", SEED, seed_integer, "draws the heads' first weights, the order of the data and dropout")
+    group.add_argument(
+        "--precision",
+        choices=["auto", "fp32", "bf16", "fp16"],
+        default="auto",
+        help="auto: mixed on a GPU (bf16 where it can, else fp16), fp32 on a CPU (default: %(default)s)",
+    )
+    return parser
+
+
+def dataloader_command(task: str, args: argparse.Namespace) -> str:
+    """The command that makes the splits which a model script with `args` needs."""
+    words = [
+        "python",
+        f"{task}/{task}-dataloader.py",
+        "--model_name",
+        args.model_name,
+        "--dataset_name",
+        args.dataset_name,
+    ]
+    words += ["--balanced"] if args.balanced else []
+    words += ["--output_dir", str(args.output_dir)] if args.output_dir != TASK_FOLDERS[task] else []
+    words += ["--revision", args.revision] if args.revision != "main" else []
+    return shlex.join(words)

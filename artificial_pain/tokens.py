@@ -1,0 +1,157 @@
+"""Text splits to tokenized splits: made, saved, and loaded again only if they fit each other and the encoder."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pandas as pd
+import pyarrow.compute as pc
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
+
+from artificial_pain.corpora import INTENSITIES
+from artificial_pain.encoders import Encoder
+from artificial_pain.errors import UserError, wrong_flag
+from artificial_pain.files import SPLITS, Layout, finish_replacing, write_json
+
+SIDECAR = "tokenization.json"  # beside the tokenized splits: what they were made from and with
+CHUNK = 1000  # texts a call of the tokenizer: enough to keep its threads busy, few enough for a lively progress bar
+
+
+def load_tokenizer(encoder: Encoder) -> PreTrainedTokenizerFast:
+    """The encoder's own tokenizer, from its files on disk."""
+    try:
+        return AutoTokenizer.from_pretrained(encoder.folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{encoder.folder}: no tokenizer can be loaded ({str(error).splitlines()[0]})") from None
+
+
+def most_tokens(encoder: Encoder) -> int:
+    """How long an input, with its special tokens, the encoder's position embeddings take."""
+    config = AutoConfig.from_pretrained(encoder.folder, local_files_only=True)
+    # RoBERTa numbers its positions from padding_idx + 1 on: 514 of them are 512 tokens.
+    reserved = config.pad_token_id + 1 if config.model_type == "roberta" else 0
+    return config.max_position_embeddings - reserved
+
+
+def require_length(encoder: Encoder, max_length: int) -> None:
+    """Exit with code 2 where --max_length is more than the encoder takes."""
+    most = most_tokens(encoder)
+    if max_length > most:
+        wrong_flag(f"--max_length {max_length}: {encoder.name} takes at most {most} tokens")
+
+
+def tokenize(
+    splits: dict[str, pd.DataFrame], label_names: list[str], tokenizer: PreTrainedTokenizerFast, max_length: int
+) -> tuple[DatasetDict, dict[str, float]]:
+    """The splits as `input_ids`, `attention_mask` (unpadded), `labels`, and the intensities where there are any.
+
+    Also returns each split's share of texts that were cut at `max_length` tokens.
+    """
+
+    def encode(batch: dict) -> dict:
+        encoded = tokenizer(batch["text"], truncation=True, max_length=max_length, return_token_type_ids=False)
+        return {**encoded, "truncated": [bool(one.overflowing) for one in encoded.encodings]}
+
+    tokenized, truncated = {}, {}
+    for name, frame in splits.items():
+        intensities = [column for column in INTENSITIES if column in frame]
+        features = Features({"text": Value("string"), "labels": ClassLabel(names=label_names)})
+        features.update({column: Value("float32") for column in intensities})
+        columns = frame.rename(columns={"label": "labels"})[list(features)].to_dict("list")
+        texts = Dataset.from_dict(columns, features=features)
+        made = texts.map(encode, batched=True, batch_size=CHUNK, remove_columns="text", desc=f"Tokenizing {name}")
+        truncated[name] = float(np.mean(made["truncated"]))
+        tokenized[name] = made.remove_columns("truncated")
+    return DatasetDict(tokenized), truncated
+
+
+def lengths(dataset: Dataset) -> np.ndarray:
+    """The number of tokens of each example, shape (n,), without reading the tokens."""
+    table = dataset.with_format("arrow")[:]
+    return pc.list_value_length(table["input_ids"]).to_numpy()
+
+
+def tokenizer_digest(tokenizer: PreTrainedTokenizerFast) -> str:
+    """What the ids mean: the SHA-256 of the vocabulary and all rules of the tokenizer, less its run-time settings."""
+    rules = json.loads(tokenizer.backend_tokenizer.to_str())
+    rules.update(truncation=None, padding=None)
+    return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
+
+
+def fingerprint(folder: Path, layout: Layout) -> str:
+    """The SHA-256 over the text splits and the label mapping below `folder`: the identity of the data."""
+    digest = hashlib.sha256((folder / layout.label_mapping).read_bytes())
+    for name in SPLITS:
+        digest.update((folder / layout.text_splits / f"{name}_split.csv").read_bytes())
+    return digest.hexdigest()
+
+
+def save(
+    folder: Path,
+    layout: Layout,
+    splits: dict[str, pd.DataFrame],
+    tokenized: DatasetDict,
+    sidecar: dict,
+) -> str:
+    """Write the text splits, the label mapping and the tokenized splits below `folder`; return the fingerprint."""
+    (folder / layout.text_splits).mkdir(parents=True)
+    for name, frame in splits.items():
+        frame.drop(columns="turns", errors="ignore").to_csv(folder / layout.text_splits / f"{name}_split.csv")
+    names = tokenized["train"].features["labels"].names
+    mapping = {str(i): name for i, name in enumerate(names)}
+    write_json(folder / layout.label_mapping, mapping)
+    data = fingerprint(folder, layout)
+    # datasets shows a bar of its own for each split; writing takes a fraction of a second.
+    datasets.disable_progress_bars()
+    tokenized.save_to_disk(folder / layout.tokenized_splits)
+    datasets.enable_progress_bars()
+    write_json(folder / layout.tokenized_splits / SIDECAR, {**sidecar, "fingerprint": data})
+    return data
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The splits of one corpus, balanced or not, tokenized for one encoder; row i of both is the same example."""
+
+    tokenized: DatasetDict
+    texts: dict[str, pd.DataFrame]
+    label_names: list[str]
+    fingerprint: str
+    settings: dict  # of the dataloader, and what they were resolved to
+
+
+def load(layout: Layout, encoder: Encoder, tokenizer: PreTrainedTokenizerFast, command: str) -> Splits:
+    """Load what the dataloader wrote.
+
+    Raises UserError with `command`, which makes the splits, where they are missing, or made from other text splits
+    or with another tokenizer than the encoder's.
+    """
+    finish_replacing(layout.corpus)
+    folder = layout.corpus / layout.tokenized_splits
+    try:
+        sidecar = json.loads((folder / SIDECAR).read_text())
+        data = fingerprint(layout.corpus, layout)
+        texts = {name: read_text_split(layout.corpus / layout.text_splits / f"{name}_split.csv") for name in SPLITS}
+        tokenized = datasets.load_from_disk(folder)
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename or folder}: there are no such splits yet: run {command}") from None
+    if sidecar["tokenizer"] != tokenizer_digest(tokenizer):
+        made_for = f"{sidecar['model_name']} at revision {sidecar['revision']}"
+        raise UserError(
+            f"{folder}: tokenized for {made_for}, not for {encoder.name} at {encoder.revision}: run {command}"
+        )
+    if sidecar["dataset_name"] != layout.dataset_name or sidecar["fingerprint"] != data:
+        other = layout.corpus / layout.text_splits
+        raise UserError(f"{folder}: not made from the texts in {other}, which were replaced since: run {command}")
+    label_names = tokenized["train"].features["labels"].names
+    return Splits(tokenized, texts, label_names, sidecar.pop("fingerprint"), sidecar)
+
+
+def read_text_split(path: Path) -> pd.DataFrame:
+    """A text split as written: a text such as "NA" stays a text, an empty intensity is NaN."""
+    numbers = dict.fromkeys(INTENSITIES, "")
+    return pd.read_csv(path, index_col=0, keep_default_na=False, na_values=numbers)

@@ -1,0 +1,67 @@
+"""Build the splits of the classification task: a corpus becomes labelled, split, balanced and tokenized examples.
+
+python classification/classification-dataloader.py --model_name mental/mental-roberta-base --dataset_name ESConv
+python classification/classification-dataloader.py --dataset_name SAD --balanced --samples_per_label 1500
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the package, wherever the script is started from
+
+from artificial_pain import cli, encoders, errors, files
+
+TASK = "classification"
+DATASETS = ["ESConv", "SAD"]
+
+
+def main() -> None:
+    args = cli.dataloader_parser(TASK, DATASETS, __doc__.splitlines()[0]).parse_args()
+
+    if args.dataset_name != "SAD":
+        args.label_column = None
+
+    # Imported here, so that --help and a wrong flag answer at once.
+    from artificial_pain import corpora, corpus_statistics, splits, tokens
+
+    files.require_writable(args.output_dir)
+    encoder = encoders.fetch(args.model_name, args.revision, with_weights=False)
+    tokenizer = tokens.load_tokenizer(encoder)
+    tokens.require_length(encoder, args.max_length)
+
+    path = corpora.locate(args.dataset_name, args.data_source)
+    frame = corpora.read(args.dataset_name, path, args.label_column)
+    dropped = {}
+    if args.dataset_name == "ESConv":
+        frame, dropped = splits.drop_rare(frame)
+    frame, label_names = splits.add_labels(frame, path)
+    parts = splits.split(frame, args.seed)
+    if args.balanced:
+        parts = splits.balance(parts, args.samples_per_label, splits.VARIATIONS[args.dataset_name], args.seed)
+    tokenized, truncated = tokens.tokenize(parts, label_names, tokenizer, args.max_length)
+
+    layout = files.Layout(args.output_dir, args.dataset_name, encoder.short_name, args.balanced)
+    settings = {
+        **{name: value for name, value in vars(args).items() if name != "output_dir"},
+        "revision": encoder.revision,
+        "tokenizer": tokens.tokenizer_digest(tokenizer),
+        "corpus_sha256": corpora.digest_of(path.read_bytes(), "sha256"),
+    }
+    with files.staged(layout.corpus) as folder:
+        fingerprint = tokens.save(folder, layout, parts, tokenized, settings)
+        described = {name: corpus_statistics.describe(parts[name], tokenized[name], truncated[name]) for name in parts}
+        statistics = {
+            **described,
+            "dropped_labels": dropped,
+            "intensities_set_aside": frame.attrs.get("intensities_set_aside", 0),
+            "texts_in_two_splits": splits.shared_texts(parts),
+            "settings": settings,
+            "fingerprint": fingerprint,
+        }
+        files.write_json(folder / layout.statistics, statistics)
+    print(corpus_statistics.table(statistics, label_names))
+    print(f"Written to {layout.corpus}: {layout.text_splits}/, {layout.tokenized_splits}/, {layout.statistics}")
+
+
+if __name__ == "__main__":
+    errors.run(main)

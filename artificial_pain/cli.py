@@ -5,6 +5,7 @@ Only the standard library is imported here, so that `--help` and a wrong flag an
 
 import argparse
 import shlex
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -121,15 +122,9 @@ def model_parser(task: str, datasets: Sequence[str], description: str) -> argpar
 
 
 def dataloader_command(task: str, args: argparse.Namespace) -> str:
-    """The command that makes the splits which a model script with `args` needs."""
-    words = [
-        "python",
-        f"{task}/{task}-dataloader.py",
-        "--model_name",
-        args.model_name,
-        "--dataset_name",
-        args.dataset_name,
-    ]
+    """The command, from where the user is, that makes the splits which a model script with `args` needs."""
+    script = Path(sys.argv[0]).with_name(f"{task}-dataloader.py")
+    words = ["python", str(script), "--model_name", args.model_name, "--dataset_name", args.dataset_name]
     words += ["--balanced"] if args.balanced else []
     words += ["--output_dir", str(args.output_dir)] if args.output_dir != TASK_FOLDERS[task] else []
     words += ["--revision", args.revision] if args.revision != "main" else []

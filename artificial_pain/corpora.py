@@ -8,6 +8,7 @@ A frame has a row an example: `text`, `label_name`, and for ESConv `turns` (the 
 import hashlib
 import io
 import json
+import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -146,7 +147,7 @@ def read_esconv(content: bytes, path: Path) -> pd.DataFrame:
     rows = [_dialogue_row(dialogue, f"{path}: dialogue {i}", set_aside) for i, dialogue in enumerate(dialogues)]
     if set_aside:
         shown = "; ".join(set_aside[:3]) + (" …" if len(set_aside) > 3 else "")
-        warn(f"{path}: {len(set_aside)} intensities set aside as missing, expected 1 to 5: {shown}")
+        warn(f"{path}: intensities that are not 1 to 5 count as missing, {len(set_aside)} in all: {shown}")
     frame = pd.DataFrame(rows).rename_axis("dialogue_idx")
     frame["intensity_change"] = frame["final_intensity"] - frame["initial_intensity"]
     frame.attrs["intensities_set_aside"] = len(set_aside)
@@ -197,7 +198,7 @@ def _seeker_turns(dialog: object, where: str) -> list[str]:
 
 def _clean(text: str) -> str:
     """Stripped; a lone surrogate, which JSON can carry and no file can, becomes U+FFFD."""
-    return text.encode("utf-8", errors="replace").decode("utf-8").strip() if not text.isascii() else text.strip()
+    return re.sub("[\ud800-\udfff]", "\ufffd", text).strip()
 
 
 def _intensity(value: object, where: str, set_aside: list[str]) -> float:

@@ -36,9 +36,8 @@ def add_labels(frame: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[str]
     counts = frame["label_name"].value_counts()
     names = sorted(counts.index)
     if len(names) < 2:
-        raise UserError(
-            f"{path}: expected two labels or more with at least {RARE} examples each, found {names or 'none'}"
-        )
+        found = ", ".join(names) or "none"
+        raise UserError(f"{path}: expected two labels or more with at least {RARE} examples each, found {found}")
     rare = counts.index[-1]
     if counts[rare] < FEWEST_TO_SPLIT:
         raise UserError(

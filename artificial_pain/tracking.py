@@ -1,6 +1,7 @@
 """Weights & Biases: online with a key, offline without, and never in the way of the training."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -22,7 +23,55 @@ CURVES = {
 }
 
 
-def start(name: str, config: dict, folder: Path) -> wandb.Run:
+class Tracker:
+    """A W&B run that cannot stop the training: a call that fails is told, the first time, and the work goes on.
+
+    A context manager: the W&B run ends with it, as failed where an error leaves the block.
+    """
+
+    def __init__(self, run: wandb.Run):
+        self._run = run
+        self._works = True
+        self.id, self.name, self.project = run.id, run.name, run.project
+        self.mode = "disabled" if run.disabled else "offline" if run.offline else "online"
+        self.url = run.url if self.mode == "online" else None
+        self.folder = None if self.mode == "disabled" else run.settings.sync_dir
+
+    def __enter__(self) -> "Tracker":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._attempt(self._run.finish, exit_code=0 if kind is None else 1)
+
+    def log(self, values: dict, step: int | None = None) -> None:
+        self._attempt(self._run.log, values, step=step)
+
+    def summarize(self, values: dict) -> None:
+        self._attempt(self._run.summary.update, values)
+
+    def _attempt(self, call: Callable, *args, **kwargs) -> None:
+        try:
+            call(*args, **kwargs)
+        except Exception as error:  # of many families: wandb's own, pydantic's, ConnectionError, HandleAbandonedError
+            if self._works:
+                reason = f"{type(error).__name__}: {error}".splitlines()[0]
+                warn(f"W&B failed ({reason}): the work goes on, and the run's folder will have all of it")
+            self._works = False
+
+    def describe(self) -> dict:
+        """For run.json."""
+        return {name: getattr(self, name) for name in ("id", "name", "project", "mode", "url", "folder")}
+
+    def how_to_look(self) -> str:
+        """The line that tells where the run can be seen."""
+        if self.mode == "disabled":
+            return "W&B: disabled"
+        if self.mode == "online" and self._works:
+            return f"W&B: {self.url}"
+        return f"W&B: logged offline; to see it in the browser: wandb sync {self.folder}"
+
+
+def start(name: str, config: dict, folder: Path) -> Tracker:
     """Begin a W&B run of its own; WANDB_MODE, WANDB_PROJECT, WANDB_ENTITY and WANDB_DIR win over what is set here."""
     settings = {
         "project": os.environ.get("WANDB_PROJECT") or PROJECT,
@@ -33,14 +82,14 @@ def start(name: str, config: dict, folder: Path) -> wandb.Run:
         "settings": wandb.Settings(init_timeout=INIT_TIMEOUT, silent=True, console="off"),
     }
     try:
-        return wandb.init(mode=_mode(), **settings)
+        return Tracker(wandb.init(mode=_mode(), **settings))
     except (wandb.Error, OSError) as error:
-        warn(f"W&B cannot be reached as set up ({str(error).splitlines()[0]}): the run is logged offline")
+        warn(f"W&B cannot be used as set up ({str(error).splitlines()[0]}): the run is logged offline")
     try:
-        return wandb.init(mode="offline", **settings)
+        return Tracker(wandb.init(mode="offline", **settings))
     except (wandb.Error, OSError) as error:
         warn(f"W&B cannot write to {settings['dir']} ({str(error).splitlines()[0]}): the run is not logged to it")
-    return wandb.init(mode="disabled", **settings)
+    return Tracker(wandb.init(mode="disabled", **settings))
 
 
 def _mode() -> str:
@@ -58,45 +107,24 @@ def _mode() -> str:
 class Curves(TrainerCallback):
     """Logs the learning curves, by step, with the epoch beside them."""
 
-    def __init__(self, run: wandb.Run):
-        self.run = run
+    def __init__(self, tracker: Tracker):
+        self.tracker = tracker
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         curves = {CURVES[name]: value for name, value in logs.items() if name in CURVES}
         if curves and state.is_world_process_zero:
-            self.run.log({**curves, "epoch": state.epoch}, step=state.global_step)
+            self.tracker.log({**curves, "epoch": state.epoch}, step=state.global_step)
 
 
-def log_results(run: wandb.Run, results: dict, predictions: pd.DataFrame, label_names: list[str]) -> None:
+def log_results(tracker: Tracker, results: dict, predictions: pd.DataFrame, label_names: list[str]) -> None:
     """Test metrics and baselines to the run's summary; the test split's confusion matrix and predictions as tables."""
     for name, metrics in {"test": results["test"], **results["baselines"]}.items():
         scalars = {key: value for key, value in metrics.items() if isinstance(value, float)}
-        run.summary.update({f"{name}/{key}": value for key, value in scalars.items()})
+        tracker.summarize({f"{name}/{key}": value for key, value in scalars.items()})
     index = {name: i for i, name in enumerate(label_names)}
     matrix = wandb.plot.confusion_matrix(
         y_true=predictions["label_name"].map(index).tolist(),
         preds=predictions["predicted"].map(index).tolist(),
         class_names=label_names,
     )
-    run.log({"test/confusion_matrix": matrix, "test/predictions": wandb.Table(dataframe=predictions.reset_index())})
-
-
-def describe(run: wandb.Run) -> dict:
-    """What run.json says of the W&B run."""
-    return {
-        "id": run.id,
-        "name": run.name,
-        "project": run.project,
-        "mode": "disabled" if run.disabled else "offline" if run.offline else "online",
-        "url": run.url if not run.offline and not run.disabled else None,
-        "folder": None if run.disabled else str(run.settings.sync_dir),
-    }
-
-
-def how_to_look(described: dict) -> str:
-    """The line that tells where the run can be seen."""
-    return {
-        "online": f"W&B: {described['url']}",
-        "offline": f"W&B: logged offline; to see it in the browser: wandb sync {described['folder']}",
-        "disabled": "W&B: disabled",
-    }[described["mode"]]
+    tracker.log({"test/confusion_matrix": matrix, "test/predictions": wandb.Table(dataframe=predictions.reset_index())})

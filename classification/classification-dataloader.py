@@ -20,15 +20,14 @@ def main() -> None:
 
     if args.dataset_name != "SAD":
         args.label_column = None
-
-    # Imported here, so that --help and a wrong flag answer at once.
-    from artificial_pain import corpora, corpus_statistics, splits, tokens
-
     files.require_writable(args.output_dir)
     encoder = encoders.fetch(args.model_name, args.revision, with_weights=False)
+
+    # Imported here, so that --help, a wrong flag and a gated encoder are answered at once.
+    from artificial_pain import corpora, corpus_statistics, splits, tokens
+
     tokenizer = tokens.load_tokenizer(encoder)
     tokens.require_length(encoder, args.max_length)
-
     path = corpora.locate(args.dataset_name, args.data_source)
     frame = corpora.read(args.dataset_name, path, args.label_column)
     dropped = {}

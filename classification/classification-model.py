@@ -20,7 +20,10 @@ METRIC = "loss"  # published: the checkpoint with the lowest validation loss is 
 def main() -> None:
     args = cli.model_parser(TASK, DATASETS, __doc__.splitlines()[0]).parse_args()
 
-    # Imported here, so that --help and a wrong flag answer at once.
+    files.require_writable(args.output_dir)
+    encoder = encoders.fetch(args.model_name, args.revision, with_weights=True)
+
+    # Imported here, so that --help, a wrong flag and a gated encoder are answered at once.
     import transformers
 
     from artificial_pain import metrics, report, tokens, tracking, training
@@ -29,9 +32,7 @@ def main() -> None:
     # Our own messages say what a user can act on.
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    files.require_writable(args.output_dir)
     precision = training.mixed_precision(args.precision)
-    encoder = encoders.fetch(args.model_name, args.revision, with_weights=True)
     tokenizer = tokens.load_tokenizer(encoder)
     layout = files.Layout(args.output_dir, args.dataset_name, encoder.short_name, args.balanced)
     splits = tokens.load(layout, encoder, tokenizer, cli.dataloader_command(TASK, args))
@@ -42,9 +43,9 @@ def main() -> None:
     run_folder = layout.run_folder(f"{METRIC}-{TASK}", args.seed, args.debug)
     balance = "balanced" if args.balanced else "unbalanced"
     run_name = f"{METRIC}_{encoder.short_name}_{args.dataset_name}_{balance}_{TASK}"
-    with tracking.start(run_name, vars(args), args.output_dir) as run:
+    with tracking.start(run_name, vars(args), args.output_dir) as tracker:
         trainer = training.make_trainer(
-            model, tokenizer, splits, args, precision, run_folder / "checkpoints", METRIC, [tracking.Curves(run)]
+            model, tokenizer, splits, args, precision, run_folder / "checkpoints", METRIC, [tracking.Curves(tracker)]
         )
         trainer.train()
 
@@ -58,10 +59,9 @@ def main() -> None:
             splits.texts["train"], splits.texts["test"], splits.label_names
         )
 
-        tracking.log_results(run, results, predictions["test"], splits.label_names)
-        tracked = tracking.describe(run)
+        tracking.log_results(tracker, results, predictions["test"], splits.label_names)
 
-    record = report.run_record(args, encoder, splits, trainer, tracked)
+    record = report.run_record(args, encoder, splits, trainer, tracker.describe())
     with files.staged(run_folder) as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
@@ -73,7 +73,7 @@ def main() -> None:
     print(report.results_table(f"{args.dataset_name} ({balance}), {args.model_name}", results))
     print(f"Confusion matrix: {run_folder / 'confusion_matrix_test.png'}")
     print(f"Run folder: {run_folder}")
-    print(tracking.how_to_look(tracked))
+    print(tracker.how_to_look())
 
 
 if __name__ == "__main__":

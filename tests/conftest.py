@@ -1,0 +1,121 @@
+"""What the tests share: the scripts as a user calls them, tiny encoders, a hub, and the real corpora where they are."""
+
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hub import Hub
+from tiny_encoders import make_tiny_encoders
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+DATALOADER = REPOSITORY / "classification" / "classification-dataloader.py"
+MODEL = REPOSITORY / "classification" / "classification-model.py"
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+GATED = ["mental/mental-roberta-base", "mental/mental-bert-base-uncased"]
+GOOD_TOKEN, POOR_TOKEN = "hf_good", "hf_poor"
+
+
+@dataclass
+class Outcome:
+    """What a script did: exit code and both streams."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def error(self) -> str:
+        """The one line that the user is told; fails where there is a traceback or more than one."""
+        assert "Traceback" not in self.err, self.err
+        lines = [line for line in self.err.splitlines() if "error: " in line]
+        assert len(lines) == 1, self.err
+        return lines[0]
+
+
+@pytest.fixture(scope="session")
+def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment without the settings of whoever runs the tests, and with a home of its own."""
+    home = tmp_path_factory.mktemp("home")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "WANDB_", "XDG_"))}
+    return {
+        **kept,
+        "HOME": str(home),
+        "NETRC": str(home / "netrc"),
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+@pytest.fixture
+def command(clean_environment: dict[str, str], tmp_path: Path) -> Callable[..., Outcome]:
+    """Run a script in a process of its own, as a user would, from some other folder."""
+
+    def run(script: Path, *words: object, timeout: float = 240, **environment: str) -> Outcome:
+        done = subprocess.run(
+            [sys.executable, str(script), *map(str, words)],
+            env={**clean_environment, **environment},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+        )
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Run a script from its first line to its last in this process: for the many cases that end early."""
+
+    def run(path: Path, *words: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", [str(path), *map(str, words)])
+        capsys.readouterr()
+        code = 0
+        try:
+            runpy.run_path(str(path), run_name="__main__")
+        except SystemExit as end:
+            code = end.code or 0
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Tiny RoBERTa, BERT and ModernBERT with random weights, by their published names."""
+    return make_tiny_encoders(tmp_path_factory.mktemp("encoders"))
+
+
+@pytest.fixture(scope="session")
+def hub(tiny: dict[str, Path]) -> Iterator[Hub]:
+    """The tiny encoders on a hub of our own, the first two of them gated as the real ones are."""
+    with Hub(tiny, gated=GATED, tokens={GOOD_TOKEN: GATED, POOR_TOKEN: []}) as hub:
+        yield hub
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    """The folder with the real SAD_v1.zip and ESConv.json, which are never part of this repository."""
+    folder = os.environ.get("ARTIFICIAL_PAIN_CORPORA")
+    if not folder:
+        pytest.skip("the real corpora are not here: set ARTIFICIAL_PAIN_CORPORA to a folder that has them")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def sample_splits(tiny: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with the splits of SAD's sample, balanced and not, tokenized for the tiny BERT (its folder as the encoder)."""
+    root = tmp_path_factory.mktemp("splits")
+    encoder = tiny["mental/mental-bert-base-uncased"]
+    for words in (["--dataset_name", "SAD"], ["--dataset_name", "SAD", "--balanced", "--samples_per_label", "40"]):
+        common = ["--model_name", str(encoder), "--data_source", "sample", "--output_dir", str(root)]
+        subprocess.run([sys.executable, DATALOADER, *common, *words], check=True, capture_output=True)
+    return root

@@ -1,0 +1,297 @@
+"""Reading and downloading: what a good file gives, and what a bad one is told."""
+
+import io
+import json
+import math
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pandas as pd
+import pytest
+from conftest import DATALOADER, MINILM
+
+from artificial_pain import corpora as corpus_files
+from artificial_pain.corpora import Published
+from artificial_pain.errors import UserError
+
+ENCODER = ["--model_name", MINILM]
+
+
+def dialogue(**changes: object) -> dict:
+    """A dialogue as in ESConv.json."""
+    turns = [("seeker", "Hello\n"), ("supporter", "Hi!\n"), ("seeker", " I cannot sleep. "), ("seeker", "  ")]
+    return {
+        "emotion_type": "anxiety",
+        "problem_type": "job crisis",
+        "survey_score": {"seeker": {"initial_emotion_intensity": "5", "final_emotion_intensity": "2"}},
+        "dialog": [{"speaker": speaker, "content": content} for speaker, content in turns],
+    } | changes
+
+
+def read(dialogues: object) -> pd.DataFrame:
+    return corpus_files.read_esconv(json.dumps(dialogues).encode(), Path("ESConv.json"))
+
+
+def test_a_dialogue_becomes_an_example():
+    frame = read([dialogue()])
+    assert frame.index.name == "dialogue_idx"
+    row = frame.loc[0]
+    assert row["text"] == "Hello I cannot sleep."
+    assert row["turns"] == ["Hello", "I cannot sleep."]
+    assert row["label_name"] == "anxiety" and row["problem_type"] == "job crisis"
+    assert [row[name] for name in corpus_files.INTENSITIES] == [5, 2, -3]
+
+
+@pytest.mark.parametrize("survey", [{}, None, {"seeker": {}}, {"seeker": {"initial_emotion_intensity": "5"}}])
+def test_a_missing_intensity_is_missing_and_no_error(survey, capsys):
+    row = read([dialogue(survey_score=survey)]).loc[0]
+    assert math.isnan(row["final_intensity"]) and math.isnan(row["intensity_change"])
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("value", ["abc", "", "9", 0, "4.5", [3], True])
+def test_a_bad_intensity_is_set_aside_and_told(value, capsys):
+    survey = {"seeker": {"initial_emotion_intensity": value, "final_emotion_intensity": 2}}
+    frame = read([dialogue(), dialogue(survey_score=survey)])
+    assert math.isnan(frame.loc[1, "initial_intensity"]) and frame.loc[1, "final_intensity"] == 2
+    assert frame.attrs["intensities_set_aside"] == 1
+    assert (
+        f"1 intensities set aside as missing, expected 1 to 5: dialogue 1 initial {value!r}" in capsys.readouterr().err
+    )
+
+
+def test_lone_surrogates_do_not_reach_the_files():
+    assert (
+        read([dialogue(dialog=[{"speaker": "seeker", "content": "sad \ud83d day"}])]).loc[0, "text"] == "sad \ufffd day"
+    )
+
+
+ESCONV_FAULTS = {
+    "empty": (b"", "the file is empty"),
+    "not JSON": (b'[{"emotion_type": ', "is not JSON (line 1, column 19"),
+    "not text": (b"\xff\xfe\x00\x80", "is not JSON"),
+    "an object": (b"{}", "expected a JSON list of dialogues, found an object"),
+    "an empty list": (b"[]", "found an empty list"),
+    "a list of texts": (b'["a"]', "dialogue 0: expected an object with emotion_type and dialog, found a string"),
+    "no emotion": (
+        [dialogue(), dialogue(emotion_type=None)],
+        "dialogue 1: expected a text in emotion_type, found None",
+    ),
+    "blank emotion": ([dialogue(emotion_type=" ")], "dialogue 0: expected a text in emotion_type"),
+    "no dialog": ([dialogue(dialog=None)], "dialogue 0: expected a list of turns in dialog, found null"),
+    "a turn of another shape": (
+        [dialogue(dialog=["hello"])],
+        "dialogue 0, turn 0: expected an object with speaker and",
+    ),
+    "no seeker turns": ([dialogue(dialog=[])], "has no text by the speaker 'seeker' (speakers in it: none)"),
+    "other speakers": (
+        [dialogue(dialog=[{"speaker": "usr", "content": "a"}, {"speaker": "sys", "content": "b"}])],
+        "dialogue 0: has no text by the speaker 'seeker' (speakers in it: 'sys', 'usr')",
+    ),
+    "too few of a label": ([dialogue()] * 20 + [dialogue(emotion_type="fear")] * 14, "found anxiety"),
+}
+
+
+@pytest.mark.parametrize("fault", ESCONV_FAULTS)
+def test_bad_esconv_files_are_told_in_one_line(fault, script, tmp_path):
+    content, told = ESCONV_FAULTS[fault]
+    path = tmp_path / "bad.json"
+    path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+    root = tmp_path / "out"
+    done = script(DATALOADER, *ENCODER, "--data_source", path, "--output_dir", root)
+    assert done.code == 1
+    assert str(path) in done.error and told in done.error
+    assert list(root.iterdir()) == [], "nothing half-written"
+
+
+def excel(columns: dict[str, list]) -> bytes:
+    file = io.BytesIO()
+    pd.DataFrame(columns).to_excel(file, index=False)
+    return file.getvalue()
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+GOOD_SHEET = {"sentence": ["a b", "c"], "original_label": ["Work", "NA"], "top_label": ["Work", "School"]}
+
+
+@pytest.mark.parametrize("member", [None, "SAD_v1.xlsx", "folder/SAD.xlsx"])
+@pytest.mark.parametrize("label_column", ["original_label", "top_label"])
+def test_a_sentence_becomes_an_example(member, label_column):
+    content = excel(GOOD_SHEET) if member is None else zipped({member: excel(GOOD_SHEET), "Schema.txt": b"x"})
+    frame = corpus_files.read_sad(content, Path("SAD"), label_column)
+    assert frame.index.name == "sentence_idx"
+    assert frame["text"].tolist() == ["a b", "c"]
+    assert frame["label_name"].tolist() == GOOD_SHEET[label_column], "NA is a label like any other"
+
+
+SAD_FAULTS = {
+    "empty": (b"", "the file is empty"),
+    "not a zip": (b"hello", "is neither a zip nor an .xlsx file"),
+    "no sheet in the zip": (zipped({"Schema.txt": b"x"}), "expected one .xlsx file in the zip, found Schema.txt"),
+    "an empty zip": (zipped({}), "expected one .xlsx file in the zip, found nothing"),
+    "two sheets in the zip": (zipped({"a.xlsx": b"", "b.xlsx": b""}), "found a.xlsx, b.xlsx"),
+    "a path that climbs out": (zipped({"../SAD_v1.xlsx": excel(GOOD_SHEET)}), "would climb out"),
+    "an absolute path": (zipped({"/SAD_v1.xlsx": excel(GOOD_SHEET)}), "would climb out"),
+    "a path that climbs out on Windows": (zipped({"..\\SAD_v1.xlsx": excel(GOOD_SHEET)}), "would climb out"),
+    "not a sheet": (zipped({"SAD_v1.xlsx": b"hello"}), "cannot be read as an Excel file"),
+    "no sentence column": (
+        excel({"text": ["a"], "original_label": ["b"]}),
+        "no column 'sentence' (columns in it: text,",
+    ),
+    "no label column": (excel({"sentence": ["a"]}), "no column 'original_label'"),
+    "no rows": (excel({"sentence": [], "original_label": []}), "the sheet has no rows"),
+    "an empty sentence": (
+        excel({"sentence": ["a", " "], "original_label": ["b", "b"]}),
+        "row 3 of the sheet has no text",
+    ),
+    "an empty label": (
+        excel({"sentence": ["a"], "original_label": [None]}),
+        "row 2 of the sheet has no text in column 'o",
+    ),
+    "too few of a label": (
+        excel({"sentence": ["a"] * 23, "original_label": ["b"] * 14 + ["c"] * 9}),
+        "'c' has 9 examples",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", SAD_FAULTS)
+def test_bad_sad_files_are_told_in_one_line(fault, script, tmp_path):
+    content, told = SAD_FAULTS[fault]
+    path = tmp_path / "bad.zip"
+    path.write_bytes(content)
+    root = tmp_path / "out"
+    done = script(DATALOADER, *ENCODER, "--dataset_name", "SAD", "--data_source", path, "--output_dir", root)
+    assert done.code == 1
+    assert str(path) in done.error and told in done.error
+    assert list(root.iterdir()) == [], "nothing half-written"
+    assert [file.name for file in tmp_path.iterdir() if file not in (path, root)] == []
+
+
+WRONG_FLAGS = {
+    "no samples": (["--balanced", "--samples_per_label", "0"], "'0' is not a whole number of 1 or more"),
+    "no number": (["--max_length", "many"], "'many' is not a whole number"),
+    "too long for the encoder": (["--max_length", "513"], "takes at most 512 tokens"),
+    "a negative seed": (["--seed", "-1"], "'-1' is not a whole number from 0"),
+    "another corpus": (["--dataset_name", "EmpatheticDialogues"], "invalid choice"),
+    "another label column": (["--label_column", "second_label"], "invalid choice"),
+    "another encoder": (
+        ["--model_name", "bert-base-cased"],
+        "'bert-base-cased' is none of mental/mental-roberta-base, ",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", WRONG_FLAGS)
+def test_wrong_flags_exit_2(fault, script, tmp_path):
+    words, told = WRONG_FLAGS[fault]
+    done = script(DATALOADER, *ENCODER, "--data_source", "sample", "--output_dir", tmp_path, *words)
+    assert done.code == 2 and told in done.error
+
+
+def test_a_source_that_is_not_there_and_a_folder_that_cannot_be_written(script, tmp_path):
+    done = script(DATALOADER, *ENCODER, "--data_source", tmp_path / "none.json", "--output_dir", tmp_path)
+    assert done.code == 1 and "none.json: no such file" in done.error
+    (tmp_path / "file").write_text("in the way")
+    done = script(DATALOADER, *ENCODER, "--data_source", "sample", "--output_dir", tmp_path / "file" / "out")
+    assert done.code == 1 and "cannot be written" in done.error and "--output_dir" in done.error
+
+
+class Server:
+    """Serves some bytes on loopback and counts the requests."""
+
+    def __init__(self):
+        self.content, self.status, self.requests = b"some bytes", 200, 0
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                outer.requests += 1
+                self.send_response(outer.status)
+                self.send_header("Content-Length", str(len(outer.content)))
+                self.end_headers()
+                self.wfile.write(outer.content)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/corpus.bin"
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    Thread(target=server.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    yield server
+    server.server.shutdown()
+    server.server.server_close()
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "git-blob"])
+def test_a_download_is_verified_and_kept(algorithm, server, tmp_path):
+    published = Published(server.url, algorithm, corpus_files.digest_of(server.content, algorithm))
+    first = corpus_files.download(published, tmp_path)
+    assert first.read_bytes() == b"some bytes"
+    assert corpus_files.download(published, tmp_path) == first
+    assert server.requests == 1, "downloaded once"
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "git-blob"])
+def test_a_download_of_other_bytes_is_refused_and_removed(algorithm, server, tmp_path):
+    published = Published(server.url, algorithm, corpus_files.digest_of(b"the published bytes", algorithm))
+    with pytest.raises(UserError, match=f"not the published file \\({algorithm}.*and was removed"):
+        corpus_files.download(published, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_cached_copy_is_refused_and_removed(server, tmp_path):
+    published = Published(server.url, "sha256", corpus_files.digest_of(server.content, "sha256"))
+    cached = corpus_files.download(published, tmp_path)
+    cached.write_bytes(b"damaged")
+    with pytest.raises(UserError, match="was removed"):
+        corpus_files.download(published, tmp_path)
+    assert not cached.exists()
+    assert corpus_files.download(published, tmp_path).read_bytes() == b"some bytes"
+
+
+def test_a_download_that_fails_is_told_in_one_line(server, tmp_path):
+    server.status = 503
+    with pytest.raises(UserError, match=r"503.*--data_source FILE"):
+        corpus_files.download(Published(server.url, "sha256", "0"), tmp_path)
+    with pytest.raises(UserError, match="cannot be downloaded"):
+        corpus_files.download(Published("http://127.0.0.1:9/x", "sha256", "0"), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_git_blob_id_is_gits(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"line\r\n\0 bytes")
+    git = subprocess.run(["git", "hash-object", "--no-filters", path], capture_output=True, text=True, check=True)
+    assert corpus_files.digest_of(path.read_bytes(), "git-blob") == git.stdout.strip()
+
+
+def test_the_real_sad_is_the_published_one(corpora):
+    published = corpus_files.PUBLISHED["SAD"]
+    assert corpus_files.digest_of((corpora / "SAD_v1.zip").read_bytes(), published.algorithm) == published.digest
+
+
+def test_a_url_as_source_is_downloaded_and_read(server, script, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    server.content = corpus_files.SAMPLE["SAD"].read_bytes()
+    words = ["--dataset_name", "SAD", "--data_source", server.url, "--output_dir", tmp_path / "out"]
+    done = script(DATALOADER, *ENCODER, *words)
+    assert done.code == 0, done.err
+    assert "all " in done.out
+    assert (tmp_path / "out/SAD/dataset_splits/train_split.csv").is_file()

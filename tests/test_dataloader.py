@@ -1,0 +1,162 @@
+"""The dataloader script: its files, their agreement, and that they are replaced together or not at all."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import DATALOADER, MINILM, REPOSITORY
+from datasets import load_from_disk
+from transformers import AutoTokenizer
+
+from artificial_pain import encoders, files, tokens
+
+WORDS = ["--model_name", MINILM, "--data_source", "sample"]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return AutoTokenizer.from_pretrained(encoders.package_folder())
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+def test_the_files_of_esconv(balanced, script, tokenizer, tmp_path):
+    flags = ["--balanced", "--samples_per_label", "32", "--max_length", "120"] if balanced else []
+    done = script(DATALOADER, *WORDS, "--output_dir", tmp_path, *flags)
+    assert done.code == 0, done.err
+    prefix = "balanced_" if balanced else ""
+    corpus = tmp_path / "ESConv"
+    names = json.loads((corpus / f"{prefix}label_mapping.json").read_text())
+    assert names == dict(zip("0123456", sorted(names.values()), strict=True))
+    statistics = json.loads((corpus / f"{prefix}dataset_statistics.json").read_text())
+    tokenized = load_from_disk(str(corpus / "all-MiniLM-L6-v2" / f"{prefix}tokenized_splits"))
+    most = 120 if balanced else 512
+
+    for split in files.SPLITS:
+        texts = tokens.read_text_split(corpus / f"{prefix}dataset_splits" / f"{split}_split.csv")
+        data = tokenized[split]
+        assert texts.index.name == "dialogue_idx"
+        assert data.column_names == ["labels", "initial_intensity", "final_intensity", "intensity_change",
+                                     "input_ids", "attention_mask"]  # fmt: skip
+        assert data["labels"][:] == texts["label"].tolist()
+        assert [names[str(label)] for label in texts["label"]] == texts["label_name"].tolist()
+        for column in ("initial_intensity", "final_intensity", "intensity_change"):
+            assert np.array_equal(np.array(data[column][:], dtype=float), texts[column].to_numpy(), equal_nan=True)
+        expected = tokenizer(texts["text"].tolist(), truncation=True, max_length=most)["input_ids"]
+        assert data["input_ids"][:] == expected, "unpadded, row for row"
+        assert all(all(mask) for mask in data["attention_mask"][:])
+
+        told = statistics[split]
+        assert told["examples"] == len(texts) and told["made"] == texts["made"].sum()
+        assert told["labels"] == texts["label_name"].value_counts().to_dict()
+        assert told["intensities"]["final_intensity"]["missing"] == texts["final_intensity"].isna().sum()
+        lengths = [len(ids) for ids in expected]
+        assert told["tokens"]["median"] == np.median(lengths) and told["tokens"]["max"] == max(lengths)
+        longer = [len(ids) > most for ids in tokenizer(texts["text"].tolist())["input_ids"]]
+        assert told["tokens"]["truncated"] == pytest.approx(np.mean(longer))
+    assert (statistics["train"]["tokens"]["truncated"] > 0) == balanced
+    assert statistics["train"]["examples"] == (7 * 32 if balanced else 191)
+    assert f"{statistics['train']['examples']}" in done.out and "Texts that stand in two splits: none" in done.out
+
+
+def test_balanced_and_unbalanced_share_validation_and_test(sample_splits):
+    for split in ("validation", "test"):
+        plain, balanced = (
+            (sample_splits / "SAD" / folder / f"{split}_split.csv").read_bytes()
+            for folder in ("dataset_splits", "balanced_dataset_splits")
+        )
+        assert plain == balanced
+
+
+def test_the_same_command_gives_the_same_bytes_and_other_settings_replace_them(script, tmp_path):
+    script(DATALOADER, *WORDS, "--output_dir", tmp_path)
+    first = contents(tmp_path)
+    script(DATALOADER, *WORDS, "--output_dir", tmp_path)
+    assert contents(tmp_path) == first
+    script(DATALOADER, *WORDS, "--output_dir", tmp_path, "--seed", "7")
+    other = contents(tmp_path)
+    assert other.keys() == first.keys()
+    assert other["ESConv/dataset_splits/test_split.csv"] != first["ESConv/dataset_splits/test_split.csv"]
+
+
+def test_intensities_that_are_set_aside_are_in_the_statistics(script, tmp_path):
+    dialogues = json.loads((REPOSITORY / "artificial_pain/sample/ESConv.json").read_text())
+    for i, value in enumerate(["abc", "", "9"]):
+        dialogues[i]["survey_score"]["seeker"]["initial_emotion_intensity"] = value
+    (tmp_path / "ESConv.json").write_text(json.dumps(dialogues))
+    done = script(
+        DATALOADER, "--model_name", MINILM, "--data_source", tmp_path / "ESConv.json", "--output_dir", tmp_path
+    )
+    assert done.code == 0 and "3 in all: dialogue 0 initial 'abc'" in done.err
+    assert json.loads((tmp_path / "ESConv/dataset_statistics.json").read_text())["intensities_set_aside"] == 3
+
+
+DIE_WHILE_STAGING = """
+import os, sys
+from pathlib import Path
+from artificial_pain import files
+folder, moves = Path(sys.argv[1]), int(sys.argv[2])
+replace, done = os.replace, []
+def dying_replace(source, target):
+    if len(done) == moves: os._exit(9)
+    done.append(target); replace(source, target)
+files.os.replace = dying_replace
+with files.staged(folder) as staging:
+    for name in ("a", "deep/b", "deep/er/c"):
+        (staging / name).parent.mkdir(parents=True, exist_ok=True)
+        (staging / name).write_text("new")
+        if moves < 0: os._exit(9)
+"""
+
+
+@pytest.mark.parametrize("moves", [-1, 0, 1, 2, 3])
+def test_a_process_that_dies_leaves_all_of_the_old_files_or_all_of_the_new(moves, tmp_path):
+    """It dies while the new set is made (-1), or after some of the three moves; then someone else looks."""
+    with files.staged(tmp_path) as staging:
+        for name in ("a", "deep/b", "deep/er/c"):
+            (staging / name).parent.mkdir(parents=True, exist_ok=True)
+            (staging / name).write_text("old")
+    code = subprocess.run(
+        [sys.executable, "-c", DIE_WHILE_STAGING, str(tmp_path), str(moves)], cwd=REPOSITORY, check=False
+    ).returncode
+    assert code == (0 if moves == 3 else 9)
+    files.finish_replacing(tmp_path)
+    expected = "old" if moves < 0 else "new"
+    assert [(tmp_path / name).read_text() for name in ("a", "deep/b", "deep/er/c")] == [expected] * 3
+    with files.staged(tmp_path):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "deep"], "nothing is left lying about"
+
+
+def test_an_error_while_staging_leaves_the_old_files(tmp_path):
+    (tmp_path / "a").write_text("old")
+    with pytest.raises(ZeroDivisionError), files.staged(tmp_path) as staging:
+        (staging / "a").write_text("new")
+        raise ZeroDivisionError
+    assert contents(tmp_path) == {"a": b"old"}
+
+
+@pytest.mark.parametrize("text", ["NA", "null", "", 'a "quoted", text', "two\nlines", "a\r\nb", "  ü 😀", "=1+1"])
+def test_a_text_comes_back_from_the_csv_as_it_went(text, tmp_path):
+    pd.DataFrame({"text": [text], "final_intensity": [np.nan]}).to_csv(tmp_path / "x.csv")
+    frame = tokens.read_text_split(tmp_path / "x.csv")
+    assert frame.loc[0, "text"] == text and np.isnan(frame.loc[0, "final_intensity"])
+
+
+@pytest.mark.parametrize(("name", "examples"), [("SAD", [13500, 684, 1371]), ("ESConv", [600, 37, 75])])
+def test_the_real_corpora_balanced(name, examples, corpora, script, tmp_path):
+    source = corpora / {"SAD": "SAD_v1.zip", "ESConv": "ESConv.json"}[name]
+    size = [] if name == "SAD" else ["--samples_per_label", "100"]
+    words = ["--model_name", MINILM, "--dataset_name", name, "--data_source", source, "--output_dir", tmp_path]
+    done = script(DATALOADER, *words, "--balanced", *size)
+    assert done.code == 0, done.err
+    statistics = json.loads((tmp_path / name / "balanced_dataset_statistics.json").read_text())
+    assert [statistics[split]["examples"] for split in files.SPLITS] == examples
+    assert set(statistics["texts_in_two_splits"].values()) == {0}

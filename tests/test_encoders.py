@@ -1,0 +1,118 @@
+"""Where encoders come from: the hub over HTTP, a folder, the installed package; and what is told when they cannot."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import DATALOADER, GATED, GOOD_TOKEN, MINILM, MODEL, POOR_TOKEN
+from hub import Hub
+
+from artificial_pain import encoders, tokens
+
+SAMPLE = ["--dataset_name", "SAD", "--data_source", "sample"]
+UNREACHABLE = "http://127.0.0.1:9"  # loopback's discard port: refused at once
+
+
+@pytest.mark.parametrize(
+    "name", ["mental/mental-roberta-base", "mental/mental-bert-base-uncased", "answerdotai/ModernBERT-base"]
+)
+def test_the_published_encoders_come_from_the_hub(name, hub, command, tmp_path):
+    """Both scripts, gated and not, as against the real hub; then once more from the cache alone."""
+    home = str(tmp_path / "hub")
+    root = ["--model_name", name, "--dataset_name", "SAD", "--output_dir", tmp_path]
+    online = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": home, **({"HF_TOKEN": GOOD_TOKEN} if name in GATED else {})}
+    longer = ["--max_length", "600"] if "ModernBERT" in name else []
+    done = command(DATALOADER, *root, "--data_source", "sample", *longer, **online)
+    assert done.code == 0, done.err
+    done = command(MODEL, *root, "--epochs", "1", "--batch_size", "32", WANDB_MODE="disabled", **online)
+    assert done.code == 0, done.err
+    run = tmp_path / "SAD" / name.split("/")[1] / "loss-classification"
+    record = (run / "run.json").read_text()
+    assert f'"revision": "{hub.commit(name)}"' in record
+    assert name in (run / "config.json").read_text(), "where the encoder comes from, not where it lay"
+    cached = command(DATALOADER, *root, "--data_source", "sample", HF_HOME=home, HF_HUB_OFFLINE="1")
+    assert cached.code == 0, cached.err
+
+
+FAULTS = {
+    "gated, no token": (
+        {},
+        GATED[0],
+        ["is gated", f"{GATED[0]}, sign in and press", "hf auth login", "HF_TOKEN", MINILM],
+    ),
+    "gated, no access": ({"HF_TOKEN": POOR_TOKEN}, GATED[0], ["is gated", "sign in and press", MINILM]),
+    "wrong token": ({"HF_TOKEN": "hf_wrong"}, GATED[0], ["refused the token (HTTP 401)", "check HF_TOKEN"]),
+    "wrong token for an open one": ({"HF_TOKEN": "hf_wrong"}, "answerdotai/ModernBERT-base", ["refused the token"]),
+    "not on this hub": ({}, "AIMH/mental-roberta-large", ["was not found", "hf auth login"]),
+    "no network": ({"HF_ENDPOINT": UNREACHABLE}, GATED[0], ["cannot be reached", "not in the cache"]),
+    "offline": ({"HF_HUB_OFFLINE": "1"}, GATED[0], ["HF_HUB_OFFLINE is set"]),
+}
+
+
+@pytest.mark.parametrize("script_path", [DATALOADER, MODEL], ids=["dataloader", "model"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_an_encoder_that_cannot_be_had_is_told_in_one_line(fault, script_path, hub, command, tmp_path):
+    environment, name, told = FAULTS[fault]
+    words = SAMPLE if script_path == DATALOADER else SAMPLE[:2]
+    environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hub"), **environment}
+    done = command(script_path, "--model_name", name, *words, "--output_dir", tmp_path / "out", **environment)
+    assert done.code == 1
+    for part in told:
+        assert part in done.error
+    assert "hf_" not in done.out + done.err.replace("hf_transfer", ""), "tokens are never shown"
+    assert list((tmp_path / "out").iterdir()) == [], "before any other work is done"
+
+
+@pytest.mark.parametrize(
+    ("revision", "told"), [("v9", "has no revision 'v9'"), ("0" * 40, "has no revision"), ("a..b", "has no revision")]
+)
+def test_an_unknown_revision_is_told_in_one_line(revision, told, hub, command, tmp_path):
+    environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hub")}
+    words = ["--model_name", "answerdotai/ModernBERT-base", "--revision", revision, "--output_dir", tmp_path]
+    done = command(DATALOADER, *SAMPLE, *words, **environment)
+    assert done.code == 1 and told in done.error
+
+
+def test_the_offline_encoder_comes_from_the_package_where_there_is_no_hub(command, tmp_path):
+    environment = {"HF_ENDPOINT": UNREACHABLE, "HF_HOME": str(tmp_path / "hub")}
+    done = command(DATALOADER, *SAMPLE, "--model_name", MINILM, "--output_dir", tmp_path, **environment)
+    assert done.code == 0, done.err
+    sidecar = tmp_path / "SAD/all-MiniLM-L6-v2/tokenized_splits/tokenization.json"
+    assert encoders.OFFLINE_REVISION in sidecar.read_text()
+
+
+def test_the_offline_encoder_comes_from_the_hub_where_there_is_one(tiny, command, tmp_path):
+    with Hub({MINILM: tiny["mental/mental-bert-base-uncased"]}) as hub:
+        environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hub")}
+        done = command(DATALOADER, *SAMPLE, "--model_name", MINILM, "--output_dir", tmp_path, **environment)
+        assert done.code == 0, done.err
+        sidecar = tmp_path / "SAD/all-MiniLM-L6-v2/tokenized_splits/tokenization.json"
+        assert hub.commit(MINILM) in sidecar.read_text()
+
+
+def test_a_package_with_other_weights_is_refused(monkeypatch, tmp_path):
+    shutil.copytree(encoders.package_folder(), tmp_path / "package" / "model")
+    with open(tmp_path / "package/model" / encoders.WEIGHTS, "r+b") as file:
+        file.seek(1_000_000)
+        file.write(b"\1")
+    monkeypatch.setattr(encoders, "package_folder", lambda: tmp_path / "package" / "model")
+    with pytest.raises(encoders.UserError, match="its SHA-256 is"):
+        encoders._from_package()
+
+
+def test_a_folder_without_weights_is_told(tiny, sample_splits, script, tmp_path):
+    folder = tmp_path / "mental-bert-base-uncased"
+    shutil.copytree(tiny["mental/mental-bert-base-uncased"], folder)
+    (folder / encoders.WEIGHTS).unlink()
+    words = ["--model_name", folder, "--dataset_name", "SAD", "--output_dir", sample_splits]
+    done = script(MODEL, *words)
+    assert done.code == 1 and "has no model.safetensors" in done.error
+
+
+def test_the_longest_input_follows_from_the_position_embeddings(tiny):
+    most = {name: tokens.most_tokens(encoders.Encoder(name, Path(folder), None)) for name, folder in tiny.items()}
+    assert most == {
+        "mental/mental-roberta-base": 512,
+        "mental/mental-bert-base-uncased": 512,
+        "answerdotai/ModernBERT-base": 8192,
+    }

@@ -1,0 +1,228 @@
+"""The model script on the sample with a tiny encoder: the run's folder, and that its parts agree with each other."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import DATALOADER, MODEL, REPOSITORY
+from PIL import Image
+from transformers import AutoTokenizer
+
+from artificial_pain import metrics
+from artificial_pain.models import EmotionModel
+
+FAST = ["--epochs", "2", "--batch_size", "16", "--learning_rate", "1e-3", "--head_learning_rate", "1e-3"]
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny) -> Path:
+    return tiny["mental/mental-bert-base-uncased"]
+
+
+@pytest.fixture(scope="module")
+def words(encoder, sample_splits) -> list:
+    return ["--model_name", encoder, "--dataset_name", "SAD", "--output_dir", sample_splits]
+
+
+@pytest.fixture(scope="module")
+def run_folder(words, sample_splits, clean_environment, tmp_path_factory) -> Path:
+    """A finished run of the balanced splits, made by the script in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, MODEL, *map(str, words), "--balanced", *FAST],
+        env=clean_environment,
+        cwd=tmp_path_factory.mktemp("elsewhere"),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    folder = sample_splits / "SAD" / "mental-bert-base-uncased" / "loss-classification-balanced"
+    (folder / "stdout").write_text(done.stdout)
+    return folder
+
+
+def test_the_folder_has_the_published_files(run_folder):
+    assert {path.name for path in run_folder.iterdir()} - {"stdout"} == {
+        "README.md",
+        "config.json",
+        "confusion_matrix_test.png",
+        "confusion_matrix_validation.png",
+        "evaluation_results.json",
+        "model.safetensors",
+        "predictions_test.csv",
+        "predictions_validation.csv",
+        "run.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
+
+
+def test_the_console_ends_with_the_table_and_where_to_look(run_folder):
+    out = (run_folder / "stdout").read_text()
+    results = json.loads((run_folder / "evaluation_results.json").read_text())
+    lines = {line.split("  ")[0]: line for line in out.splitlines()}
+    for name, row in [("fine-tuned", results["test"]), ("majority class", results["baselines"]["majority"])]:
+        assert lines[name].split()[-2:] == [f"{row['macro_f1']:.3f}", f"{row['accuracy']:.3f}"]
+    assert f"Confusion matrix: {run_folder / 'confusion_matrix_test.png'}" in out
+    folder = out.split("wandb sync ")[1].strip()
+    assert list(Path(folder).glob("run-*.wandb")), "what the printed command would upload"
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_metrics_predictions_and_model_agree(split, run_folder, sample_splits):
+    results = json.loads((run_folder / "evaluation_results.json").read_text())[split]
+    predictions = pd.read_csv(run_folder / f"predictions_{split}.csv", index_col="sentence_idx")
+    texts = pd.read_csv(sample_splits / f"SAD/balanced_dataset_splits/{split}_split.csv", index_col="sentence_idx")
+    pd.testing.assert_frame_equal(predictions[["text", "label_name"]], texts[["text", "label_name"]])
+    model = EmotionModel.from_pretrained(run_folder)
+    names = [model.config.id2label[i] for i in range(model.config.num_labels)]
+    columns = [f"probability_{name}" for name in names]
+    assert predictions["predicted"].tolist() == [names[i] for i in predictions[columns].to_numpy().argmax(axis=1)]
+
+    index = {name: i for i, name in enumerate(names)}
+    true, predicted = (predictions[column].map(index).to_numpy() for column in ("label_name", "predicted"))
+    assert metrics.classification(true, predicted, names) == results
+
+    tokenizer = AutoTokenizer.from_pretrained(run_folder)
+    batch = tokenizer(predictions["text"].tolist(), padding=True, return_tensors="pt", return_token_type_ids=False)
+    with torch.no_grad():
+        logits = model(**batch).logits.numpy()
+    assert metrics.probabilities(logits) == pytest.approx(predictions[columns].to_numpy(), abs=1e-5)
+
+
+def test_the_figure_is_a_picture(run_folder):
+    with Image.open(run_folder / "confusion_matrix_test.png") as image:
+        assert image.format == "PNG" and min(image.size) > 600
+        assert len(set(image.convert("L").getdata())) > 50, "not blank"
+
+
+def test_run_json_says_what_it_takes_to_repeat_the_run(run_folder, encoder, sample_splits):
+    record = json.loads((run_folder / "run.json").read_text())
+    sidecar = json.loads(
+        (sample_splits / "SAD/mental-bert-base-uncased/balanced_tokenized_splits/tokenization.json").read_text()
+    )
+    assert record["arguments"]["learning_rate"] == 1e-3 and record["arguments"]["balanced"] is True
+    assert record["command"].startswith("python ") and "--balanced" in record["command"]
+    assert record["data"]["fingerprint"] == sidecar["fingerprint"] and record["data"]["data_source"] == "sample"
+    assert record["encoder"] == {"name": str(encoder), "revision": None}
+    assert record["versions"]["torch"] == torch.__version__ and record["device"]["type"] == "cpu"
+    assert record["seed"] == 42 and record["epochs_trained"] == 2
+    assert record["wandb"]["name"] == "loss_mental-bert-base-uncased_SAD_balanced_classification"
+    assert record["wandb"]["project"] == "artificial-pain" and record["wandb"]["mode"] == "offline"
+    if (REPOSITORY / ".git").exists():
+        assert len(record["git"]["commit"]) == 40
+
+
+def test_the_same_seed_gives_the_same_to_the_last_digit(words, run_folder, script, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    before = {name: (run_folder / name).read_bytes() for name in ("evaluation_results.json", "predictions_test.csv")}
+    assert script(MODEL, *words, "--balanced", *FAST).code == 0
+    assert {name: (run_folder / name).read_bytes() for name in before} == before
+    assert script(MODEL, *words, "--balanced", *FAST, "--seed", "7").code == 0
+    other = run_folder.with_name("loss-classification-balanced-seed7") / "predictions_test.csv"
+    assert other.read_bytes() != before["predictions_test.csv"]
+
+
+def test_debug_is_3_epochs_in_a_folder_of_its_own(words, run_folder, script, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert script(MODEL, *words, "--debug", "--batch_size", "16").code == 0
+    record = json.loads((run_folder.with_name("loss-classification-debug") / "run.json").read_text())
+    assert record["epochs_trained"] == 3
+
+
+WRONG_FLAGS = {
+    "debug and epochs": (["--debug", "--epochs", "5"], "not allowed with argument"),
+    "no batch": (["--batch_size", "0"], "'0' is not a whole number of 1 or more"),
+    "a rate of nothing": (["--learning_rate", "0"], "'0' is not a number above 0"),
+    "no number": (["--head_learning_rate", "nan"], "'nan' is not a number above 0"),
+    "fp16 without a GPU": (["--precision", "fp16"], "--precision fp16 needs an NVIDIA or AMD GPU"),
+}
+
+
+@pytest.mark.parametrize("fault", WRONG_FLAGS)
+def test_wrong_flags_exit_2(fault, words, script):
+    if fault == "fp16 without a GPU" and torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    flags, told = WRONG_FLAGS[fault]
+    done = script(MODEL, *words, *flags)
+    assert done.code == 2 and told in done.error
+
+
+def test_bf16_on_a_cpu(words, script, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    done = script(MODEL, *words, "--epochs", "1", "--batch_size", "32", "--seed", "8", "--precision", "bf16")
+    assert done.code == 0, done.err
+
+
+def test_missing_splits_are_told_with_the_command_that_makes_them(encoder, script, tmp_path):
+    words = ["--model_name", encoder, "--dataset_name", "SAD", "--balanced", "--output_dir", tmp_path]
+    done = script(MODEL, *words)
+    assert done.code == 1
+    command = done.error.split("run python ")[1].split()
+    assert command[0] == str(DATALOADER)
+    assert script(*command, "--data_source", "sample", "--samples_per_label", "30").code == 0
+    assert (tmp_path / "SAD/mental-bert-base-uncased/balanced_tokenized_splits").is_dir()
+
+
+def test_splits_of_another_encoder_are_told(encoder, tiny, sample_splits, script, tmp_path):
+    """Another encoder in a folder of the same name, so that its splits are looked for in the same place."""
+    named = tmp_path / "mental-bert-base-uncased"
+    shutil.copytree(tiny["answerdotai/ModernBERT-base"], named)
+    done = script(MODEL, "--model_name", named, "--dataset_name", "SAD", "--output_dir", sample_splits)
+    assert done.code == 1 and f"tokenized for {encoder}" in done.error and "classification-dataloader.py" in done.error
+
+
+def test_text_splits_that_were_replaced_since_are_told(encoder, tiny, script, tmp_path):
+    """The dataloader for a second encoder, with another seed, replaces the texts that the first one's tokens are of."""
+    common = ["--dataset_name", "SAD", "--output_dir", tmp_path]
+    script(DATALOADER, "--model_name", encoder, *common, "--data_source", "sample")
+    script(
+        DATALOADER,
+        "--model_name",
+        tiny["answerdotai/ModernBERT-base"],
+        *common,
+        "--data_source",
+        "sample",
+        "--seed",
+        "1",
+    )
+    done = script(MODEL, "--model_name", encoder, *common)
+    assert done.code == 1 and "which were replaced since" in done.error
+    assert f"--model_name {encoder}" in done.error
+
+
+def test_the_real_sad_is_learned_above_its_baselines(corpora, script, monkeypatch, tmp_path):
+    """Two epochs on 50 sentences a label: far above the majority, which is all that a short test can ask."""
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    common = [
+        "--model_name",
+        "sentence-transformers/all-MiniLM-L6-v2",
+        "--dataset_name",
+        "SAD",
+        "--output_dir",
+        tmp_path,
+    ]
+    flags = ["--data_source", corpora / "SAD_v1.zip", "--balanced", "--samples_per_label", "50"]
+    assert script(DATALOADER, *common, *flags).code == 0
+    flags = [
+        "--balanced",
+        "--epochs",
+        "2",
+        "--batch_size",
+        "16",
+        "--learning_rate",
+        "1e-4",
+        "--head_learning_rate",
+        "1e-3",
+    ]
+    assert script(MODEL, *common, *flags).code == 0
+    path = tmp_path / "SAD/all-MiniLM-L6-v2/loss-classification-balanced/evaluation_results.json"
+    results = json.loads(path.read_text())
+    assert results["test"]["n"] == 1371
+    assert results["test"]["macro_f1"] > results["baselines"]["majority"]["macro_f1"] + 0.3
+    assert np.sum(results["test"]["confusion_matrix"]) == 1371

@@ -1,0 +1,154 @@
+"""Labels, the published split and the balancing."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.model_selection import train_test_split
+
+from artificial_pain import corpora as corpus_files
+from artificial_pain import splits
+from artificial_pain.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def esconv() -> pd.DataFrame:
+    frame, _ = splits.add_labels(corpus_files.read("ESConv", corpus_files.SAMPLE["ESConv"]), "sample")
+    return frame
+
+
+@pytest.fixture(scope="module")
+def sad() -> pd.DataFrame:
+    frame, _ = splits.add_labels(corpus_files.read("SAD", corpus_files.SAMPLE["SAD"], "original_label"), "sample")
+    return frame
+
+
+def toy(counts: dict[str, int]) -> pd.DataFrame:
+    names = [name for name, n in counts.items() for _ in range(n)]
+    return pd.DataFrame({"text": [f"text number {i} of it" for i in range(len(names))], "label_name": names})
+
+
+def test_labels_are_indexed_in_alphabetical_order():
+    frame, names = splits.add_labels(toy({"sadness": 14, "anger": 15}), "toy")
+    assert names == ["anger", "sadness"]
+    assert frame["label"].tolist() == [1] * 14 + [0] * 15
+
+
+def test_labels_with_fewer_than_15_examples_are_dropped_and_told():
+    frame, dropped = splits.drop_rare(toy({"anger": 15, "disgust": 14, "fear": 1}))
+    assert set(frame["label_name"]) == {"anger"}
+    assert dropped == {"disgust": 14, "fear": 1}
+
+
+@pytest.mark.parametrize(
+    ("counts", "told"),
+    [({"anger": 20, "fear": 13}, "'fear' has 13"), ({"anger": 20}, "found anger"), ({}, "found none")],
+)
+def test_too_few_labels_or_examples_to_split(counts, told):
+    with pytest.raises(UserError, match=told):
+        splits.add_labels(toy(counts), "toy")
+
+
+@pytest.mark.parametrize("seed", [0, 7, 42])
+def test_the_fewest_examples_that_are_accepted_reach_every_split(seed):
+    frame, names = splits.add_labels(toy(dict.fromkeys("abcdefg", splits.FEWEST_TO_SPLIT)), "toy")
+    for part in splits.split(frame, seed).values():
+        assert set(part["label_name"]) == set(names)
+
+
+def test_the_split_is_the_published_one(sad):
+    """The rows that the published two calls of train_test_split give for names or for indices alike."""
+    train, rest = train_test_split(sad, test_size=0.3, stratify=sad["label_name"], random_state=42)
+    validation, test = train_test_split(rest, test_size=0.6667, stratify=rest["label_name"], random_state=42)
+    parts = splits.split(sad, 42)
+    for name, expected in {"train": train, "validation": validation, "test": test}.items():
+        assert parts[name].index.tolist() == expected.index.tolist()
+
+
+def test_a_seed_repeats_a_split_and_another_gives_another(sad):
+    first, again, other = (splits.split(sad, seed)["test"].index.tolist() for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_the_real_corpora_have_the_published_sizes(corpora):
+    sad, _ = splits.add_labels(corpus_files.read("SAD", corpora / "SAD_v1.zip", "original_label"), "SAD")
+    assert {name: len(part) for name, part in splits.split(sad, 42).items()} == {
+        "train": 4795,
+        "validation": 684,
+        "test": 1371,
+    }
+    esconv, dropped = splits.drop_rare(corpus_files.read("ESConv", corpora / "ESConv.json"))
+    esconv, names = splits.add_labels(esconv, "ESConv")
+    assert names == ["anger", "anxiety", "depression", "fear", "sadness", "shame"]
+    assert dropped == {"disgust": 11, "nervousness": 7}
+    assert [len(part) for part in splits.split(esconv, 42).values()] == [260, 37, 75]
+
+
+@pytest.mark.parametrize("name", ["esconv", "sad"])
+def test_balancing(name, request):
+    frame = request.getfixturevalue(name)
+    before = splits.split(frame, 42)
+    after = splits.balance(before, 30, splits.VARIATIONS["ESConv" if name == "esconv" else "SAD"], seed=42)
+    train = after["train"]
+
+    assert set(train["label_name"].value_counts()) == {30}
+    assert after["validation"] is before["validation"] and after["test"] is before["test"]
+    assert set(train.index) <= set(before["train"].index), "made from training rows alone"
+    held_out = set(before["validation"]["text"]) | set(before["test"]["text"])
+    assert not held_out & set(train["text"])
+
+    kept = train[~train["made"]]
+    assert kept.index.is_unique, "sampled down without replacement"
+    pd.testing.assert_frame_equal(kept.sort_index(), before["train"].loc[kept.index].sort_index())
+    counts = before["train"]["label_name"].value_counts()
+    assert kept["label_name"].value_counts().to_dict() == {label: min(n, 30) for label, n in counts.items()}
+
+    made = train[train["made"]]
+    assert len(made) > 0
+    source = before["train"].loc[made.index]
+    columns = [column for column in made.columns if column not in ("text", "made")]
+    pd.testing.assert_frame_equal(made[columns], source[columns])  # label and intensities are the source's
+    again = splits.balance(before, 30, splits.VARIATIONS["ESConv" if name == "esconv" else "SAD"], seed=42)
+    pd.testing.assert_frame_equal(train, again["train"])
+
+
+@pytest.mark.parametrize("words", [1, 3, 4, 5, 10, 30])
+def test_a_varied_sentence_is_a_run_of_its_words(words):
+    rng = np.random.default_rng(0)
+    text = " ".join(f"w{i}" for i in range(words))
+    lengths = set()
+    for _ in range(500):
+        varied = splits.vary_sentence({"text": text}, rng)
+        assert f" {varied} " in f" {text} "
+        lengths.add(len(varied.split()))
+    fewest = max(min(words, 3), words - int(0.3 * words))
+    assert lengths == set(range(fewest, words + 1))
+
+
+def test_a_varied_dialogue_keeps_its_ends_and_the_order():
+    turns = ["one", "two", "three", "four", "five"]
+    rng = np.random.default_rng(0)
+    seen = {splits.vary_dialogue({"turns": turns, "text": " ".join(turns)}, rng) for _ in range(500)}
+    middles = ["", "two", "three", "four", "two three", "two four", "three four", "two three four"]
+    assert seen == {" ".join(f"one {middle} five".split()) for middle in middles}
+    assert splits.vary_dialogue({"turns": ["a", "b"], "text": "a b"}, rng) == "a b"
+
+
+def test_a_made_text_that_is_held_out_is_drawn_again_or_refused():
+    def part(texts: list[str]) -> pd.DataFrame:
+        return pd.DataFrame({"text": texts, "label_name": "a", "label": 0, "made": False})
+
+    parts = {"train": part(["one two three four"]), "validation": part(["one two three"]), "test": part(["x"])}
+    varied = splits.balance(parts, 50, splits.vary_sentence, seed=1)["train"]["text"]
+    assert set(varied) == {"one two three four", "two three four"}
+    parts["test"] = part(["two three four"])
+    parts["validation"] = part(["one two three", "one two three four"])
+    with pytest.raises(UserError, match="label 'a'"):
+        splits.balance(parts, 50, splits.vary_sentence, seed=1)
+
+
+def test_texts_in_two_splits_are_counted():
+    parts = {
+        name: pd.DataFrame({"text": texts})
+        for name, texts in {"train": ["a", "b", "b"], "validation": ["b", "c"], "test": ["b", "c", "d"]}.items()
+    }
+    assert splits.shared_texts(parts) == {"train/validation": 1, "train/test": 1, "validation/test": 2}

@@ -1,0 +1,143 @@
+"""Weights & Biases: online with a key, offline without, never a prompt, never a crash."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import wandb
+from conftest import MODEL, REPOSITORY
+from wandb_server import ENTITY, KEY, WandbServer
+
+from artificial_pain import tracking
+
+FAST = ["--epochs", "2", "--batch_size", "32", "--learning_rate", "1e-3", "--head_learning_rate", "1e-3"]
+
+
+@pytest.fixture
+def words(tiny, sample_splits) -> list:
+    encoder = tiny["mental/mental-bert-base-uncased"]
+    return ["--model_name", encoder, "--dataset_name", "SAD", "--output_dir", sample_splits, *FAST]
+
+
+def record(words: list, seed: int) -> dict:
+    root = words[words.index("--output_dir") + 1]
+    folder = root / "SAD" / "mental-bert-base-uncased" / f"loss-classification-seed{seed}"
+    return json.loads((folder / "run.json").read_text())
+
+
+def test_with_a_key_the_run_is_online(words, command):
+    """Against a server that takes runs but speaks nothing of artifacts: what fails there stops nothing."""
+    with WandbServer() as server:
+        environment = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY, "WANDB_PROJECT": "mine"}
+        done = command(MODEL, *words, "--seed", "11", **environment)
+    assert done.code == 0, done.err
+    assert "Traceback" not in done.err and KEY not in done.out + done.err
+    described = record(words, 11)["wandb"]
+    assert described["mode"] == "online" and described["project"] == "mine"
+    assert described["url"] == f"{server.url}/{ENTITY}/mine/runs/{described['id']}"
+    config = server.configs[described["id"]]
+    assert config["learning_rate"]["value"] == 1e-3 and config["seed"]["value"] == 11
+    curves = {name for row in server.history for name in row}
+    assert {"train/loss", "train/learning_rate", "validation/loss", "validation/macro_f1", "epoch"} <= curves
+    assert [row["epoch"] for row in server.history if "validation/loss" in row] == [1, 2]
+    assert {"test/macro_f1", "test/accuracy", "majority/macro_f1"} <= server.summary.keys()
+
+
+def test_without_a_key_the_run_is_offline_and_whole(words, command, tmp_path):
+    environment = {"WANDB_DIR": str(tmp_path), "WANDB_PROJECT": "mine"}
+    done = command(MODEL, *words, "--seed", "12", **environment)
+    assert done.code == 0, done.err
+    described = record(words, 12)["wandb"]
+    assert described["mode"] == "offline" and described["project"] == "mine" and described["url"] is None
+    folder = Path(described["folder"])
+    assert folder.is_relative_to(tmp_path) and f"wandb sync {folder}" in done.out
+    assert list(folder.glob("*.wandb"))
+    tables = {path.name.split("_")[0] for path in (folder / "files/media/table/test").iterdir()}
+    assert tables == {"predictions", "confusion"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "mode", "told"),
+    [
+        ({"WANDB_MODE": "disabled"}, "disabled", ""),
+        ({"WANDB_MODE": "offline", "WANDB_API_KEY": KEY}, "offline", ""),
+        ({"WANDB_MODE": "online"}, "offline", "W&B has no API key"),
+        ({"WANDB_API_KEY": "short"}, "offline", "W&B cannot be used as set up"),
+        ({"WANDB_DIR": "/proc/nowhere"}, None, ""),
+    ],
+)
+def test_no_setting_of_wandb_stops_a_run(environment, mode, told, monkeypatch, capsys, tmp_path):
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    wandb.teardown()
+    with tracking.start("name", {"a": 1}, tmp_path) as tracker:
+        tracker.log({"train/loss": 1.0}, step=1)
+        tracker.summarize({"test/accuracy": 0.5})
+    assert mode is None or tracker.mode == mode
+    assert told in capsys.readouterr().err
+    assert tracker.how_to_look()
+
+
+def test_a_server_that_cannot_be_reached_costs_less_than_30_seconds(words, command):
+    started = time.monotonic()
+    environment = {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": KEY}
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from artificial_pain import tracking\n"
+    )
+    program += (
+        "with tracking.start('name', {}, Path('.')) as tracker: tracker.log({'a': 1}, step=1)\nprint(tracker.mode)"
+    )
+    script = Path(words[5]) / "start.py"
+    script.write_text(program)
+    done = command(script, REPOSITORY, **environment)
+    assert done.out.strip() == "offline" and "W&B cannot be used as set up" in done.err
+    assert time.monotonic() - started < 45, "30 of W&B and the imports"
+
+
+def test_runs_of_one_process_and_of_one_group_stay_apart(words, clean_environment, tmp_path):
+    """Two open runs in one process; then two scripts at once, children of a process that has a run of its own open."""
+    program = (
+        "import os, subprocess, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
+        "from artificial_pain import tracking\n"
+        "with tracking.start('one', {}, Path('.')) as one, tracking.start('two', {}, Path('.')) as two:\n"
+        "    print(one.id, two.id)\n"
+        "    words = [sys.executable, *sys.argv[2:]]\n"
+        "    children = [subprocess.Popen([*words, '--seed', seed]) for seed in ('13', '14')]\n"
+        "    assert [child.wait() for child in children] == [0, 0]\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, REPOSITORY, MODEL, *map(str, words)],
+        env=clean_environment, cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    described = [record(words, seed)["wandb"] for seed in (13, 14)]
+    ids = {*done.stdout.splitlines()[0].split(), *(one["id"] for one in described)}
+    assert len(ids) == 4
+    assert len({one["folder"] for one in described}) == 2
+
+
+def test_there_is_no_prompt_on_a_terminal_without_a_key(clean_environment, tmp_path):
+    """On a terminal wandb would ask for a key and wait."""
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from artificial_pain import tracking\n"
+        "assert sys.stdin.isatty()\n"
+        "with tracking.start('name', {}, Path('.')) as tracker: print('mode', tracker.mode)\n"
+    )
+    ours, theirs = pty.openpty()
+    done = subprocess.Popen(
+        [sys.executable, "-c", program, REPOSITORY],
+        stdin=theirs, stdout=theirs, stderr=theirs, env=clean_environment, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.wait(timeout=60) == 0
+    shown = os.read(ours, 100_000).decode()
+    os.close(ours), os.close(theirs)
+    assert re.search("mode offline", shown)

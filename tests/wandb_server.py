@@ -1,0 +1,87 @@
+"""A stand-in for the W&B server on loopback: takes what wandb sends, and keeps what a test wants to see."""
+
+import gzip
+import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+ENTITY = "group"
+KEY = "a" * 40  # the form of a key, of no account
+
+
+class WandbServer:
+    """A context manager. `history`, `summary`: what the runs logged; `configs`, `files`, `dead`: see the code."""
+
+    def __init__(self):
+        self.history: list[dict] = []
+        self.summary: dict = {}
+        self.configs: dict[str, dict] = {}  # by run id
+        self.files: set[str] = set()  # uploaded
+        self.dead = False  # from then on every request fails
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                if self.headers.get("Content-Encoding") == "gzip":
+                    content = gzip.decompress(content)
+                self.answer(outer.take(self.path, content))
+
+            do_PUT = do_POST
+
+            def do_GET(self):
+                self.answer({})
+
+            def answer(self, reply: dict):
+                body = json.dumps(reply).encode()
+                self.send_response(400 if outer.dead else 200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> "WandbServer":
+        Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def take(self, path: str, content: bytes) -> dict:
+        if path == "/graphql":
+            return {"data": self._graphql(json.loads(content))}
+        if path.endswith("/file_stream"):
+            for name, part in json.loads(content).get("files", {}).items():
+                lines = [json.loads(line) for line in part["content"]]
+                if name == "wandb-history.jsonl":
+                    self.history += lines
+                elif name == "wandb-summary.json":
+                    self.summary |= lines[-1]
+        return {}
+
+    def _graphql(self, request: dict) -> dict:
+        query, variables = request["query"], request.get("variables") or {}
+        if "UpsertBucket" in query:
+            run = variables["name"]
+            if variables.get("config"):
+                self.configs[run] = json.loads(variables["config"])
+            project = {"id": "p", "name": variables["project"], "entity": {"id": "e", "name": ENTITY}}
+            bucket = {"id": run, "name": run, "displayName": variables.get("displayName"), "config": "{}",
+                      "project": project, "historyLineCount": 0}  # fmt: skip
+            return {"upsertBucket": {"bucket": bucket, "inserted": True}}
+        if "CreateRunFiles" in query:
+            self.files |= set(variables["files"])
+            files = [{"name": name, "uploadUrl": f"{self.url}/upload"} for name in variables["files"]]
+            return {"createRunFiles": {"runID": variables["run"], "uploadHeaders": [], "files": files}}
+        if "viewer" in query:
+            return {"viewer": {"id": "v", "entity": ENTITY, "username": "u", "flags": "{}", "teams": {"edges": []}}}
+        return {}

@@ -6,7 +6,7 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
-from artificial_pain.errors import UserError
+from artificial_pain.errors import UserError, warn
 
 DEFAULT = "mental/mental-roberta-base"
 OFFLINE = "sentence-transformers/all-MiniLM-L6-v2"
@@ -73,16 +73,17 @@ def fetch(name: str, revision: str, with_weights: bool) -> Encoder:
         return _from_folder(name, with_weights)
     # Imported here: the names above serve --help, which needs no hub client.
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     wanted = [*TOKENIZER_FILES, WEIGHTS] if with_weights else TOKENIZER_FILES
     try:
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
         if with_weights and not (folder / WEIGHTS).exists():
             folder = Path(snapshot_download(name, revision=revision, allow_patterns=[*TOKENIZER_FILES, OLD_WEIGHTS]))
-    except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError) as error:
+    except (HfHubHTTPError, LocalEntryNotFoundError) as error:
         unreachable = isinstance(error, LocalEntryNotFoundError)
         if name == OFFLINE and unreachable and revision in ("main", OFFLINE_REVISION) and package_folder():
+            warn(f"the hub cannot be reached: taking {name} from the installed package, its SHA-256 verified")
             return _from_package()
         raise UserError(_explain(error, name, revision)) from error
     if not (folder / "config.json").exists():
@@ -130,7 +131,6 @@ def _explain(error: BaseException, name: str, revision: str) -> str:
         hub.RevisionNotFoundError: f"{name} has no revision {revision!r}: see its branches and commits at {page}",
         hub.RepositoryNotFoundError: f"{name} was not found, as a gated model looks without access: {ask}",
         hub.OfflineModeIsEnabled: f"{name} is not in the cache and HF_HUB_OFFLINE is set: unset it to download it once",
-        hub.HFValidationError: f"--revision {revision!r} cannot be a revision: see the branches and commits at {page}",
     }
     chain = [error]
     while (cause := chain[-1].__cause__) is not None:

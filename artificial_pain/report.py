@@ -136,7 +136,9 @@ def model_card(args: argparse.Namespace, splits: Splits, results: dict) -> str:
         pipeline_tag="text-classification",
         tags=["emotion", "artificial-pain"],
     )
-    corpus = f"{args.dataset_name} (the bundled synthetic sample)" if data_source == "sample" else args.dataset_name
+    synthetic = data_source == "sample"
+    corpus = f"{args.dataset_name} (the bundled synthetic sample)" if synthetic else args.dataset_name
+    texts = "synthetic" if synthetic else "by crowd workers"
     test = results["test"]
     return f"""---
 {data.to_yaml()}
@@ -151,7 +153,7 @@ Test split: {test["n"]} examples, macro-F1 {test["macro_f1"]:.3f}, accuracy {tes
 Load it with `EmotionModel.from_pretrained(folder)` from `artificial_pain.models`, the tokenizer with
 `AutoTokenizer.from_pretrained(folder)`.
 
-For research. Not a diagnostic tool: the texts are by crowd workers, in English, and the labels are unbalanced.
+For research. Not a diagnostic tool: the texts are {texts}, in English, and the classes are unbalanced.
 
 {CITATION}.
 """

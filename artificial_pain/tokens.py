@@ -139,6 +139,8 @@ def load(layout: Layout, encoder: Encoder, tokenizer: PreTrainedTokenizerFast, c
         tokenized = datasets.load_from_disk(folder)
     except FileNotFoundError as error:
         raise UserError(f"{error.filename or folder}: there are no such splits yet: run {command}") from None
+    except ValueError as error:  # JSON, CSV and Arrow alike
+        raise UserError(f"{folder}: damaged ({str(error).splitlines()[0]}): run {command}") from None
     if sidecar["tokenizer"] != tokenizer_digest(tokenizer):
         made_for = f"{sidecar['model_name']} at revision {sidecar['revision']}"
         raise UserError(

@@ -132,7 +132,7 @@ def make_trainer(
         logging_nan_inf_filter=False,  # else a loss of NaN is logged as 0
         label_names=["labels"],
         dataloader_pin_memory=torch.cuda.is_available(),
-        use_cpu=not (torch.cuda.is_available() or torch.backends.mps.is_available()),  # said, or bf16 is refused there
+        use_cpu=not torch.accelerator.is_available(),  # unless it is said, bf16 is refused on a CPU
         disable_tqdm=False,  # else the bars follow transformers' verbosity
         report_to="none",  # tracking.py logs: the Trainer's own would log settings that are not the optimizer's
         seed=args.seed,

@@ -112,7 +112,7 @@ def corpora() -> Path:
 
 @pytest.fixture(scope="session")
 def sample_splits(tiny: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root with the splits of SAD's sample, balanced and not, tokenized for the tiny BERT (its folder as the encoder)."""
+    """A root with the splits of SAD's sample, balanced and not, tokenized for the tiny BERT."""
     root = tmp_path_factory.mktemp("splits")
     encoder = tiny["mental/mental-bert-base-uncased"]
     for words in (["--dataset_name", "SAD"], ["--dataset_name", "SAD", "--balanced", "--samples_per_label", "40"]):

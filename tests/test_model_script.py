@@ -177,6 +177,18 @@ def test_splits_of_another_encoder_are_told(encoder, tiny, sample_splits, script
     assert done.code == 1 and f"tokenized for {encoder}" in done.error and "classification-dataloader.py" in done.error
 
 
+@pytest.mark.parametrize(
+    "name", ["tokenized_splits/tokenization.json", "tokenized_splits/train/data-00000-of-00001.arrow"]
+)
+def test_damaged_splits_are_told(name, encoder, script, tmp_path):
+    words = ["--model_name", encoder, "--dataset_name", "SAD", "--output_dir", tmp_path]
+    script(DATALOADER, *words, "--data_source", "sample")
+    path = tmp_path / "SAD/mental-bert-base-uncased" / name
+    path.write_bytes(path.read_bytes()[:100])
+    done = script(MODEL, *words)
+    assert done.code == 1 and "damaged" in done.error and "classification-dataloader.py" in done.error
+
+
 def test_text_splits_that_were_replaced_since_are_told(encoder, tiny, script, tmp_path):
     """The dataloader for a second encoder, with another seed, replaces the texts that the first one's tokens are of."""
     common = ["--dataset_name", "SAD", "--output_dir", tmp_path]

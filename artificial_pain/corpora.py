@@ -1,124 +1,22 @@
-"""Where a corpus comes from, and how its file becomes one frame.
+"""How a corpus file becomes one frame.
 
 A frame has a row an example: `text`, `label_name`, and for ESConv `turns` (the seeker's, a list of str),
 `initial_intensity`, `final_intensity`, `intensity_change` (float, NaN where unknown), `problem_type` and
 `experience_type`. Its index is the example's position in the corpus file, from 0.
 """
 
-import hashlib
 import io
 import json
 import re
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
-import pooch
 import python_calamine
-import requests
 
 from artificial_pain.errors import UserError, warn
 
 INTENSITIES = ("initial_intensity", "final_intensity", "intensity_change")
-SAMPLE_FOLDER = Path(__file__).resolve().parent / "sample"
-
-
-@dataclass(frozen=True)
-class Published:
-    """A published file: the commit is in the URL, the digest is what its bytes must have."""
-
-    url: str
-    algorithm: str  # "sha256", or "git-blob": git's SHA-1 over a header and the content
-    digest: str
-
-
-PUBLISHED = {
-    "ESConv": Published(
-        "https://raw.githubusercontent.com/thu-coai/Emotional-Support-Conversation/"
-        "f262d062ad74cb39b17ea476facc81568ddcba24/ESConv.json",
-        "git-blob",
-        "2f7a69eeda505053eac68f9ab26fd728d0f6db31",
-    ),
-    "SAD": Published(
-        "https://raw.githubusercontent.com/PervasiveWellbeingTech/Stress-Annotated-Dataset-SAD/"
-        "1d6aa672c4eeb82e0bbc6533b75e0694da80ae20/SAD_v1.zip",
-        "sha256",
-        "74595bc41dc3a91de0563f43bf8e945498bfddf53138167b21eb5355444be2fe",
-    ),
-}
-SAMPLE = {"ESConv": SAMPLE_FOLDER / "ESConv.json", "SAD": SAMPLE_FOLDER / "SAD_v1.zip"}
-
-
-def locate(dataset_name: str, data_source: str | None) -> Path:
-    """The corpus file on disk: the published one (None), the bundled "sample", a URL's, or a local file.
-
-    Raises UserError where it cannot be had, or is not what was published.
-    """
-    if data_source is None:
-        return download(PUBLISHED[dataset_name], cache_folder())
-    if data_source == "sample":
-        return SAMPLE[dataset_name]
-    if data_source.startswith(("http://", "https://")):
-        return download(Published(data_source, algorithm="", digest=""), cache_folder())
-    path = Path(data_source)
-    if not path.is_file():
-        raise UserError(f"--data_source {data_source}: no such file")
-    return path
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept (below XDG_CACHE_HOME, where that is set)."""
-    return Path(pooch.os_cache("artificial-pain"))
-
-
-def download(published: Published, folder: Path) -> Path:
-    """The file in the cache folder, downloaded if it is not there; a file that does not verify is not kept.
-
-    Without a digest nothing says whether a cached copy still is the file: it is downloaded anew every time.
-    """
-
-    def fetch_verified(url: str, output_file: str, pooch_object: object) -> None:
-        pooch.HTTPDownloader(progressbar=True)(url, output_file, pooch_object)
-        verify(Path(output_file), published)
-
-    name = pooch.utils.unique_file_name(published.url)
-    if not published.digest:
-        (folder / name).unlink(missing_ok=True)
-    pooch.get_logger().setLevel("WARNING")
-    try:
-        path = Path(pooch.retrieve(published.url, None, fname=name, path=folder, downloader=fetch_verified))
-        verify(path, published)  # a cached copy may have been damaged since
-    except requests.RequestException as error:
-        raise UserError(
-            f"{published.url}: cannot be downloaded ({type(error).__name__}: {error}): "
-            "check the network, or give a copy with --data_source FILE"
-        ) from None
-    except OSError as error:
-        raise UserError(
-            f"{folder}: cannot be written ({error.strerror}): set XDG_CACHE_HOME to another folder"
-        ) from None
-    return path
-
-
-def digest_of(content: bytes, algorithm: str) -> str:
-    """The hexadecimal digest; "git-blob" is git's object id, SHA-1 over `blob <size>\\0` and the content."""
-    if algorithm == "git-blob":
-        return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-    return hashlib.new(algorithm, content).hexdigest()
-
-
-def verify(path: Path, published: Published) -> None:
-    """Remove the file and raise UserError if its digest is not the published one."""
-    if not published.digest:
-        return
-    found = digest_of(path.read_bytes(), published.algorithm)
-    if found != published.digest:
-        path.unlink()
-        raise UserError(
-            f"{published.url}: the download is not the published file ({published.algorithm} {found}, "
-            f"expected {published.digest}) and was removed: try again, or give a copy with --data_source FILE"
-        )
 
 
 def read(dataset_name: str, path: Path, label_column: str | None = None) -> pd.DataFrame:

@@ -24,11 +24,11 @@ def main() -> None:
     encoder = encoders.fetch(args.model_name, args.revision, with_weights=False)
 
     # Imported here, so that --help, a wrong flag and a gated encoder are answered at once.
-    from artificial_pain import corpora, corpus_statistics, splits, tokens
+    from artificial_pain import corpora, corpus_statistics, sources, splits, tokens
 
     tokenizer = tokens.load_tokenizer(encoder)
     tokens.require_length(encoder, args.max_length)
-    path = corpora.locate(args.dataset_name, args.data_source)
+    path = sources.locate(args.dataset_name, args.data_source)
     frame = corpora.read(args.dataset_name, path, args.label_column)
     dropped = {}
     if args.dataset_name == "ESConv":
@@ -44,7 +44,7 @@ def main() -> None:
         **{name: value for name, value in vars(args).items() if name != "output_dir"},
         "revision": encoder.revision,
         "tokenizer": tokens.tokenizer_digest(tokenizer),
-        "corpus_sha256": corpora.digest_of(path.read_bytes(), "sha256"),
+        "corpus_sha256": sources.digest_of(path.read_bytes(), "sha256"),
     }
     with files.staged(layout.corpus) as folder:
         fingerprint = tokens.save(folder, layout, parts, tokenized, settings)

@@ -15,8 +15,9 @@ import pytest
 from conftest import DATALOADER, MINILM
 
 from artificial_pain import corpora as corpus_files
-from artificial_pain.corpora import Published
+from artificial_pain import sources
 from artificial_pain.errors import UserError
+from artificial_pain.sources import Published
 
 ENCODER = ["--model_name", MINILM]
 
@@ -241,37 +242,37 @@ def server() -> Iterator[Server]:
 
 @pytest.mark.parametrize("algorithm", ["sha256", "git-blob"])
 def test_a_download_is_verified_and_kept(algorithm, server, tmp_path):
-    published = Published(server.url, algorithm, corpus_files.digest_of(server.content, algorithm))
-    first = corpus_files.download(published, tmp_path)
+    published = Published(server.url, algorithm, sources.digest_of(server.content, algorithm))
+    first = sources.download(published, tmp_path)
     assert first.read_bytes() == b"some bytes"
-    assert corpus_files.download(published, tmp_path) == first
+    assert sources.download(published, tmp_path) == first
     assert server.requests == 1, "downloaded once"
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "git-blob"])
 def test_a_download_of_other_bytes_is_refused_and_removed(algorithm, server, tmp_path):
-    published = Published(server.url, algorithm, corpus_files.digest_of(b"the published bytes", algorithm))
+    published = Published(server.url, algorithm, sources.digest_of(b"the published bytes", algorithm))
     with pytest.raises(UserError, match=f"not the published file \\({algorithm}.*and was removed"):
-        corpus_files.download(published, tmp_path)
+        sources.download(published, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_damaged_cached_copy_is_refused_and_removed(server, tmp_path):
-    published = Published(server.url, "sha256", corpus_files.digest_of(server.content, "sha256"))
-    cached = corpus_files.download(published, tmp_path)
+    published = Published(server.url, "sha256", sources.digest_of(server.content, "sha256"))
+    cached = sources.download(published, tmp_path)
     cached.write_bytes(b"damaged")
     with pytest.raises(UserError, match="was removed"):
-        corpus_files.download(published, tmp_path)
+        sources.download(published, tmp_path)
     assert not cached.exists()
-    assert corpus_files.download(published, tmp_path).read_bytes() == b"some bytes"
+    assert sources.download(published, tmp_path).read_bytes() == b"some bytes"
 
 
 def test_a_download_that_fails_is_told_in_one_line(server, tmp_path):
     server.status = 503
     with pytest.raises(UserError, match=r"503.*--data_source FILE"):
-        corpus_files.download(Published(server.url, "sha256", "0"), tmp_path)
+        sources.download(Published(server.url, "sha256", "0"), tmp_path)
     with pytest.raises(UserError, match="cannot be downloaded"):
-        corpus_files.download(Published("http://127.0.0.1:9/x", "sha256", "0"), tmp_path)
+        sources.download(Published("http://127.0.0.1:9/x", "sha256", "0"), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -279,17 +280,17 @@ def test_the_git_blob_id_is_gits(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"line\r\n\0 bytes")
     git = subprocess.run(["git", "hash-object", "--no-filters", path], capture_output=True, text=True, check=True)
-    assert corpus_files.digest_of(path.read_bytes(), "git-blob") == git.stdout.strip()
+    assert sources.digest_of(path.read_bytes(), "git-blob") == git.stdout.strip()
 
 
 def test_the_real_sad_is_the_published_one(corpora):
-    published = corpus_files.PUBLISHED["SAD"]
-    assert corpus_files.digest_of((corpora / "SAD_v1.zip").read_bytes(), published.algorithm) == published.digest
+    published = sources.PUBLISHED["SAD"]
+    assert sources.digest_of((corpora / "SAD_v1.zip").read_bytes(), published.algorithm) == published.digest
 
 
 def test_a_url_as_source_is_downloaded_and_read(server, script, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    server.content = corpus_files.SAMPLE["SAD"].read_bytes()
+    server.content = sources.SAMPLE["SAD"].read_bytes()
     words = ["--dataset_name", "SAD", "--data_source", server.url, "--output_dir", tmp_path / "out"]
     done = script(DATALOADER, *ENCODER, *words)
     assert done.code == 0, done.err

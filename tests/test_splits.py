@@ -6,19 +6,19 @@ import pytest
 from sklearn.model_selection import train_test_split
 
 from artificial_pain import corpora as corpus_files
-from artificial_pain import splits
+from artificial_pain import sources, splits
 from artificial_pain.errors import UserError
 
 
 @pytest.fixture(scope="module")
 def esconv() -> pd.DataFrame:
-    frame, _ = splits.add_labels(corpus_files.read("ESConv", corpus_files.SAMPLE["ESConv"]), "sample")
+    frame, _ = splits.add_labels(corpus_files.read("ESConv", sources.SAMPLE["ESConv"]), "sample")
     return frame
 
 
 @pytest.fixture(scope="module")
 def sad() -> pd.DataFrame:
-    frame, _ = splits.add_labels(corpus_files.read("SAD", corpus_files.SAMPLE["SAD"], "original_label"), "sample")
+    frame, _ = splits.add_labels(corpus_files.read("SAD", sources.SAMPLE["SAD"], "original_label"), "sample")
     return frame
 
 

@@ -5,11 +5,13 @@ Only the standard library is imported here, so that `--help` and a wrong flag an
 
 import argparse
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from artificial_pain import encoders
+from artificial_pain.errors import warn
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TASK_FOLDERS = {"classification": REPOSITORY / "classification", "intensity": REPOSITORY / "intensity"}
@@ -23,6 +25,7 @@ HEAD_LEARNING_RATE = 3e-5  # published, heads
 SAMPLES_PER_LABEL = 1500  # published
 MAX_LENGTH = 512  # published
 SEED = 42  # published
+LABEL_COLUMNS = ["original_label", "top_label"]  # SAD's
 
 
 def _number(kind: type, description: str, accept: Callable) -> Callable:
@@ -38,6 +41,12 @@ def _number(kind: type, description: str, accept: Callable) -> Callable:
         return value
 
     return parse
+
+
+def _not_empty(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("expected a name, found nothing")
+    return text
 
 
 positive_integer = _number(int, "a whole number of 1 or more", lambda value: value >= 1)
@@ -57,7 +66,12 @@ def _parser(task: str, datasets: Sequence[str], description: str) -> argparse.Ar
         metavar="ENCODER",
         help=f"one of {', '.join(encoders.ENCODERS)}, or a folder with an encoder (default: %(default)s)",
     )
-    group.add_argument("--revision", default="main", help="the encoder's branch, tag or commit (default: %(default)s)")
+    group.add_argument(
+        "--revision",
+        type=_not_empty,
+        default=encoders.DEFAULT_REVISION,
+        help="the encoder's branch, tag or commit on the hub (default: %(default)s)",
+    )
     group.add_argument("--dataset_name", choices=datasets, default="ESConv", help="the corpus (default: %(default)s)")
     group.add_argument("--balanced", action="store_true", help="training examples in equal numbers for each label")
     group.add_argument(
@@ -75,11 +89,16 @@ def _add(group: argparse._ArgumentGroup, flag: str, default: object, kind: Calla
     group.add_argument(flag, type=kind, default=default, metavar=metavar, help=f"{help} (default: %(default)s)")
 
 
-def dataloader_parser(task: str, datasets: Sequence[str], description: str) -> argparse.ArgumentParser:
-    """The flags of a dataloader script."""
+def dataloader_arguments(task: str, datasets: Sequence[str], description: str) -> argparse.Namespace:
+    """Parse the flags of a dataloader script; a flag that has no effect on what was asked for is None."""
     parser = _parser(task, datasets, description)
     group = parser.add_argument_group("how to prepare it")
-    _add(group, "--samples_per_label", SAMPLES_PER_LABEL, positive_integer, "with --balanced: examples of each label")
+    group.add_argument(
+        "--samples_per_label",
+        type=positive_integer,
+        metavar="N",
+        help=f"with --balanced: training examples of each label (default: {SAMPLES_PER_LABEL})",
+    )
     _add(group, "--max_length", MAX_LENGTH, positive_integer, "tokens of a text at most, the rest is cut off")
     _add(group, "--seed", SEED, seed_integer, "draws the split and the balancing")
     group.add_argument(
@@ -91,11 +110,20 @@ def dataloader_parser(task: str, datasets: Sequence[str], description: str) -> a
     if "SAD" in datasets:
         group.add_argument(
             "--label_column",
-            choices=["original_label", "top_label"],
-            default="original_label",
-            help="SAD's column of labels (default: %(default)s)",
+            choices=LABEL_COLUMNS,
+            help=f"SAD's column of labels (default: {LABEL_COLUMNS[0]})",
         )
-    return parser
+    args = parser.parse_args()
+    if args.balanced and args.samples_per_label is None:
+        args.samples_per_label = SAMPLES_PER_LABEL
+    elif args.samples_per_label is not None and not args.balanced:
+        warn("--samples_per_label has no effect without --balanced")
+        args.samples_per_label = None
+    if args.dataset_name == "SAD" and args.label_column is None:
+        args.label_column = LABEL_COLUMNS[0]
+    elif args.dataset_name != "SAD" and getattr(args, "label_column", None):
+        parser.error("--label_column is for --dataset_name SAD alone")
+    return args
 
 
 def model_parser(task: str, datasets: Sequence[str], description: str) -> argparse.ArgumentParser:
@@ -121,11 +149,31 @@ def model_parser(task: str, datasets: Sequence[str], description: str) -> argpar
     return parser
 
 
-def dataloader_command(task: str, args: argparse.Namespace) -> str:
-    """The command, from where the user is, that makes the splits which a model script with `args` needs."""
+def program(name: str) -> str:
+    """How the user can call a program of this environment: by its name where that finds it, else by its path."""
+    here = Path(sys.executable).with_name(name)
+    found = shutil.which(name)
+    return name if found and Path(found).parent == here.parent else str(here)
+
+
+def dataloader_command(task: str, args: argparse.Namespace, settings: dict) -> str:
+    """The command, from where the user is, that makes the splits which a model script with `args` needs.
+
+    `settings` are those of a dataloader that ran before, to be kept; {} if there was none.
+    """
     script = Path(sys.argv[0]).with_name(f"{task}-dataloader.py")
-    words = ["python", str(script), "--model_name", args.model_name, "--dataset_name", args.dataset_name]
+    words = [program("python"), str(script), "--model_name", args.model_name, "--dataset_name", args.dataset_name]
     words += ["--balanced"] if args.balanced else []
     words += ["--output_dir", str(args.output_dir)] if args.output_dir != TASK_FOLDERS[task] else []
-    words += ["--revision", args.revision] if args.revision != "main" else []
+    words += ["--revision", args.revision] if args.revision != encoders.DEFAULT_REVISION else []
+    defaults = {
+        "samples_per_label": SAMPLES_PER_LABEL,
+        "data_source": None,
+        "max_length": MAX_LENGTH,
+        "seed": SEED,
+        "label_column": LABEL_COLUMNS[0],
+    }
+    for flag, default in defaults.items():
+        if settings.get(flag) not in (None, default):
+            words += [f"--{flag}", str(settings[flag])]
     return shlex.join(words)

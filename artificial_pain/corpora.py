@@ -36,6 +36,8 @@ def read_esconv(content: bytes, path: Path) -> pd.DataFrame:
         dialogues = json.loads(content)
     except UnicodeDecodeError:
         raise UserError(f"{path}: is not JSON: expected UTF-8 text, as in ESConv.json") from None
+    except RecursionError:
+        raise UserError(f"{path}: expected a JSON list of dialogues, found brackets nested without end") from None
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: is not JSON (line {error.lineno}, column {error.colno}: {error.msg})") from None
     if not isinstance(dialogues, list) or not dialogues:
@@ -112,7 +114,7 @@ def _intensity(value: object, where: str, set_aside: list[str]) -> float:
 def read_sad(content: bytes, path: Path, label_column: str) -> pd.DataFrame:
     """SAD (Mauriello et al., CHI 2021): sheet 1 of an Excel file, alone or in a zip; an example is a sentence."""
     try:
-        sheet = pd.read_excel(io.BytesIO(_excel_content(content, path)), engine="calamine", na_filter=False)
+        sheet = pd.read_excel(io.BytesIO(_excel_content(content, path)), engine="calamine", dtype=str, na_filter=False)
     except (python_calamine.CalamineError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as an Excel file ({error})") from None
     for column in ("sentence", label_column):

@@ -6,6 +6,7 @@ from datasets import Dataset
 
 from artificial_pain.corpora import INTENSITIES
 from artificial_pain.files import SPLITS
+from artificial_pain.splits import label_counts
 from artificial_pain.tokens import lengths
 
 
@@ -15,7 +16,7 @@ def describe(frame: pd.DataFrame, tokenized: Dataset, truncated: float) -> dict:
     description = {
         "examples": len(frame),
         "made": int(frame["made"].sum()),
-        "labels": {name: int(n) for name, n in frame["label_name"].value_counts().sort_index().items()},
+        "labels": label_counts(frame),
         "tokens": {
             "min": int(tokens.min()),
             "median": float(np.median(tokens)),

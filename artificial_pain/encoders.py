@@ -3,10 +3,11 @@
 import argparse
 import hashlib
 import importlib.util
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from artificial_pain.errors import UserError, warn
+from artificial_pain.errors import UserError, warn, wrong_flag
 
 DEFAULT = "mental/mental-roberta-base"
 OFFLINE = "sentence-transformers/all-MiniLM-L6-v2"
@@ -32,6 +33,8 @@ TOKENIZER_FILES = [
     "vocab.json",
     "merges.txt",
 ]
+FAMILIES = ("bert", "roberta", "modernbert")  # whose position embeddings tokens.most_tokens knows
+DEFAULT_REVISION = "main"
 WEIGHTS = "model.safetensors"
 OLD_WEIGHTS = "pytorch_model.bin"  # for repositories from before safetensors
 
@@ -70,20 +73,22 @@ def fetch(name: str, revision: str, with_weights: bool) -> Encoder:
     Raises UserError, in one line, where they cannot be had.
     """
     if name not in ENCODERS:
+        if revision != DEFAULT_REVISION:
+            wrong_flag(f"--revision {revision}: {name} is a folder, which has no revisions")
         return _from_folder(name, with_weights)
     # Imported here: the names above serve --help, which needs no hub client.
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError
 
     wanted = [*TOKENIZER_FILES, WEIGHTS] if with_weights else TOKENIZER_FILES
     try:
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
         if with_weights and not (folder / WEIGHTS).exists():
             folder = Path(snapshot_download(name, revision=revision, allow_patterns=[*TOKENIZER_FILES, OLD_WEIGHTS]))
-    except (HfHubHTTPError, LocalEntryNotFoundError) as error:
+    except (HTTPError, OSError, ValueError) as error:  # of the network, the disk, and of settings that cannot be
         unreachable = isinstance(error, LocalEntryNotFoundError)
-        if name == OFFLINE and unreachable and revision in ("main", OFFLINE_REVISION) and package_folder():
-            warn(f"the hub cannot be reached: taking {name} from the installed package, its SHA-256 verified")
+        if name == OFFLINE and unreachable and revision in (DEFAULT_REVISION, OFFLINE_REVISION) and package_folder():
+            warn(f"the hub is out of reach: taking {name} from the installed package, its SHA-256 verified")
             return _from_package()
         raise UserError(_explain(error, name, revision)) from error
     if not (folder / "config.json").exists():
@@ -93,6 +98,12 @@ def fetch(name: str, revision: str, with_weights: bool) -> Encoder:
 
 def _from_folder(name: str, with_weights: bool) -> Encoder:
     folder = Path(name)
+    try:
+        family = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    except (OSError, ValueError, AttributeError) as error:
+        raise UserError(f"{folder / 'config.json'}: cannot be read as an encoder's configuration ({error})") from None
+    if family not in FAMILIES:
+        raise UserError(f"{folder}: its model_type is {family!r}: expected an encoder, one of {', '.join(FAMILIES)}")
     if with_weights and not (folder / WEIGHTS).is_file():
         raise UserError(f"{folder}: has no {WEIGHTS}: save the encoder there with save_pretrained()")
     return Encoder(name, folder, revision=None)
@@ -144,5 +155,7 @@ def _explain(error: BaseException, name: str, revision: str) -> str:
             if status in (401, 403):
                 return f"{endpoint} refused the token (HTTP {status}): check HF_TOKEN, or renew it with `hf auth login`"
             return f"{page} answered HTTP {status}: try again later"
-    reason = str(chain[-1]).splitlines()[0]
-    return f"{endpoint} cannot be reached ({reason}) and {name} is not in the cache: check the network"
+    reason = f"{type(chain[-1]).__name__}: {chain[-1]}".splitlines()[0]
+    if isinstance(error, hub.LocalEntryNotFoundError):
+        return f"{endpoint} cannot be reached ({reason}) and {name} is not in the cache: check the network"
+    return f"{name} cannot be fetched from {endpoint} ({reason}): check HF_ENDPOINT, HF_HOME and HF_TOKEN"

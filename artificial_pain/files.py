@@ -78,12 +78,17 @@ def staged(folder: Path) -> Iterator[Path]:
     A process that dies before that leaves the earlier files as they were; one that dies while the files are being
     moved is finished by whoever calls `finish_replacing` next.
     """
-    finish_replacing(folder)
     partial = folder / ".partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     try:
+        finish_replacing(folder)
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
         yield partial
+        for source in _files(partial):  # what is in the way is found before anything is moved
+            (folder / source.relative_to(partial)).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise UserError(f"{error.filename or folder}: cannot be written ({error.strerror})") from error
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -91,12 +96,16 @@ def staged(folder: Path) -> Iterator[Path]:
     finish_replacing(folder)
 
 
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
 def finish_replacing(folder: Path) -> None:
     """Move a complete staged set to its place. Safe to repeat: each file is moved by one rename."""
     complete = folder / ".complete"
     if not complete.exists():
         return
-    for source in sorted(path for path in complete.rglob("*") if path.is_file()):
+    for source in _files(complete):
         target = folder / source.relative_to(complete)
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(source, target)

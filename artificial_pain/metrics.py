@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.special import softmax
+import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
@@ -43,12 +43,7 @@ def classification(labels: np.ndarray, predictions: np.ndarray, label_names: Seq
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
     """Softmax over the labels, in double precision; shape (n, labels)."""
-    return softmax(logits.astype(np.float64), axis=1)
-
-
-def majority_baseline(train_labels: np.ndarray, n: int) -> np.ndarray:
-    """The most frequent training label, n times (of several the first)."""
-    return np.full(n, np.bincount(train_labels).argmax())
+    return torch.softmax(torch.from_numpy(logits).double(), dim=1).numpy()
 
 
 def tfidf_baseline(train_texts: Sequence[str], train_labels: np.ndarray, texts: Sequence[str]) -> np.ndarray:
@@ -57,10 +52,16 @@ def tfidf_baseline(train_texts: Sequence[str], train_labels: np.ndarray, texts: 
     return model.fit(train_texts, train_labels).predict(texts)
 
 
-def emotion_baselines(train: pd.DataFrame, test: pd.DataFrame, label_names: Sequence[str]) -> dict[str, dict]:
-    """The metrics on the test split of each baseline, fit on the training split (frames with `text` and `label`)."""
+def emotion_baselines(
+    train: pd.DataFrame, test: pd.DataFrame, label_names: Sequence[str], label_counts: dict[str, int]
+) -> dict[str, dict]:
+    """The metrics on the test split of each baseline, fit on the training split (frames with `text` and `label`).
+
+    The majority class is that of `label_counts`, the training labels before balancing: after it there is none.
+    """
+    majority = label_names.index(max(label_counts, key=label_counts.get))
     predictions = {
-        "majority": majority_baseline(train["label"], len(test)),
+        "majority": np.full(len(test), majority),
         "tfidf_logistic_regression": tfidf_baseline(train["text"], train["label"], test["text"]),
     }
     return {name: classification(test["label"], predicted, label_names) for name, predicted in predictions.items()}

@@ -25,6 +25,10 @@ class EmotionConfig(PreTrainedConfig):
         super().__init__(**kwargs)
 
 
+# So that AutoTokenizer.from_pretrained(run_folder), which reads the configuration, knows the type.
+AutoConfig.register(EmotionConfig.model_type, EmotionConfig)
+
+
 class Head(nn.Sequential):
     """Linear, Tanh, Linear: from the first token's hidden state (batch, hidden) to (batch, outputs)."""
 
@@ -41,7 +45,6 @@ class EmotionModel(PreTrainedModel):
     config_class = EmotionConfig
     base_model_prefix = "encoder"
     accepts_loss_kwargs = False  # else the Trainer scales the loss by the accumulation steps
-    supports_gradient_checkpointing = True
     _supports_sdpa = True
 
     def __init__(self, config: EmotionConfig, encoder: PreTrainedModel | None = None):

@@ -19,7 +19,7 @@ from transformers import Trainer
 from artificial_pain.cli import REPOSITORY
 from artificial_pain.encoders import ENCODERS, Encoder
 from artificial_pain.files import write_json
-from artificial_pain.tokens import Splits
+from artificial_pain.tokens import Splits, write_text_csv
 
 matplotlib.use("Agg")  # files only: no display is needed
 import matplotlib.pyplot as plt
@@ -60,8 +60,9 @@ def draw_confusion_matrix(path: Path, counts: Sequence[Sequence[int]], label_nam
     figure, axes = plt.subplots(figsize=(side + 1, side), layout="constrained")
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     ticks = range(len(label_names))
-    axes.set_xticks(ticks, label_names, rotation=45, ha="right", rotation_mode="anchor")
-    axes.set_yticks(ticks, [f"{name} ({n})" for name, n in zip(label_names, support[:, 0], strict=True)])
+    supported = [f"{name} ({n})" for name, n in zip(label_names, support[:, 0], strict=True)]
+    axes.set_xticks(ticks, label_names, rotation=45, ha="right", rotation_mode="anchor", parse_math=False)
+    axes.set_yticks(ticks, supported, parse_math=False)  # a label may have a $ in it
     axes.set(xlabel="predicted", ylabel="true (examples)", title=title)
     for row in ticks:
         for column in ticks:
@@ -90,7 +91,7 @@ def write_results(
     """evaluation_results.json, and for validation and test the predictions (CSV) and the confusion matrix (PNG)."""
     write_json(folder / "evaluation_results.json", results)
     for split, frame in predictions.items():
-        frame.to_csv(folder / f"predictions_{split}.csv")
+        write_text_csv(folder / f"predictions_{split}.csv", frame)
         title = f"{split} split, macro-F1 {results[split]['macro_f1']:.3f}"
         draw_confusion_matrix(
             folder / f"confusion_matrix_{split}.png", results[split]["confusion_matrix"], label_names, title
@@ -126,34 +127,36 @@ def licence(dataset_name: str, data_source: str | None, encoder_name: str) -> st
     return encoder_licence
 
 
-def model_card(args: argparse.Namespace, splits: Splits, results: dict) -> str:
+def model_card(args: argparse.Namespace, encoder: Encoder, splits: Splits, results: dict) -> str:
     """README.md of the run's folder, in the hub's format."""
-    data_source = splits.settings["data_source"]
+    source = splits.settings["data_source"]
     data = ModelCardData(
         language="en",
-        license=licence(args.dataset_name, data_source, args.model_name),
-        base_model=args.model_name if args.model_name in ENCODERS else None,
+        license=licence(args.dataset_name, source, encoder.name),
+        base_model=encoder.name if encoder.name in ENCODERS else None,
         pipeline_tag="text-classification",
         tags=["emotion", "artificial-pain"],
     )
-    synthetic = data_source == "sample"
-    corpus = f"{args.dataset_name} (the bundled synthetic sample)" if synthetic else args.dataset_name
-    texts = "synthetic" if synthetic else "by crowd workers"
+    origins = {None: "the published corpus", "sample": "a synthetic sample in its schema, not said by people"}
+    origin = origins.get(source, "a copy given by the user")
+    balance = "balanced by made examples" if args.balanced else "as unbalanced as the corpus"
     test = results["test"]
     return f"""---
 {data.to_yaml()}
 ---
-# {args.model_name} fine-tuned on {corpus}
+# {encoder.short_name} fine-tuned on {args.dataset_name}
 
-From what a person writes to a supporter: which of {", ".join(splits.label_names)} it is.
+From a text: which of {", ".join(splits.label_names)} it is.
 
+Trained on {args.dataset_name} ({origin}), its training split {balance}. \
 Test split: {test["n"]} examples, macro-F1 {test["macro_f1"]:.3f}, accuracy {test["accuracy"]:.3f} \
-({comparison(results)}). All metrics are in `evaluation_results.json`, the settings in `run.json`.
+(macro-F1 of the baselines: {comparison(results)}). All metrics are in `evaluation_results.json`, the settings in \
+`run.json`.
 
 Load it with `EmotionModel.from_pretrained(folder)` from `artificial_pain.models`, the tokenizer with
 `AutoTokenizer.from_pretrained(folder)`.
 
-For research. Not a diagnostic tool: the texts are {texts}, in English, and the classes are unbalanced.
+For research, on English texts. Not a diagnostic tool.
 
 {CITATION}.
 """

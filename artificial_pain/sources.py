@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pooch
-import requests
 
 from artificial_pain.errors import UserError
 
@@ -51,7 +50,7 @@ def locate(dataset_name: str, data_source: str | None) -> Path:
         return download(Published(data_source, algorithm="", digest=""), cache_folder())
     path = Path(data_source)
     if not path.is_file():
-        raise UserError(f"--data_source {data_source}: no such file")
+        raise UserError(f"--data_source {data_source}: " + ("is a folder" if path.is_dir() else "no such file"))
     return path
 
 
@@ -77,14 +76,10 @@ def download(published: Published, folder: Path) -> Path:
     try:
         path = Path(pooch.retrieve(published.url, None, fname=name, path=folder, downloader=fetch_verified))
         verify(path, published)  # a cached copy may have been damaged since
-    except requests.RequestException as error:
+    except OSError as error:  # requests' own errors are of this family, as are those of the disk
         raise UserError(
-            f"{published.url}: cannot be downloaded ({type(error).__name__}: {error}): "
+            f"{published.url}: cannot be downloaded to {folder} ({type(error).__name__}: {error}): "
             "check the network, or give a copy with --data_source FILE"
-        ) from None
-    except OSError as error:
-        raise UserError(
-            f"{folder}: cannot be written ({error.strerror}): set XDG_CACHE_HOME to another folder"
         ) from None
     return path
 
@@ -104,6 +99,6 @@ def verify(path: Path, published: Published) -> None:
     if found != published.digest:
         path.unlink()
         raise UserError(
-            f"{published.url}: the download is not the published file ({published.algorithm} {found}, "
+            f"{published.url}: the copy in the cache is not the published file ({published.algorithm} {found}, "
             f"expected {published.digest}) and was removed: try again, or give a copy with --data_source FILE"
         )

@@ -37,7 +37,7 @@ def add_labels(frame: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[str]
     names = sorted(counts.index)
     if len(names) < 2:
         found = ", ".join(names) or "none"
-        raise UserError(f"{path}: expected two labels or more with at least {RARE} examples each, found {found}")
+        raise UserError(f"{path}: expected two labels or more with enough examples (emotions: {RARE}), found {found}")
     rare = counts.index[-1]
     if counts[rare] < FEWEST_TO_SPLIT:
         raise UserError(
@@ -115,7 +115,15 @@ def _make_texts(
             sources.append(source)
             texts.append(text)
     label_name = rows[0]["label_name"]
-    raise UserError(f"label {label_name!r}: its training texts also stand in validation or test: it cannot be balanced")
+    raise UserError(
+        f"label {label_name!r} cannot be balanced: its training texts stand in validation or test too, and so does "
+        "whatever is made of them: remove repeated texts from the corpus"
+    )
+
+
+def label_counts(frame: pd.DataFrame) -> dict[str, int]:
+    """The number of examples of each label, in alphabetical order."""
+    return {name: int(n) for name, n in frame["label_name"].value_counts().sort_index().items()}
 
 
 def shared_texts(splits: dict[str, pd.DataFrame]) -> dict[str, int]:

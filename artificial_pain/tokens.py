@@ -1,14 +1,15 @@
 """Text splits to tokenized splits: made, saved, and loaded again only if they fit each other and the encoder."""
 
+import csv
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import datasets
 import numpy as np
 import pandas as pd
-import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 
@@ -37,11 +38,11 @@ def most_tokens(encoder: Encoder) -> int:
     return config.max_position_embeddings - reserved
 
 
-def require_length(encoder: Encoder, max_length: int) -> None:
-    """Exit with code 2 where --max_length is more than the encoder takes."""
-    most = most_tokens(encoder)
-    if max_length > most:
-        wrong_flag(f"--max_length {max_length}: {encoder.name} takes at most {most} tokens")
+def require_length(encoder: Encoder, tokenizer: PreTrainedTokenizerFast, max_length: int) -> None:
+    """Exit with code 2 where --max_length leaves no room for a word, or is more than the encoder takes."""
+    fewest, most = tokenizer.num_special_tokens_to_add() + 1, most_tokens(encoder)
+    if not fewest <= max_length <= most:
+        wrong_flag(f"--max_length {max_length}: {encoder.name} takes {fewest} to {most} tokens")
 
 
 def tokenize(
@@ -72,7 +73,7 @@ def tokenize(
 def lengths(dataset: Dataset) -> np.ndarray:
     """The number of tokens of each example, shape (n,), without reading the tokens."""
     table = dataset.with_format("arrow")[:]
-    return pc.list_value_length(table["input_ids"]).to_numpy()
+    return table["input_ids"].combine_chunks().value_lengths().to_numpy()
 
 
 def tokenizer_digest(tokenizer: PreTrainedTokenizerFast) -> str:
@@ -100,7 +101,7 @@ def save(
     """Write the text splits, the label mapping and the tokenized splits below `folder`; return the fingerprint."""
     (folder / layout.text_splits).mkdir(parents=True)
     for name, frame in splits.items():
-        frame.drop(columns="turns", errors="ignore").to_csv(folder / layout.text_splits / f"{name}_split.csv")
+        write_text_csv(folder / layout.text_splits / f"{name}_split.csv", frame.drop(columns="turns", errors="ignore"))
     names = tokenized["train"].features["labels"].names
     mapping = {str(i): name for i, name in enumerate(names)}
     write_json(folder / layout.label_mapping, mapping)
@@ -124,36 +125,55 @@ class Splits:
     settings: dict  # of the dataloader, and what they were resolved to
 
 
-def load(layout: Layout, encoder: Encoder, tokenizer: PreTrainedTokenizerFast, command: str) -> Splits:
+def load(
+    layout: Layout, encoder: Encoder, tokenizer: PreTrainedTokenizerFast, command: Callable[[dict], str]
+) -> Splits:
     """Load what the dataloader wrote.
 
-    Raises UserError with `command`, which makes the splits, where they are missing, or made from other text splits
-    or with another tokenizer than the encoder's.
+    Raises UserError where the splits are missing or damaged, or made from other text splits or with another tokenizer
+    than the encoder's. It tells `command(settings)`, which makes them, with the settings of the text splits that are
+    there ({} if there are none).
     """
     finish_replacing(layout.corpus)
     folder = layout.corpus / layout.tokenized_splits
+    run = command(_settings(layout.corpus / layout.statistics))
     try:
         sidecar = json.loads((folder / SIDECAR).read_text())
         data = fingerprint(layout.corpus, layout)
         texts = {name: read_text_split(layout.corpus / layout.text_splits / f"{name}_split.csv") for name in SPLITS}
         tokenized = datasets.load_from_disk(folder)
     except FileNotFoundError as error:
-        raise UserError(f"{error.filename or folder}: there are no such splits yet: run {command}") from None
+        raise UserError(f"{error.filename or folder}: there are no such splits yet: run {run}") from None
     except ValueError as error:  # JSON, CSV and Arrow alike
-        raise UserError(f"{folder}: damaged ({str(error).splitlines()[0]}): run {command}") from None
+        raise UserError(f"{folder}: damaged ({str(error).splitlines()[0]}): run {run}") from None
     if sidecar["tokenizer"] != tokenizer_digest(tokenizer):
         made_for = f"{sidecar['model_name']} at revision {sidecar['revision']}"
-        raise UserError(
-            f"{folder}: tokenized for {made_for}, not for {encoder.name} at {encoder.revision}: run {command}"
-        )
+        raise UserError(f"{folder}: tokenized for {made_for}, not for {encoder.name} at {encoder.revision}: run {run}")
     if sidecar["dataset_name"] != layout.dataset_name or sidecar["fingerprint"] != data:
         other = layout.corpus / layout.text_splits
-        raise UserError(f"{folder}: not made from the texts in {other}, which were replaced since: run {command}")
+        raise UserError(f"{folder}: not made from the texts in {other}, which were replaced since: run {run}")
+    for name in SPLITS:
+        if texts[name]["label"].tolist() != tokenized[name]["labels"][:]:
+            raise UserError(f"{folder}: the texts and the tokens of {name} are not of the same examples: run {run}")
     label_names = tokenized["train"].features["labels"].names
     return Splits(tokenized, texts, label_names, sidecar.pop("fingerprint"), sidecar)
 
 
+def _settings(statistics: Path) -> dict:
+    """The settings of the dataloader that wrote the text splits; {} where none can be read."""
+    try:
+        return json.loads(statistics.read_text())["settings"]
+    except (FileNotFoundError, ValueError, KeyError):
+        return {}
+
+
+def write_text_csv(path: Path, frame: pd.DataFrame) -> None:
+    """Every text quoted: pandas would leave a lone carriage return bare, and end the row there on reading."""
+    frame.to_csv(path, quoting=csv.QUOTE_NONNUMERIC)
+
+
 def read_text_split(path: Path) -> pd.DataFrame:
-    """A text split as written: a text such as "NA" stays a text, an empty intensity is NaN."""
-    numbers = dict.fromkeys(INTENSITIES, "")
-    return pd.read_csv(path, index_col=0, keep_default_na=False, na_values=numbers)
+    """A text split as written: a text such as "NA" or "1" stays a text, an empty intensity is NaN."""
+    missing = dict.fromkeys(INTENSITIES, "")
+    kinds = dict.fromkeys(["text", "label_name", "problem_type", "experience_type"], str)
+    return pd.read_csv(path, index_col=0, keep_default_na=False, na_values=missing, dtype=kinds)

@@ -1,6 +1,7 @@
 """Weights & Biases: online with a key, offline without, and never in the way of the training."""
 
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pandas as pd
 import wandb
 from transformers import TrainerCallback
 
+from artificial_pain.cli import program
 from artificial_pain.errors import warn
 
 PROJECT = "artificial-pain"
@@ -29,33 +31,32 @@ class Tracker:
     A context manager: the W&B run ends with it, as failed where an error leaves the block.
     """
 
-    def __init__(self, run: wandb.Run):
+    def __init__(self, run: wandb.Run | None):
         self._run = run
         self._works = True
-        self.id, self.name, self.project = run.id, run.name, run.project
-        self.mode = "disabled" if run.disabled else "offline" if run.offline else "online"
+        self.mode = "disabled" if run is None or run.disabled else "offline" if run.offline else "online"
+        self.id, self.name, self.project = (run.id, run.name, run.project) if run else (None, None, None)
         self.url = run.url if self.mode == "online" else None
-        self.folder = None if self.mode == "disabled" else run.settings.sync_dir
+        self.folder = run.settings.sync_dir if self.mode != "disabled" else None
 
     def __enter__(self) -> "Tracker":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._attempt(self._run.finish, exit_code=0 if kind is None else 1)
+        self.attempt(lambda run: run.finish(exit_code=0 if kind is None else 1))
 
-    def log(self, values: dict, step: int | None = None) -> None:
-        self._attempt(self._run.log, values, step=step)
+    def log(self, values: dict, step: int) -> None:
+        self.attempt(lambda run: run.log(values, step=step))
 
-    def summarize(self, values: dict) -> None:
-        self._attempt(self._run.summary.update, values)
-
-    def _attempt(self, call: Callable, *args, **kwargs) -> None:
+    def attempt(self, call: Callable[[wandb.Run], object]) -> None:
+        """Call it with the run, if there is one."""
+        if self._run is None:
+            return
         try:
-            call(*args, **kwargs)
+            call(self._run)
         except Exception as error:  # of many families: wandb's own, pydantic's, ConnectionError, HandleAbandonedError
             if self._works:
-                reason = f"{type(error).__name__}: {error}".splitlines()[0]
-                warn(f"W&B failed ({reason}): the work goes on, and the run's folder will have all of it")
+                warn(f"W&B failed ({_reason(error)}): the work goes on, and the run's folder will have all of it")
             self._works = False
 
     def describe(self) -> dict:
@@ -68,28 +69,43 @@ class Tracker:
             return "W&B: disabled"
         if self.mode == "online" and self._works:
             return f"W&B: {self.url}"
-        return f"W&B: logged offline; to see it in the browser: wandb sync {self.folder}"
+        command = shlex.join([program("wandb"), "sync", self.folder])
+        return f"W&B: logged offline; to see it in the browser, with a key (wandb login): {command}"
 
 
 def start(name: str, config: dict, folder: Path) -> Tracker:
-    """Begin a W&B run of its own; WANDB_MODE, WANDB_PROJECT, WANDB_ENTITY and WANDB_DIR win over what is set here."""
-    settings = {
-        "project": os.environ.get("WANDB_PROJECT") or PROJECT,
-        "name": os.environ.get("WANDB_NAME") or name,
-        "config": config,
-        "dir": os.environ.get("WANDB_DIR") or str(folder),
-        "reinit": "create_new",  # a run of the same process that is still open stays apart
-        "settings": wandb.Settings(init_timeout=INIT_TIMEOUT, silent=True, console="off"),
-    }
+    """Begin a W&B run of its own; WANDB_MODE, WANDB_PROJECT, WANDB_ENTITY and WANDB_DIR win over what is set here.
+
+    Where that cannot be, it is offline, and where that cannot be either, there is none: each is told.
+    """
+
+    def begin(mode: str) -> Tracker:
+        return Tracker(
+            wandb.init(
+                project=os.environ.get("WANDB_PROJECT") or PROJECT,
+                name=os.environ.get("WANDB_NAME") or name,
+                config=config,
+                dir=os.environ.get("WANDB_DIR") or str(folder),
+                mode=mode,
+                reinit="create_new",  # a run of the same process that is still open stays apart
+                settings=wandb.Settings(init_timeout=INIT_TIMEOUT, silent=True, console="off"),
+            )
+        )
+
     try:
-        return Tracker(wandb.init(mode=_mode(), **settings))
-    except (wandb.Error, OSError) as error:
-        warn(f"W&B cannot be used as set up ({str(error).splitlines()[0]}): the run is logged offline")
+        return begin(_mode())
+    except Exception as error:  # as many families as in Tracker.attempt
+        warn(f"W&B cannot be used as set up ({_reason(error)}): the run is logged offline")
     try:
-        return Tracker(wandb.init(mode="offline", **settings))
-    except (wandb.Error, OSError) as error:
-        warn(f"W&B cannot write to {settings['dir']} ({str(error).splitlines()[0]}): the run is not logged to it")
-    return Tracker(wandb.init(mode="disabled", **settings))
+        return begin("offline")
+    except Exception as error:
+        warn(f"W&B cannot log offline either ({_reason(error)}): the run is not logged to it")
+        return Tracker(None)
+
+
+def _reason(error: Exception) -> str:
+    """The error in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def _mode() -> str:
@@ -118,13 +134,17 @@ class Curves(TrainerCallback):
 
 def log_results(tracker: Tracker, results: dict, predictions: pd.DataFrame, label_names: list[str]) -> None:
     """Test metrics and baselines to the run's summary; the test split's confusion matrix and predictions as tables."""
-    for name, metrics in {"test": results["test"], **results["baselines"]}.items():
-        scalars = {key: value for key, value in metrics.items() if isinstance(value, float)}
-        tracker.summarize({f"{name}/{key}": value for key, value in scalars.items()})
-    index = {name: i for i, name in enumerate(label_names)}
-    matrix = wandb.plot.confusion_matrix(
-        y_true=predictions["label_name"].map(index).tolist(),
-        preds=predictions["predicted"].map(index).tolist(),
-        class_names=label_names,
-    )
-    tracker.log({"test/confusion_matrix": matrix, "test/predictions": wandb.Table(dataframe=predictions.reset_index())})
+
+    def log(run: wandb.Run) -> None:
+        for name, metrics in {"test": results["test"], **results["baselines"]}.items():
+            scalars = {key: value for key, value in metrics.items() if isinstance(value, float)}
+            run.summary.update({f"{name}/{key}": value for key, value in scalars.items()})
+        matrix = wandb.plot.confusion_matrix(
+            y_true=[label_names.index(name) for name in predictions["label_name"]],
+            preds=[label_names.index(name) for name in predictions["predicted"]],
+            class_names=label_names,
+        )
+        table = wandb.Table(dataframe=predictions.reset_index())
+        run.log({"test/confusion_matrix": matrix, "test/predictions": table})
+
+    tracker.attempt(log)

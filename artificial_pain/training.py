@@ -1,6 +1,7 @@
 """Fine-tuning with Hugging Face's Trainer: optimizer, schedule, early stopping, and prediction."""
 
 import argparse
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -10,7 +11,6 @@ import torch
 from datasets import Dataset
 from sklearn.metrics import accuracy_score, f1_score
 from torch.utils.data import SequentialSampler
-from tqdm import tqdm
 from transformers import (
     DataCollatorWithPadding,
     EarlyStoppingCallback,
@@ -24,11 +24,11 @@ from transformers import (
 )
 
 from artificial_pain.cli import DEBUG_EPOCHS
-from artificial_pain.errors import wrong_flag
+from artificial_pain.errors import UserError, wrong_flag
 from artificial_pain.tokens import Splits, lengths
 
 EVALUATION_BATCH_SIZE = 64  # no gradients are kept: a few times the training batch fits where that does
-LOGGING_STEPS = 10  # of the learning curves: fine enough for the smallest corpus, 44 steps an epoch
+LOGGING_STEPS = 10  # between the points of the learning curves; an epoch of fewer steps has one
 
 
 def mixed_precision(precision: str) -> dict[str, bool]:
@@ -63,15 +63,15 @@ class EpochLines(ProgressCallback):
         super().on_evaluate(args, state, control, **kwargs)
         if self.training_bar is None:
             return
-        train_loss = next((log["loss"] for log in reversed(state.log_history) if "loss" in log), float("nan"))
+        this_epoch = [log["loss"] for log in state.log_history if "loss" in log and log["epoch"] > state.epoch - 1]
         told = {
-            "train loss": train_loss,
+            "train loss": np.mean(this_epoch),
             "validation loss": metrics["eval_loss"],
             "accuracy": metrics["eval_accuracy"],
             "macro-F1": metrics["eval_macro_f1"],
         }
         values = "".join(f"   {name} {value:.3f}" for name, value in told.items())
-        tqdm.write(f"epoch {round(state.epoch):4d}{values}", file=sys.stderr)
+        self.training_bar.write(f"epoch {round(state.epoch):4d}{values}", file=sys.stderr)
 
 
 class EmotionTrainer(Trainer):
@@ -98,23 +98,14 @@ def validation_metrics(prediction: EvalPrediction) -> dict[str, float]:
     return {"accuracy": accuracy_score(labels, predicted), "macro_f1": macro_f1}
 
 
-def make_trainer(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerFast,
-    splits: Splits,
-    args: argparse.Namespace,
-    precision: dict[str, bool],
-    checkpoints: Path,
-    metric: str,
-    callbacks: list[TrainerCallback],
-) -> Trainer:
-    """A Trainer with the published recipe, which keeps the checkpoint with the best validation `metric`.
+def training_arguments(
+    args: argparse.Namespace, precision: dict[str, bool], checkpoints: Path, metric: str, examples: int
+) -> TrainingArguments:
+    """The published recipe for `examples` training examples, which keeps the checkpoint with the best `metric`.
 
-    `metric` is "loss" (the lowest), "accuracy" or "macro_f1" (the highest).
+    `metric`, of the validation split, is "loss" (the lowest), "accuracy" or "macro_f1" (the highest).
     """
-    shutil.rmtree(checkpoints, ignore_errors=True)  # of a run that was stopped
-    validation = splits.tokenized["validation"]
-    arguments = TrainingArguments(
+    return TrainingArguments(
         output_dir=str(checkpoints),
         num_train_epochs=DEBUG_EPOCHS if args.debug else args.epochs,
         per_device_train_batch_size=args.batch_size,
@@ -128,7 +119,7 @@ def make_trainer(
         load_best_model_at_end=True,
         metric_for_best_model=metric,
         greater_is_better=metric != "loss",
-        logging_steps=LOGGING_STEPS,
+        logging_steps=min(LOGGING_STEPS, math.ceil(examples / args.batch_size)),
         logging_nan_inf_filter=False,  # else a loss of NaN is logged as 0
         label_names=["labels"],
         dataloader_pin_memory=torch.cuda.is_available(),
@@ -138,6 +129,19 @@ def make_trainer(
         seed=args.seed,
         **precision,
     )
+
+
+def make_trainer(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    splits: Splits,
+    arguments: TrainingArguments,
+    args: argparse.Namespace,
+    callbacks: list[TrainerCallback],
+) -> Trainer:
+    """A Trainer of the model on the training split, evaluated on the validation split after each epoch."""
+    shutil.rmtree(arguments.output_dir, ignore_errors=True)  # the checkpoints of a run that was stopped
+    validation = splits.tokenized["validation"]
     trainer = EmotionTrainer(
         model=model,
         args=arguments,
@@ -155,9 +159,14 @@ def make_trainer(
 
 
 def predict(trainer: Trainer, dataset: Dataset) -> np.ndarray:
-    """The model's logits, shape (n, labels), row i for example i of the dataset."""
+    """The model's logits, shape (n, labels), row i for example i of the dataset.
+
+    Raises UserError where they are not finite: the training has diverged, and no metric of it would mean anything.
+    """
     order = by_length(dataset)
     sorted_logits = trainer.predict(dataset.select(order)).predictions
+    if not np.isfinite(sorted_logits).all():
+        raise UserError("the model's outputs are not finite: try a lower --learning_rate, or --precision fp32")
     logits = np.empty_like(sorted_logits)
     logits[order] = sorted_logits
     return logits

@@ -16,10 +16,8 @@ DATASETS = ["ESConv", "SAD"]
 
 
 def main() -> None:
-    args = cli.dataloader_parser(TASK, DATASETS, __doc__.splitlines()[0]).parse_args()
+    args = cli.dataloader_arguments(TASK, DATASETS, __doc__.splitlines()[0])
 
-    if args.dataset_name != "SAD":
-        args.label_column = None
     files.require_writable(args.output_dir)
     encoder = encoders.fetch(args.model_name, args.revision, with_weights=False)
 
@@ -27,7 +25,7 @@ def main() -> None:
     from artificial_pain import corpora, corpus_statistics, sources, splits, tokens
 
     tokenizer = tokens.load_tokenizer(encoder)
-    tokens.require_length(encoder, args.max_length)
+    tokens.require_length(encoder, tokenizer, args.max_length)
     path = sources.locate(args.dataset_name, args.data_source)
     frame = corpora.read(args.dataset_name, path, args.label_column)
     dropped = {}
@@ -35,6 +33,7 @@ def main() -> None:
         frame, dropped = splits.drop_rare(frame)
     frame, label_names = splits.add_labels(frame, path)
     parts = splits.split(frame, args.seed)
+    label_counts = splits.label_counts(parts["train"])
     if args.balanced:
         parts = splits.balance(parts, args.samples_per_label, splits.VARIATIONS[args.dataset_name], args.seed)
     tokenized, truncated = tokens.tokenize(parts, label_names, tokenizer, args.max_length)
@@ -44,6 +43,7 @@ def main() -> None:
         **{name: value for name, value in vars(args).items() if name != "output_dir"},
         "revision": encoder.revision,
         "tokenizer": tokens.tokenizer_digest(tokenizer),
+        "label_counts": label_counts,
         "corpus_sha256": sources.digest_of(path.read_bytes(), "sha256"),
     }
     with files.staged(layout.corpus) as folder:

@@ -4,6 +4,7 @@ python classification/classification-model.py --model_name mental/mental-roberta
 python classification/classification-model.py --dataset_name SAD --balanced --debug
 """
 
+import functools
 import shutil
 import sys
 from pathlib import Path
@@ -35,7 +36,7 @@ def main() -> None:
     precision = training.mixed_precision(args.precision)
     tokenizer = tokens.load_tokenizer(encoder)
     layout = files.Layout(args.output_dir, args.dataset_name, encoder.short_name, args.balanced)
-    splits = tokens.load(layout, encoder, tokenizer, cli.dataloader_command(TASK, args))
+    splits = tokens.load(layout, encoder, tokenizer, functools.partial(cli.dataloader_command, TASK, args))
 
     transformers.set_seed(args.seed)
     model = EmotionModel.from_encoder(encoder, splits.label_names)
@@ -43,10 +44,10 @@ def main() -> None:
     run_folder = layout.run_folder(f"{METRIC}-{TASK}", args.seed, args.debug)
     balance = "balanced" if args.balanced else "unbalanced"
     run_name = f"{METRIC}_{encoder.short_name}_{args.dataset_name}_{balance}_{TASK}"
+    train, test = splits.texts["train"], splits.texts["test"]
+    arguments = training.training_arguments(args, precision, run_folder / "checkpoints", METRIC, len(train))
     with tracking.start(run_name, vars(args), args.output_dir) as tracker:
-        trainer = training.make_trainer(
-            model, tokenizer, splits, args, precision, run_folder / "checkpoints", METRIC, [tracking.Curves(tracker)]
-        )
+        trainer = training.make_trainer(model, tokenizer, splits, arguments, args, [tracking.Curves(tracker)])
         trainer.train()
 
         results, predictions = {}, {}
@@ -55,19 +56,17 @@ def main() -> None:
             probabilities = metrics.probabilities(training.predict(trainer, splits.tokenized[split]))
             results[split] = metrics.classification(texts["label"], probabilities.argmax(axis=1), splits.label_names)
             predictions[split] = report.predictions_frame(texts, probabilities, splits.label_names)
-        results["baselines"] = metrics.emotion_baselines(
-            splits.texts["train"], splits.texts["test"], splits.label_names
-        )
+        label_counts = splits.settings["label_counts"]
+        results["baselines"] = metrics.emotion_baselines(train, test, splits.label_names, label_counts)
 
+        with files.staged(run_folder) as folder:
+            model.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+            report.write_results(folder, results, predictions, splits.label_names)
+            files.write_json(folder / "run.json", report.run_record(args, encoder, splits, trainer, tracker.describe()))
+            card = report.model_card(args, encoder, splits, results)
+            (folder / "README.md").write_text(card, encoding="utf-8")
         tracking.log_results(tracker, results, predictions["test"], splits.label_names)
-
-    record = report.run_record(args, encoder, splits, trainer, tracker.describe())
-    with files.staged(run_folder) as folder:
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-        report.write_results(folder, results, predictions, splits.label_names)
-        files.write_json(folder / "run.json", record)
-        (folder / "README.md").write_text(report.model_card(args, splits, results), encoding="utf-8")
     shutil.rmtree(run_folder / "checkpoints")
 
     print(report.results_table(f"{args.dataset_name} ({balance}), {args.model_name}", results))

@@ -92,6 +92,7 @@ ESCONV_FAULTS = {
         [dialogue(dialog=[{"speaker": "usr", "content": "a"}, {"speaker": "sys", "content": "b"}])],
         "dialogue 0: has no text by the speaker 'seeker' (speakers in it: 'sys', 'usr')",
     ),
+    "nested without end": (b"[" * 200_000, "found brackets nested without end"),
     "too few of a label": ([dialogue()] * 20 + [dialogue(emotion_type="fear")] * 14, "found anxiety"),
 }
 
@@ -133,6 +134,12 @@ def test_a_sentence_becomes_an_example(member, label_column):
     assert frame.index.name == "sentence_idx"
     assert frame["text"].tolist() == ["a b", "c"]
     assert frame["label_name"].tolist() == GOOD_SHEET[label_column], "NA is a label like any other"
+
+
+def test_numbers_in_the_sheet_stay_as_they_are_written():
+    sheet = excel({"sentence": ["000", "12"], "original_label": ["01", "1"]})
+    frame = corpus_files.read_sad(sheet, Path("SAD"), "original_label")
+    assert frame["text"].tolist() == ["000", "12"] and frame["label_name"].tolist() == ["01", "1"]
 
 
 SAD_FAULTS = {
@@ -182,7 +189,10 @@ def test_bad_sad_files_are_told_in_one_line(fault, script, tmp_path):
 WRONG_FLAGS = {
     "no samples": (["--balanced", "--samples_per_label", "0"], "'0' is not a whole number of 1 or more"),
     "no number": (["--max_length", "many"], "'many' is not a whole number"),
-    "too long for the encoder": (["--max_length", "513"], "takes at most 512 tokens"),
+    "too long for the encoder": (["--max_length", "513"], "takes 3 to 512 tokens"),
+    "no room for a word": (["--max_length", "2"], "takes 3 to 512 tokens"),
+    "a label column of ESConv": (["--label_column", "top_label"], "--label_column is for --dataset_name SAD alone"),
+    "no revision": (["--revision", ""], "expected a name"),
     "a negative seed": (["--seed", "-1"], "'-1' is not a whole number from 0"),
     "another corpus": (["--dataset_name", "EmpatheticDialogues"], "invalid choice"),
     "another label column": (["--label_column", "second_label"], "invalid choice"),

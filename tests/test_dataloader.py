@@ -1,6 +1,7 @@
 """The dataloader script: its files, their agreement, and that they are replaced together or not at all."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -135,6 +136,25 @@ def test_a_process_that_dies_leaves_all_of_the_old_files_or_all_of_the_new(moves
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "deep"], "nothing is left lying about"
 
 
+def test_a_file_in_the_place_of_a_folder_is_told_before_anything_is_moved(script, tmp_path):
+    script(DATALOADER, *WORDS, "--output_dir", tmp_path)
+    corpus = tmp_path / "ESConv"
+    shutil.rmtree(corpus / "all-MiniLM-L6-v2")
+    (corpus / "all-MiniLM-L6-v2").write_text("in the way")
+    before = contents(tmp_path)
+    done = script(DATALOADER, *WORDS, "--output_dir", tmp_path, "--seed", "1")
+    assert done.code == 1 and "cannot be written" in done.error
+    assert contents(tmp_path) == before
+
+
+def test_samples_per_label_without_balanced_is_told(script, tmp_path):
+    done = script(DATALOADER, *WORDS, "--output_dir", tmp_path, "--samples_per_label", "5")
+    assert done.code == 0 and "--samples_per_label has no effect without --balanced" in done.err
+    assert (
+        json.loads((tmp_path / "ESConv/dataset_statistics.json").read_text())["settings"]["samples_per_label"] is None
+    )
+
+
 def test_an_error_while_staging_leaves_the_old_files(tmp_path):
     (tmp_path / "a").write_text("old")
     with pytest.raises(ZeroDivisionError), files.staged(tmp_path) as staging:
@@ -143,11 +163,16 @@ def test_an_error_while_staging_leaves_the_old_files(tmp_path):
     assert contents(tmp_path) == {"a": b"old"}
 
 
-@pytest.mark.parametrize("text", ["NA", "null", "", 'a "quoted", text', "two\nlines", "a\r\nb", "  ü 😀", "=1+1"])
+@pytest.mark.parametrize(
+    "text", ["NA", "null", "", 'a "quoted", text', "1", "True", "two\nlines", "a\r\nb", "a\rb", "\r", "  ü 😀", "=1+1"]
+)
 def test_a_text_comes_back_from_the_csv_as_it_went(text, tmp_path):
-    pd.DataFrame({"text": [text], "final_intensity": [np.nan]}).to_csv(tmp_path / "x.csv")
+    written = pd.DataFrame({"text": [text], "label_name": [text], "label": [3], "final_intensity": [np.nan]})
+    tokens.write_text_csv(tmp_path / "x.csv", written)
     frame = tokens.read_text_split(tmp_path / "x.csv")
-    assert frame.loc[0, "text"] == text and np.isnan(frame.loc[0, "final_intensity"])
+    assert len(frame) == 1
+    row = frame.loc[0]
+    assert row["text"] == row["label_name"] == text and row["label"] == 3 and np.isnan(row["final_intensity"])
 
 
 @pytest.mark.parametrize(("name", "examples"), [("SAD", [13500, 684, 1371]), ("ESConv", [600, 37, 75])])

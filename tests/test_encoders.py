@@ -66,6 +66,25 @@ def test_an_encoder_that_cannot_be_had_is_told_in_one_line(fault, script_path, h
 
 
 @pytest.mark.parametrize(
+    "setting", [{"HF_TOKEN": "hf_\u2026"}, {"HF_ENDPOINT": "hub.example"}, {"HF_HOME": "/proc/none"}], ids=str
+)
+def test_a_setting_of_the_hub_that_cannot_be_is_told_in_one_line(setting, hub, command, tmp_path):
+    environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hub"), **setting}
+    words = ["--model_name", "answerdotai/ModernBERT-base", "--output_dir", tmp_path]
+    done = command(DATALOADER, *SAMPLE, *words, **environment)
+    assert done.code == 1 and "check HF_ENDPOINT, HF_HOME and HF_TOKEN" in done.error
+
+
+@pytest.mark.parametrize("content", ['{"model_type": "t5"}', "{}", "[]", "not JSON"])
+def test_a_folder_of_something_else_is_told_in_one_line(content, script, tmp_path):
+    (tmp_path / "config.json").write_text(content)
+    done = script(DATALOADER, *SAMPLE, "--model_name", tmp_path, "--output_dir", tmp_path / "out")
+    assert done.code == 1 and str(tmp_path) in done.error
+    done = script(DATALOADER, *SAMPLE, "--model_name", tmp_path, "--revision", "v1", "--output_dir", tmp_path / "out")
+    assert done.code == 2 and "which has no revisions" in done.error
+
+
+@pytest.mark.parametrize(
     ("revision", "told"), [("v9", "has no revision 'v9'"), ("0" * 40, "has no revision"), ("a..b", "has no revision")]
 )
 def test_an_unknown_revision_is_told_in_one_line(revision, told, hub, command, tmp_path):

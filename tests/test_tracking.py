@@ -16,6 +16,7 @@ from wandb_server import ENTITY, KEY, WandbServer
 
 from artificial_pain import tracking
 
+IMPORTS = 15  # seconds, on a busy machine
 FAST = ["--epochs", "2", "--batch_size", "32", "--learning_rate", "1e-3", "--head_learning_rate", "1e-3"]
 
 
@@ -69,7 +70,11 @@ def test_without_a_key_the_run_is_offline_and_whole(words, command, tmp_path):
         ({"WANDB_MODE": "offline", "WANDB_API_KEY": KEY}, "offline", ""),
         ({"WANDB_MODE": "online"}, "offline", "W&B has no API key"),
         ({"WANDB_API_KEY": "short"}, "offline", "W&B cannot be used as set up"),
-        ({"WANDB_DIR": "/proc/nowhere"}, None, ""),
+        ({"WANDB_MODE": "foo"}, "offline", "W&B cannot be used as set up"),
+        ({"WANDB_MODE": ""}, "offline", "W&B cannot be used as set up"),
+        ({"WANDB_BASE_URL": "notaurl"}, "offline", "W&B cannot be used as set up"),
+        ({"WANDB_PROJECT": "a/b"}, "disabled", "W&B cannot log offline either"),
+        ({"WANDB_DIR": "/proc/nowhere"}, "offline", ""),
     ],
 )
 def test_no_setting_of_wandb_stops_a_run(environment, mode, told, monkeypatch, capsys, tmp_path):
@@ -81,10 +86,12 @@ def test_no_setting_of_wandb_stops_a_run(environment, mode, told, monkeypatch, c
     wandb.teardown()
     with tracking.start("name", {"a": 1}, tmp_path) as tracker:
         tracker.log({"train/loss": 1.0}, step=1)
-        tracker.summarize({"test/accuracy": 0.5})
-    assert mode is None or tracker.mode == mode
-    assert told in capsys.readouterr().err
-    assert tracker.how_to_look()
+        shown = capsys.readouterr().err
+    assert tracker.mode == mode
+    assert told in shown if told else "warning: W&B" not in shown
+    assert ("wandb sync" in tracker.how_to_look().replace(str(Path(sys.executable).parent) + "/", "")) == (
+        mode == "offline"
+    )
 
 
 def test_a_server_that_cannot_be_reached_costs_less_than_30_seconds(words, command):
@@ -100,7 +107,7 @@ def test_a_server_that_cannot_be_reached_costs_less_than_30_seconds(words, comma
     script.write_text(program)
     done = command(script, REPOSITORY, **environment)
     assert done.out.strip() == "offline" and "W&B cannot be used as set up" in done.err
-    assert time.monotonic() - started < 45, "30 of W&B and the imports"
+    assert time.monotonic() - started < 30 + IMPORTS
 
 
 def test_runs_of_one_process_and_of_one_group_stay_apart(words, clean_environment, tmp_path):

@@ -153,7 +153,9 @@ def program(name: str) -> str:
     """How the user can call a program of this environment: by its name where that finds it, else by its path."""
     here = Path(sys.executable).with_name(name)
     found = shutil.which(name)
-    return name if found and Path(found).parent == here.parent else str(here)
+    if found and Path(found).parent == here.parent:
+        return name
+    return str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here)
 
 
 def dataloader_command(task: str, args: argparse.Namespace, settings: dict) -> str:

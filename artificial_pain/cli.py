@@ -49,6 +49,15 @@ def _not_empty(text: str) -> str:
     return text
 
 
+def _folder(text: str) -> Path:
+    return Path(_not_empty(text))
+
+
+def _source(text: str) -> str:
+    """A local file's absolute path: the model script may say it again, in another folder."""
+    return text if text == "sample" or text.startswith(("http://", "https://")) else str(Path(text).absolute())
+
+
 positive_integer = _number(int, "a whole number of 1 or more", lambda value: value >= 1)
 positive_float = _number(float, "a number above 0", lambda value: 0 < value < float("inf"))
 # numpy's legacy generators, which scikit-learn and the Trainer seed, take 32 bits.
@@ -76,7 +85,7 @@ def _parser(task: str, datasets: Sequence[str], description: str) -> argparse.Ar
     group.add_argument("--balanced", action="store_true", help="training examples in equal numbers for each label")
     group.add_argument(
         "--output_dir",
-        type=Path,
+        type=_folder,
         default=TASK_FOLDERS[task],
         help=f"the folder of splits and runs (default: the task's own folder, {task}/)",
     )
@@ -103,6 +112,7 @@ def dataloader_arguments(task: str, datasets: Sequence[str], description: str) -
     _add(group, "--seed", SEED, seed_integer, "draws the split and the balancing")
     group.add_argument(
         "--data_source",
+        type=_source,
         metavar="FILE|URL|sample",
         help="take the corpus from a file or a URL, or the bundled synthetic sample "
         "(default: download the published file, once)",

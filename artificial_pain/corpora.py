@@ -9,6 +9,7 @@ import io
 import json
 import re
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -40,6 +41,8 @@ def read_esconv(content: bytes, path: Path) -> pd.DataFrame:
         raise UserError(f"{path}: expected a JSON list of dialogues, found brackets nested without end") from None
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: is not JSON (line {error.lineno}, column {error.colno}: {error.msg})") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise UserError(f"{path}: cannot be read as JSON ({error})") from None
     if not isinstance(dialogues, list) or not dialogues:
         raise UserError(f"{path}: expected a JSON list of dialogues, found {_kind(dialogues)}")
 
@@ -73,12 +76,12 @@ def _dialogue_row(dialogue: object, where: str, set_aside: list[str]) -> dict:
     place = where.rsplit(": ", 1)[1]
     return {
         "text": " ".join(turns),
-        "label_name": emotion.strip(),
+        "label_name": _clean(emotion),
         "turns": turns,
         "initial_intensity": _intensity(seeker.get("initial_emotion_intensity"), f"{place} initial", set_aside),
         "final_intensity": _intensity(seeker.get("final_emotion_intensity"), f"{place} final", set_aside),
-        "problem_type": str(dialogue.get("problem_type", "")),
-        "experience_type": str(dialogue.get("experience_type", "")),
+        "problem_type": _clean(str(dialogue.get("problem_type") or "")),
+        "experience_type": _clean(str(dialogue.get("experience_type") or "")),
     }
 
 
@@ -105,8 +108,12 @@ def _intensity(value: object, where: str, set_aside: list[str]) -> float:
     """An annotated intensity (1 to 5), NaN where there is none."""
     if value is None:
         return float("nan")
-    if str(value).strip() in {"1", "2", "3", "4", "5"}:
-        return float(value)
+    try:
+        number = float("nan") if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = float("nan")
+    if number in {1, 2, 3, 4, 5}:
+        return number
     set_aside.append(f"{where} {value!r}")
     return float("nan")
 
@@ -154,5 +161,5 @@ def _excel_content(content: bytes, path: Path) -> bytes:
         raise UserError(f"{path}: expected one .xlsx file in the zip, found {', '.join(sheets or names) or 'nothing'}")
     try:
         return archive.read(sheets[0])
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
         raise UserError(f"{path}: its member {sheets[0]!r} cannot be read ({error})") from None

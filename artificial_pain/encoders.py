@@ -85,10 +85,12 @@ def fetch(name: str, revision: str, with_weights: bool) -> Encoder:
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
         if with_weights and not (folder / WEIGHTS).exists():
             folder = Path(snapshot_download(name, revision=revision, allow_patterns=[*TOKENIZER_FILES, OLD_WEIGHTS]))
+            if not (folder / OLD_WEIGHTS).exists():
+                raise LocalEntryNotFoundError("its weights were never downloaded")
     except (HTTPError, OSError, ValueError) as error:  # of the network, the disk, and of settings that cannot be
         unreachable = isinstance(error, LocalEntryNotFoundError)
         if name == OFFLINE and unreachable and revision in (DEFAULT_REVISION, OFFLINE_REVISION) and package_folder():
-            warn(f"the hub is out of reach: taking {name} from the installed package, its SHA-256 verified")
+            warn(f"the hub is out of reach: taking {name} from the installed package, its weights verified")
             return _from_package()
         raise UserError(_explain(error, name, revision)) from error
     if not (folder / "config.json").exists():

@@ -8,7 +8,9 @@ import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
+
+from artificial_pain.errors import UserError
 
 
 def classification(labels: np.ndarray, predictions: np.ndarray, label_names: Sequence[str]) -> dict:
@@ -46,22 +48,27 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
     return torch.softmax(torch.from_numpy(logits).double(), dim=1).numpy()
 
 
-def tfidf_baseline(train_texts: Sequence[str], train_labels: np.ndarray, texts: Sequence[str]) -> np.ndarray:
-    """What logistic regression on the TF-IDF weights of the words predicts for the texts, fit on the training split."""
-    model = make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000))
-    return model.fit(train_texts, train_labels).predict(texts)
+def tfidf_baseline(train: pd.DataFrame) -> Pipeline:
+    """Logistic regression on the TF-IDF weights of the words, fit on the training split (`text` and `label`).
+
+    Raises UserError where the texts have no words.
+    """
+    try:
+        return make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000)).fit(train["text"], train["label"])
+    except ValueError as error:
+        raise UserError(f"the training texts have no words of two letters or more ({error})") from None
 
 
 def emotion_baselines(
-    train: pd.DataFrame, test: pd.DataFrame, label_names: Sequence[str], label_counts: dict[str, int]
+    tfidf: Pipeline, label_counts: dict[str, int], test: pd.DataFrame, label_names: Sequence[str]
 ) -> dict[str, dict]:
-    """The metrics on the test split of each baseline, fit on the training split (frames with `text` and `label`).
+    """The metrics of each baseline on the test split (a frame with `text` and `label`).
 
     The majority class is that of `label_counts`, the training labels before balancing: after it there is none.
     """
     majority = label_names.index(max(label_counts, key=label_counts.get))
     predictions = {
         "majority": np.full(len(test), majority),
-        "tfidf_logistic_regression": tfidf_baseline(train["text"], train["label"], test["text"]),
+        "tfidf_logistic_regression": tfidf.predict(test["text"]),
     }
     return {name: classification(test["label"], predicted, label_names) for name, predicted in predictions.items()}

@@ -1,6 +1,8 @@
 """Where a corpus file comes from: downloaded once and verified, bundled, or the user's own."""
 
 import hashlib
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,10 +50,12 @@ def locate(dataset_name: str, data_source: str | None) -> Path:
         return SAMPLE[dataset_name]
     if data_source.startswith(("http://", "https://")):
         return download(Published(data_source, algorithm="", digest=""), cache_folder())
-    path = Path(data_source)
-    if not path.is_file():
-        raise UserError(f"--data_source {data_source}: " + ("is a folder" if path.is_dir() else "no such file"))
-    return path
+    try:
+        if stat.S_ISREG(os.stat(data_source).st_mode):
+            return Path(data_source)
+    except OSError as error:
+        raise UserError(f"--data_source {data_source}: cannot be read ({error.strerror})") from None
+    raise UserError(f"--data_source {data_source}: is not a file")
 
 
 def cache_folder() -> Path:
@@ -69,14 +73,14 @@ def download(published: Published, folder: Path) -> Path:
         pooch.HTTPDownloader(progressbar=True)(url, output_file, pooch_object)
         verify(Path(output_file), published)
 
-    name = pooch.utils.unique_file_name(published.url)
-    if not published.digest:
-        (folder / name).unlink(missing_ok=True)
     pooch.get_logger().setLevel("WARNING")
     try:
+        name = pooch.utils.unique_file_name(published.url)
+        if not published.digest:
+            (folder / name).unlink(missing_ok=True)
         path = Path(pooch.retrieve(published.url, None, fname=name, path=folder, downloader=fetch_verified))
         verify(path, published)  # a cached copy may have been damaged since
-    except OSError as error:  # requests' own errors are of this family, as are those of the disk
+    except (OSError, ValueError) as error:  # of the disk and of requests; of a URL that cannot be
         raise UserError(
             f"{published.url}: cannot be downloaded to {folder} ({type(error).__name__}: {error}): "
             "check the network, or give a copy with --data_source FILE"

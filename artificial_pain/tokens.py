@@ -19,11 +19,16 @@ from artificial_pain.errors import UserError, wrong_flag
 from artificial_pain.files import SPLITS, Layout, finish_replacing, write_json
 
 SIDECAR = "tokenization.json"  # beside the tokenized splits: what they were made from and with
+# Files that make a tokenizer, whichever kind is there.
+TOKENIZER_KINDS = [{"tokenizer.json"}, {"vocab.txt"}, {"vocab.json", "merges.txt"}]
 CHUNK = 1000  # texts a call of the tokenizer: enough to keep its threads busy, few enough for a lively progress bar
 
 
 def load_tokenizer(encoder: Encoder) -> PreTrainedTokenizerFast:
-    """The encoder's own tokenizer, from its files on disk."""
+    """The encoder's own tokenizer, from its files on disk. Raises UserError where there are none."""
+    names = {path.name for path in encoder.folder.iterdir()}
+    if not any(kind <= names for kind in TOKENIZER_KINDS):  # transformers would make one that knows no word
+        raise UserError(f"{encoder.folder}: has no tokenizer: save the encoder's there with save_pretrained()")
     try:
         return AutoTokenizer.from_pretrained(encoder.folder, local_files_only=True)
     except (OSError, ValueError) as error:
@@ -142,20 +147,21 @@ def load(
         data = fingerprint(layout.corpus, layout)
         texts = {name: read_text_split(layout.corpus / layout.text_splits / f"{name}_split.csv") for name in SPLITS}
         tokenized = datasets.load_from_disk(folder)
+        label_names = tokenized["train"].features["labels"].names
+        made_for = f"{sidecar['model_name']} at revision {sidecar['revision']}"
+        made_from, made_with = (sidecar["dataset_name"], sidecar["fingerprint"]), sidecar["tokenizer"]
     except FileNotFoundError as error:
         raise UserError(f"{error.filename or folder}: there are no such splits yet: run {run}") from None
-    except ValueError as error:  # JSON, CSV and Arrow alike
+    except (ValueError, KeyError, TypeError) as error:  # of JSON, CSV and Arrow alike
         raise UserError(f"{folder}: damaged ({str(error).splitlines()[0]}): run {run}") from None
-    if sidecar["tokenizer"] != tokenizer_digest(tokenizer):
-        made_for = f"{sidecar['model_name']} at revision {sidecar['revision']}"
+    if made_with != tokenizer_digest(tokenizer):
         raise UserError(f"{folder}: tokenized for {made_for}, not for {encoder.name} at {encoder.revision}: run {run}")
-    if sidecar["dataset_name"] != layout.dataset_name or sidecar["fingerprint"] != data:
+    if made_from != (layout.dataset_name, data):
         other = layout.corpus / layout.text_splits
         raise UserError(f"{folder}: not made from the texts in {other}, which were replaced since: run {run}")
     for name in SPLITS:
         if texts[name]["label"].tolist() != tokenized[name]["labels"][:]:
             raise UserError(f"{folder}: the texts and the tokens of {name} are not of the same examples: run {run}")
-    label_names = tokenized["train"].features["labels"].names
     return Splits(tokenized, texts, label_names, sidecar.pop("fingerprint"), sidecar)
 
 

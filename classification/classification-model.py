@@ -44,8 +44,9 @@ def main() -> None:
     run_folder = layout.run_folder(f"{METRIC}-{TASK}", args.seed, args.debug)
     balance = "balanced" if args.balanced else "unbalanced"
     run_name = f"{METRIC}_{encoder.short_name}_{args.dataset_name}_{balance}_{TASK}"
-    train, test = splits.texts["train"], splits.texts["test"]
-    arguments = training.training_arguments(args, precision, run_folder / "checkpoints", METRIC, len(train))
+    tfidf = metrics.tfidf_baseline(splits.texts["train"])
+    examples = len(splits.texts["train"])
+    arguments = training.training_arguments(args, precision, run_folder / "checkpoints", METRIC, examples)
     with tracking.start(run_name, vars(args), args.output_dir) as tracker:
         trainer = training.make_trainer(model, tokenizer, splits, arguments, args, [tracking.Curves(tracker)])
         trainer.train()
@@ -56,11 +57,12 @@ def main() -> None:
             probabilities = metrics.probabilities(training.predict(trainer, splits.tokenized[split]))
             results[split] = metrics.classification(texts["label"], probabilities.argmax(axis=1), splits.label_names)
             predictions[split] = report.predictions_frame(texts, probabilities, splits.label_names)
-        label_counts = splits.settings["label_counts"]
-        results["baselines"] = metrics.emotion_baselines(train, test, splits.label_names, label_counts)
+        label_counts, test = splits.settings["label_counts"], splits.texts["test"]
+        results["baselines"] = metrics.emotion_baselines(tfidf, label_counts, test, splits.label_names)
 
         with files.staged(run_folder) as folder:
             model.save_pretrained(folder)
+            tokenizer.model_max_length = splits.settings["max_length"]  # it cuts texts where the training did
             tokenizer.save_pretrained(folder)
             report.write_results(folder, results, predictions, splits.label_names)
             files.write_json(folder / "run.json", report.run_record(args, encoder, splits, trainer, tracker.describe()))

@@ -64,7 +64,16 @@ def test_a_bad_intensity_is_set_aside_and_told(value, capsys):
     assert told in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("value", [3, 3.0, "3", "3.0", " 3 "])
+def test_an_intensity_may_be_a_number_or_a_text(value, capsys):
+    assert read([dialogue(survey_score={"seeker": {"final_emotion_intensity": value}})]).loc[0, "final_intensity"] == 3
+    assert capsys.readouterr().err == ""
+
+
 def test_lone_surrogates_do_not_reach_the_files():
+    row = read([dialogue(emotion_type="a\ud83d", problem_type="b\ud83d")]).loc[0]
+    assert row["label_name"] == "a\ufffd" and row["problem_type"] == "b\ufffd"
+    assert read([dialogue(problem_type=None)]).loc[0, "problem_type"] == ""
     assert (
         read([dialogue(dialog=[{"speaker": "seeker", "content": "sad \ud83d day"}])]).loc[0, "text"] == "sad \ufffd day"
     )
@@ -92,6 +101,7 @@ ESCONV_FAULTS = {
         [dialogue(dialog=[{"speaker": "usr", "content": "a"}, {"speaker": "sys", "content": "b"}])],
         "dialogue 0: has no text by the speaker 'seeker' (speakers in it: 'sys', 'usr')",
     ),
+    "a number without end": (b'[{"emotion_type": ' + b"1" * 5000 + b"}]", "cannot be read as JSON"),
     "nested without end": (b"[" * 200_000, "found brackets nested without end"),
     "too few of a label": ([dialogue()] * 20 + [dialogue(emotion_type="fear")] * 14, "found anxiety"),
 }
@@ -115,9 +125,9 @@ def excel(columns: dict[str, list]) -> bytes:
     return file.getvalue()
 
 
-def zipped(members: dict[str, bytes]) -> bytes:
+def zipped(members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
+    with zipfile.ZipFile(file, "w", compression) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
     return file.getvalue()
@@ -142,11 +152,19 @@ def test_numbers_in_the_sheet_stay_as_they_are_written():
     assert frame["text"].tolist() == ["000", "12"] and frame["label_name"].tolist() == ["01", "1"]
 
 
+def damaged_zip() -> bytes:
+    """A member whose deflated bytes were changed on the way."""
+    content = bytearray(zipped({"SAD_v1.xlsx": excel(GOOD_SHEET)}, zipfile.ZIP_DEFLATED))
+    content[60:110] = bytes(byte ^ 0x5A for byte in content[60:110])
+    return bytes(content)
+
+
 SAD_FAULTS = {
     "empty": (b"", "the file is empty"),
     "not a zip": (b"hello", "is neither a zip nor an .xlsx file"),
     "no sheet in the zip": (zipped({"Schema.txt": b"x"}), "expected one .xlsx file in the zip, found Schema.txt"),
     "an empty zip": (zipped({}), "expected one .xlsx file in the zip, found nothing"),
+    "a damaged zip": (damaged_zip(), "its member 'SAD_v1.xlsx' cannot be read"),
     "two sheets in the zip": (zipped({"a.xlsx": b"", "b.xlsx": b""}), "found a.xlsx, b.xlsx"),
     "a path that climbs out": (zipped({"../SAD_v1.xlsx": excel(GOOD_SHEET)}), "would climb out"),
     "an absolute path": (zipped({"/SAD_v1.xlsx": excel(GOOD_SHEET)}), "would climb out"),
@@ -212,7 +230,16 @@ def test_wrong_flags_exit_2(fault, script, tmp_path):
 
 def test_a_source_that_is_not_there_and_a_folder_that_cannot_be_written(script, tmp_path):
     done = script(DATALOADER, *ENCODER, "--data_source", tmp_path / "none.json", "--output_dir", tmp_path)
-    assert done.code == 1 and "none.json: no such file" in done.error
+    assert done.code == 1 and "none.json: cannot be read (No such file" in done.error
+    for source, told in [
+        (tmp_path, "is not a file"),
+        ("x" * 5000, "cannot be read"),
+        ("http://[::1", "cannot be down"),
+    ]:
+        done = script(DATALOADER, *ENCODER, "--data_source", source, "--output_dir", tmp_path)
+        assert done.code == 1 and told in done.error
+    done = script(DATALOADER, *ENCODER, "--data_source", "sample", "--output_dir", "")
+    assert done.code == 2
     (tmp_path / "file").write_text("in the way")
     done = script(DATALOADER, *ENCODER, "--data_source", "sample", "--output_dir", tmp_path / "file" / "out")
     assert done.code == 1 and "cannot be written" in done.error and "--output_dir" in done.error

@@ -32,8 +32,19 @@ def test_the_published_encoders_come_from_the_hub(name, hub, command, tmp_path):
     record = (run / "run.json").read_text()
     assert f'"revision": "{hub.commit(name)}"' in record
     assert name in (run / "config.json").read_text(), "where the encoder comes from, not where it lay"
-    cached = command(DATALOADER, *root, "--data_source", "sample", HF_HOME=home, HF_HUB_OFFLINE="1")
+    offline = {"HF_HOME": home, "HF_HUB_OFFLINE": "1", "WANDB_MODE": "disabled"}
+    cached = command(DATALOADER, *root, "--data_source", "sample", *longer, **offline)
     assert cached.code == 0, cached.err
+
+
+def test_a_cache_with_the_tokenizer_alone_is_told(hub, command, tmp_path):
+    """The dataloader ran with a network, the model runs without one."""
+    home = {"HF_HOME": str(tmp_path / "hub")}
+    words = ["--model_name", "answerdotai/ModernBERT-base", "--dataset_name", "SAD", "--output_dir", tmp_path]
+    assert command(DATALOADER, *words, "--data_source", "sample", HF_ENDPOINT=hub.endpoint, **home).code == 0
+    for setting in ({"HF_ENDPOINT": UNREACHABLE}, {"HF_HUB_OFFLINE": "1"}):
+        done = command(MODEL, *words, **setting, **home)
+        assert done.code == 1 and "not in the cache" in done.error
 
 
 FAULTS = {
@@ -139,6 +150,13 @@ def test_a_repository_from_before_safetensors(tiny, command, tmp_path):
         done = command(program, REPOSITORY, HF_ENDPOINT=hub.endpoint, HF_HOME=str(tmp_path / "hub"))
     expected = load_file(tiny[name] / encoders.WEIGHTS)["bert.embeddings.word_embeddings.weight"].sum().item()
     assert float(done.out) == pytest.approx(expected), done.err
+
+
+def test_a_folder_without_a_tokenizer_is_told(tiny, script, tmp_path):
+    for name in ("config.json", encoders.WEIGHTS):
+        shutil.copy(tiny["mental/mental-bert-base-uncased"] / name, tmp_path)
+    done = script(DATALOADER, *SAMPLE, "--model_name", tmp_path, "--output_dir", tmp_path / "out")
+    assert done.code == 1 and "has no tokenizer" in done.error
 
 
 def test_a_folder_without_weights_is_told(tiny, sample_splits, script, tmp_path):

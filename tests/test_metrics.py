@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from artificial_pain import metrics
+from artificial_pain.errors import UserError
 
 
 def test_classification_by_hand():
@@ -44,7 +45,12 @@ def test_probabilities_are_a_softmax():
 def test_baselines_are_fit_on_train_and_read_on_test():
     train = pd.DataFrame({"text": ["red apple", "red rose", "red car", "blue sea"] * 5, "label": [0, 0, 0, 1] * 5})
     test = pd.DataFrame({"text": ["a red thing", "the blue sea"], "label": [0, 1]})
-    got = metrics.emotion_baselines(train, test, ["red", "blue"], {"blue": 7, "red": 3})
+    got = metrics.emotion_baselines(metrics.tfidf_baseline(train), {"blue": 7, "red": 3}, test, ["red", "blue"])
     assert got["majority"]["confusion_matrix"] == [[0, 1], [0, 1]], "as it was before balancing"
     assert got["tfidf_logistic_regression"]["accuracy"] == 1
     assert got["majority"].keys() == got["tfidf_logistic_regression"].keys()
+
+
+def test_texts_without_words_are_told():
+    with pytest.raises(UserError, match="no words"):
+        metrics.tfidf_baseline(pd.DataFrame({"text": ["? !", "..."], "label": [0, 1]}))

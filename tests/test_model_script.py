@@ -204,6 +204,23 @@ def test_splits_of_another_encoder_are_told(encoder, tiny, sample_splits, script
     assert done.code == 1 and f"tokenized for {encoder}" in done.error and "classification-dataloader.py" in done.error
 
 
+def test_a_reloaded_model_cuts_texts_where_the_training_did(encoder, script, monkeypatch, tmp_path):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    words = ["--model_name", encoder, "--dataset_name", "SAD", "--output_dir", tmp_path]
+    assert script(DATALOADER, *words, "--data_source", "sample", "--max_length", "9").code == 0
+    assert script(MODEL, *words, "--epochs", "1", "--batch_size", "64").code == 0
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "SAD/mental-bert-base-uncased/loss-classification")
+    assert len(tokenizer("one two three four five six seven eight nine ten", truncation=True)["input_ids"]) == 9
+
+
+def test_a_sidecar_of_another_shape_is_told(encoder, script, tmp_path):
+    words = ["--model_name", encoder, "--dataset_name", "SAD", "--output_dir", tmp_path]
+    script(DATALOADER, *words, "--data_source", "sample")
+    (tmp_path / "SAD/mental-bert-base-uncased/tokenized_splits/tokenization.json").write_text("{}")
+    done = script(MODEL, *words)
+    assert done.code == 1 and "damaged" in done.error
+
+
 @pytest.mark.parametrize(
     "name", ["tokenized_splits/tokenization.json", "tokenized_splits/train/data-00000-of-00001.arrow"]
 )

@@ -130,12 +130,8 @@ def read_sad(content: bytes, path: Path, label_column: str) -> pd.DataFrame:
             raise UserError(f"{path}: the sheet has no column {column!r} (columns in it: {found})")
     if sheet.empty:
         raise UserError(f"{path}: the sheet has no rows")
-    frame = pd.DataFrame(
-        {
-            "text": sheet["sentence"].map(lambda cell: _clean(str(cell))),
-            "label_name": sheet[label_column].map(str).str.strip(),
-        }
-    ).rename_axis("sentence_idx")
+    cells = {"text": sheet["sentence"].map(_clean), "label_name": sheet[label_column].map(_clean)}
+    frame = pd.DataFrame(cells).rename_axis("sentence_idx")
     for column, name in (("text", "sentence"), ("label_name", label_column)):
         empty = frame.index[frame[column] == ""]
         if len(empty):

@@ -103,6 +103,6 @@ def verify(path: Path, published: Published) -> None:
     if found != published.digest:
         path.unlink()
         raise UserError(
-            f"{published.url}: the copy in the cache is not the published file ({published.algorithm} {found}, "
+            f"{published.url}: what was downloaded is not the published file ({published.algorithm} {found}, "
             f"expected {published.digest}) and was removed: try again, or give a copy with --data_source FILE"
         )

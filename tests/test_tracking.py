@@ -36,12 +36,14 @@ def test_with_a_key_the_run_is_online(words, command):
     """Against a server that takes runs but speaks nothing of artifacts: what fails there stops nothing."""
     with WandbServer() as server:
         environment = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY, "WANDB_PROJECT": "mine"}
+        environment["WANDB_ENTITY"] = "team"
         done = command(MODEL, *words, "--seed", "11", **environment)
     assert done.code == 0, done.err
     assert "Traceback" not in done.err and KEY not in done.out + done.err
     described = record(words, 11)["wandb"]
     assert described["mode"] == "online" and described["project"] == "mine"
     assert described["url"] == f"{server.url}/{ENTITY}/mine/runs/{described['id']}"
+    assert "team" in server.entities
     config = server.configs[described["id"]]
     assert config["learning_rate"]["value"] == 1e-3 and config["seed"]["value"] == 11
     curves = {name for row in server.history for name in row}

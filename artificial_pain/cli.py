@@ -123,6 +123,8 @@ def dataloader_arguments(task: str, datasets: Sequence[str], description: str) -
             choices=LABEL_COLUMNS,
             help=f"SAD's column of labels (default: {LABEL_COLUMNS[0]})",
         )
+    else:
+        parser.set_defaults(label_column=None)
     args = parser.parse_args()
     if args.balanced and args.samples_per_label is None:
         args.samples_per_label = SAMPLES_PER_LABEL
@@ -131,7 +133,7 @@ def dataloader_arguments(task: str, datasets: Sequence[str], description: str) -
         args.samples_per_label = None
     if args.dataset_name == "SAD" and args.label_column is None:
         args.label_column = LABEL_COLUMNS[0]
-    elif args.dataset_name != "SAD" and getattr(args, "label_column", None):
+    elif args.dataset_name != "SAD" and args.label_column:
         parser.error("--label_column is for --dataset_name SAD alone")
     return args
 

@@ -17,7 +17,8 @@ import python_calamine
 
 from artificial_pain.errors import UserError, warn
 
-INTENSITIES = ("initial_intensity", "final_intensity", "intensity_change")
+# A column each, with the target's name in results and figures: before the talk, after it, and final - initial.
+INTENSITIES = {"initial_intensity": "initial", "final_intensity": "final", "intensity_change": "change"}
 
 
 def read(dataset_name: str, path: Path, label_column: str | None = None) -> pd.DataFrame:

@@ -47,6 +47,9 @@ def table(statistics: dict, label_names: list[str]) -> str:
     rows = {name: [statistics[split]["labels"][name] for split in SPLITS] for name in label_names}
     rows["all"] = [statistics[split]["examples"] for split in SPLITS]
     rows["of them made"] = [statistics[split]["made"] for split in SPLITS]
+    for column in statistics["train"].get("intensities", {}):
+        described = [statistics[split]["intensities"][column] for split in SPLITS]
+        rows[f"{column.replace('_', ' ')}, known"] = [one["n"] for one in described]
     tokens = [statistics[split]["tokens"] for split in SPLITS]
     for key in ("median", "p95", "max"):
         rows[f"tokens, {key}"] = [f"{one[key]:.0f}" for one in tokens]

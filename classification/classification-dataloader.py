@@ -22,44 +22,9 @@ def main() -> None:
     encoder = encoders.fetch(args.model_name, args.revision, with_weights=False)
 
     # Imported here, so that --help, a wrong flag and a gated encoder are answered at once.
-    from artificial_pain import corpora, corpus_statistics, sources, splits, tokens
+    from artificial_pain import preparation
 
-    tokenizer = tokens.load_tokenizer(encoder)
-    tokens.require_length(encoder, tokenizer, args.max_length)
-    path = sources.locate(args.dataset_name, args.data_source)
-    frame = corpora.read(args.dataset_name, path, args.label_column)
-    dropped = {}
-    if args.dataset_name == "ESConv":
-        frame, dropped = splits.drop_rare(frame)
-    frame, label_names = splits.add_labels(frame, path)
-    parts = splits.split(frame, args.seed)
-    label_counts = splits.label_counts(parts["train"])
-    if args.balanced:
-        parts = splits.balance(parts, args.samples_per_label, splits.VARIATIONS[args.dataset_name], args.seed)
-    tokenized, truncated = tokens.tokenize(parts, label_names, tokenizer, args.max_length)
-
-    layout = files.Layout(args.output_dir, args.dataset_name, encoder.short_name, args.balanced)
-    settings = {
-        **{name: value for name, value in vars(args).items() if name != "output_dir"},
-        "revision": encoder.revision,
-        "tokenizer": tokens.tokenizer_digest(tokenizer),
-        "label_counts": label_counts,
-        "corpus_sha256": sources.digest_of(path.read_bytes(), "sha256"),
-    }
-    with files.staged(layout.corpus) as folder:
-        fingerprint = tokens.save(folder, layout, parts, tokenized, settings)
-        described = {name: corpus_statistics.describe(parts[name], tokenized[name], truncated[name]) for name in parts}
-        statistics = {
-            **described,
-            "dropped_labels": dropped,
-            "intensities_set_aside": frame.attrs.get("intensities_set_aside", 0),
-            "texts_in_two_splits": splits.shared_texts(parts),
-            "settings": settings,
-            "fingerprint": fingerprint,
-        }
-        files.write_json(folder / layout.statistics, statistics)
-    print(corpus_statistics.table(statistics, label_names))
-    print(f"Written to {layout.corpus}: {layout.text_splits}/, {layout.tokenized_splits}/, {layout.statistics}")
+    preparation.prepare(args, encoder)
 
 
 if __name__ == "__main__":

@@ -60,6 +60,7 @@ def _source(text: str) -> str:
 
 positive_integer = _number(int, "a whole number of 1 or more", lambda value: value >= 1)
 positive_float = _number(float, "a number above 0", lambda value: 0 < value < float("inf"))
+not_negative_integer = _number(int, "a whole number of 0 or more", lambda value: value >= 0)
 # numpy's legacy generators, which scikit-learn and the Trainer seed, take 32 bits.
 seed_integer = _number(int, "a whole number from 0 to 4294967295", lambda value: 0 <= value < 2**32)
 
@@ -138,8 +139,8 @@ def dataloader_arguments(task: str, datasets: Sequence[str], description: str) -
     return args
 
 
-def model_parser(task: str, datasets: Sequence[str], description: str) -> argparse.ArgumentParser:
-    """The flags of a model script."""
+def model_parser(task: str, datasets: Sequence[str], description: str, warmup_steps: int) -> argparse.ArgumentParser:
+    """The flags of a model script, with the task's default of --warmup_steps."""
     parser = _parser(task, datasets, description)
     group = parser.add_argument_group("how to train")
     length = group.add_mutually_exclusive_group()
@@ -151,6 +152,13 @@ def model_parser(task: str, datasets: Sequence[str], description: str) -> argpar
     _add(group, "--batch_size", BATCH_SIZE, positive_integer, "training examples of a step")
     _add(group, "--learning_rate", LEARNING_RATE, positive_float, "of the encoder")
     _add(group, "--head_learning_rate", HEAD_LEARNING_RATE, positive_float, "of the heads")
+    _add(
+        group,
+        "--warmup_steps",
+        warmup_steps,
+        not_negative_integer,
+        "in which the learning rates rise from 0, to fall linearly after",
+    )
     _add(group, "--seed", SEED, seed_integer, "draws the heads' first weights, the order of the data and dropout")
     group.add_argument(
         "--precision",

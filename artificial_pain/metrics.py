@@ -1,16 +1,18 @@
-"""Metrics as pure functions of arrays, and the baselines that they stand beside."""
+"""Metrics as pure functions of arrays."""
 
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 import torch
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
+from scipy import stats
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-from sklearn.pipeline import Pipeline, make_pipeline
 
-from artificial_pain.errors import UserError
+from artificial_pain.corpora import INTENSITIES
+
+FEWEST_PAIRS = 5  # an emotion with fewer known intensities is left out of their mean over the emotions
+# Predictions whose spread is within the rounding of single precision are constant: a network that always says the same
+# still differs in the last digits from batch to batch.
+CONSTANT = 1e-5
 
 
 def classification(labels: np.ndarray, predictions: np.ndarray, label_names: Sequence[str]) -> dict:
@@ -48,27 +50,80 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
     return torch.softmax(torch.from_numpy(logits).double(), dim=1).numpy()
 
 
-def tfidf_baseline(train: pd.DataFrame) -> Pipeline:
-    """Logistic regression on the TF-IDF weights of the words, fit on the training split (`text` and `label`).
+def read_at(intensities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Each example's outputs (n, targets, labels) at its label (n,): (n, targets)."""
+    return intensities[np.arange(len(labels)), :, labels]
 
-    Raises UserError where the texts have no words.
+
+def regression(annotated: np.ndarray, predicted: np.ndarray) -> dict[str, float | int | None]:
+    """Metrics of one target over the n pairs whose annotation is known (not NaN); both of shape (examples,).
+
+    `mse`, `mae`, Pearson's correlation `pearson` with its two-sided `p_value` (scipy.stats.pearsonr), and `n`. What is
+    not defined is None: everything without pairs, the correlation where either side is constant.
     """
-    try:
-        return make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000)).fit(train["text"], train["label"])
-    except ValueError as error:
-        raise UserError(f"the training texts have no words of two letters or more ({error})") from None
+    known = ~np.isnan(annotated)
+    annotated, predicted = annotated[known].astype(float), predicted[known].astype(float)
+    scores = dict.fromkeys(["mse", "mae", "pearson", "p_value"])
+    if len(annotated):
+        errors = predicted - annotated
+        scores |= {"mse": float(np.mean(errors**2)), "mae": float(np.mean(np.abs(errors)))}
+    if len(annotated) and not is_constant(annotated) and not is_constant(predicted):
+        correlation = stats.pearsonr(annotated, predicted)
+        scores |= {"pearson": float(correlation.statistic), "p_value": float(correlation.pvalue)}
+    return {**scores, "n": len(annotated)}
 
 
-def emotion_baselines(
-    tfidf: Pipeline, label_counts: dict[str, int], test: pd.DataFrame, label_names: Sequence[str]
+def is_constant(values: np.ndarray) -> bool:
+    """Whether the values, at least one, are all the same within rounding."""
+    return bool(np.ptp(values) <= CONSTANT * np.abs(values).max())
+
+
+def target_metrics(
+    annotated: np.ndarray, predicted: np.ndarray, labels: np.ndarray, label_names: Sequence[str]
 ) -> dict[str, dict]:
-    """The metrics of each baseline on the test split (a frame with `text` and `label`).
+    """Metrics of one target over all examples (`micro`), for each true emotion, and their mean (`macro`).
 
-    The majority class is that of `label_counts`, the training labels before balancing: after it there is none.
+    annotated (NaN where missing), predicted, labels: (n,). `macro` is over the `emotions` with at least 5 pairs, n
+    their pairs in all; its correlation over those of them that have one (`pearson_emotions`), without a p-value.
     """
-    majority = label_names.index(max(label_counts, key=label_counts.get))
-    predictions = {
-        "majority": np.full(len(test), majority),
-        "tfidf_logistic_regression": tfidf.predict(test["text"]),
+    per_emotion = {
+        name: regression(annotated[labels == i], predicted[labels == i]) for i, name in enumerate(label_names)
     }
-    return {name: classification(test["label"], predicted, label_names) for name, predicted in predictions.items()}
+    averaged = [scores for scores in per_emotion.values() if scores["n"] >= FEWEST_PAIRS]
+    correlations = [scores["pearson"] for scores in averaged if scores["pearson"] is not None]
+    macro = {
+        "mse": _mean([scores["mse"] for scores in averaged]),
+        "mae": _mean([scores["mae"] for scores in averaged]),
+        "pearson": _mean(correlations),
+        "p_value": None,
+        "n": sum(scores["n"] for scores in averaged),
+        "emotions": len(averaged),
+        "pearson_emotions": len(correlations),
+    }
+    return {"micro": regression(annotated, predicted), "macro": macro, "per_emotion": per_emotion}
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
+
+
+def intensity(
+    annotated: np.ndarray,
+    intensities: np.ndarray,
+    labels: np.ndarray,
+    predictions: np.ndarray,
+    targets: Sequence[str],
+    label_names: Sequence[str],
+) -> dict[str, dict]:
+    """The metrics of each target, its outputs read at the true emotion and at the predicted one.
+
+    annotated: (n, targets), NaN where missing; intensities: (n, targets, labels); labels and predictions (n,).
+    """
+    metrics = {}
+    for name, emotions in {"true_label": labels, "predicted_label": predictions}.items():
+        read = read_at(intensities, emotions)
+        metrics[name] = {
+            INTENSITIES[target]: target_metrics(annotated[:, i], read[:, i], labels, label_names)
+            for i, target in enumerate(targets)
+        }
+    return metrics

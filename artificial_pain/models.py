@@ -1,27 +1,33 @@
 """The encoder with its heads, and the loss."""
 
 import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
-from transformers.modeling_outputs import SequenceClassifierOutput
+from transformers.utils import ModelOutput
 
 from artificial_pain.encoders import Encoder
 from artificial_pain.errors import UserError
 
 EMOTION_HEAD_SIZE = 256  # published: hidden units of the classification head
+REGRESSOR_SIZE = 128  # published: hidden units of an intensity's regressor
+EMOTION_WEIGHT = 0.5  # published: the cross-entropy's share of the loss; the intensities have the rest
 
 
 class EmotionConfig(PreTrainedConfig):
-    """The encoder's configuration, and the labels' names in `id2label`."""
+    """The encoder's configuration, the labels' names in `id2label`, and the columns of intensities to predict."""
 
     model_type = "artificial-pain"
     sub_configs: ClassVar[dict] = {"encoder": AutoConfig}
+    keys_to_ignore_at_inference: ClassVar[list[str]] = ["head_losses"]
 
-    def __init__(self, encoder: dict | PreTrainedConfig | None = None, **kwargs):
+    def __init__(self, encoder: dict | PreTrainedConfig | None = None, intensity_targets: Sequence[str] = (), **kwargs):
         self.encoder = AutoConfig.for_model(**encoder) if isinstance(encoder, dict) else encoder
+        self.intensity_targets = list(intensity_targets)
         super().__init__(**kwargs)
 
 
@@ -36,8 +42,56 @@ class Head(nn.Sequential):
         super().__init__(nn.Linear(hidden_size, units), nn.Tanh(), nn.Linear(units, outputs))
 
 
+@dataclass
+class EmotionOutput(ModelOutput):
+    """What the model says of a batch; the losses are there if labels were given.
+
+    loss: a scalar. logits: (batch, labels). intensities: (batch, targets, labels), what each target would be if the
+    emotion were that label; 0 targets without regressors. head_losses: (1 + targets,), see `head_losses`.
+    """
+
+    loss: torch.Tensor | None = None
+    logits: torch.Tensor | None = None
+    intensities: torch.Tensor | None = None
+    head_losses: torch.Tensor | None = None
+
+
+def head_losses(
+    logits: torch.Tensor, intensities: torch.Tensor, labels: torch.Tensor, annotated: torch.Tensor
+) -> torch.Tensor:
+    """The cross-entropy of the emotion, then the mean squared error of each target: (1 + targets,).
+
+    logits: (examples, labels); intensities: (examples, targets, labels); labels: (examples,); annotated:
+    (examples, targets), NaN where missing. The error is that of the true emotion's output, its mean over the examples
+    whose target is known, NaN where none is.
+    """
+    at_true = intensities[torch.arange(len(labels), device=labels.device), :, labels]
+    known = ~annotated.isnan()
+    # NaNs are replaced before the subtraction, and counts of 0 before the division: masking the result alone would
+    # leave NaN in the gradient.
+    squared_errors = (at_true - annotated.nan_to_num()).square() * known
+    counts = known.sum(dim=0)
+    means = squared_errors.sum(dim=0) / counts.clamp(min=1)
+    return torch.cat([nn.functional.cross_entropy(logits, labels)[None], means.where(counts > 0, torch.nan)])
+
+
+def total_loss(losses: torch.Tensor) -> torch.Tensor:
+    """The loss to learn from, of the `head_losses`: a scalar.
+
+    Published: 0.5 of the cross-entropy and 0.5 of the mean of the regression losses that there are (0 if none is).
+    Without regressors it is the cross-entropy itself.
+    """
+    emotion, regression = losses[0], losses[1:]
+    if len(regression) == 0:
+        return emotion
+    known = ~regression.isnan()
+    mean = regression.where(known, 0).sum() / known.sum().clamp(min=1)
+    return EMOTION_WEIGHT * emotion + (1 - EMOTION_WEIGHT) * mean
+
+
 class EmotionModel(PreTrainedModel):
-    """An encoder whose first token's last hidden state ("CLS") goes to a classification head.
+    """An encoder whose first token's last hidden state ("CLS") goes to a classification head, and to a regressor for
+    each intensity in `config.intensity_targets`.
 
     `EmotionModel.from_pretrained(run_folder)` loads a trained one, with nothing else needed.
     """
@@ -53,14 +107,21 @@ class EmotionModel(PreTrainedModel):
         if getattr(self.encoder, "pooler", None) is not None:
             # BERT's and RoBERTa's own: the heads do not read it, so it could not learn.
             self.encoder.pooler = None
-        self.emotion_head = Head(config.encoder.hidden_size, EMOTION_HEAD_SIZE, config.num_labels)
+        hidden_size, outputs = config.encoder.hidden_size, config.num_labels
+        # Made first: the same seed gives it the same first weights, whatever other heads there are.
+        self.emotion_head = Head(hidden_size, EMOTION_HEAD_SIZE, outputs)
+        self.regressors = nn.ModuleDict(
+            {target: Head(hidden_size, REGRESSOR_SIZE, outputs) for target in config.intensity_targets}
+        )
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
         """Leave the heads at torch's own initialisation, as published; the encoder has its own _init_weights."""
 
     @classmethod
-    def from_encoder(cls, source: Encoder, label_names: list[str]) -> "EmotionModel":
+    def from_encoder(
+        cls, source: Encoder, label_names: list[str], intensity_targets: Sequence[str] = ()
+    ) -> "EmotionModel":
         """A pretrained encoder with new heads, in fp32. Raises UserError where the folder's weights do not fit."""
         folder = source.folder
         try:
@@ -73,16 +134,33 @@ class EmotionModel(PreTrainedModel):
         if missing:
             raise UserError(f"{folder}: {len(missing)} of the encoder's weights are missing, {missing[0]} among them")
         # A copy: PreTrainedModel.__init__ would reset the attention kernel in the configuration that the encoder uses.
-        config = EmotionConfig(copy.deepcopy(encoder.config), id2label=dict(enumerate(label_names)))
+        config = EmotionConfig(copy.deepcopy(encoder.config), intensity_targets, id2label=dict(enumerate(label_names)))
         config.encoder.name_or_path = source.name  # where it was on this machine helps nobody else
         config.label2id = {name: i for i, name in enumerate(label_names)}
         return cls(config, encoder)
 
     def forward(
-        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor | None = None
-    ) -> SequenceClassifierOutput:
-        """input_ids, attention_mask: (batch, tokens); labels: (batch,). logits: (batch, labels); loss: a scalar."""
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        labels: torch.Tensor | None = None,
+        **annotated: torch.Tensor,
+    ) -> EmotionOutput:
+        """input_ids, attention_mask: (batch, tokens); labels: (batch,); annotated: by target, (batch,), NaN if missing.
+
+        The loss needs the labels and the annotation of every target.
+        """
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state[:, 0]
         logits = self.emotion_head(hidden)
-        loss = None if labels is None else nn.functional.cross_entropy(logits, labels)
-        return SequenceClassifierOutput(loss=loss, logits=logits)
+        intensities = _stacked([regressor(hidden) for regressor in self.regressors.values()], logits)
+        loss = losses = None
+        if labels is not None:
+            targets = _stacked([annotated[target] for target in self.regressors], labels)
+            losses = head_losses(logits, intensities, labels, targets)
+            loss = total_loss(losses)
+        return EmotionOutput(loss=loss, logits=logits, intensities=intensities, head_losses=losses)
+
+
+def _stacked(targets: list[torch.Tensor], like: torch.Tensor) -> torch.Tensor:
+    """Tensors of one shape (batch, …) as one of (batch, targets, …), for 0 targets too: then of the shape of `like`."""
+    return torch.stack(targets, dim=1) if targets else like[:, None][:, :0].float()

@@ -14,15 +14,8 @@ from artificial_pain.errors import warn
 
 PROJECT = "artificial-pain"
 INIT_TIMEOUT = 20  # seconds: wandb's own 90 are long for a machine without a network
-# What the Trainer logs, under the names of our curves.
-CURVES = {
-    "loss": "train/loss",
-    "grad_norm": "train/grad_norm",
-    "learning_rate": "train/learning_rate",
-    "eval_loss": "validation/loss",
-    "eval_accuracy": "validation/accuracy",
-    "eval_macro_f1": "validation/macro_f1",
-}
+# Beginnings of the names that the Trainer logs ("loss", "eval_loss_initial"), less its measurements of speed.
+CURVES = ("loss", "grad_norm", "learning_rate", "accuracy", "macro_f1", "mae", "pearson")
 
 
 class Tracker:
@@ -127,24 +120,43 @@ class Curves(TrainerCallback):
         self.tracker = tracker
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        curves = {CURVES[name]: value for name, value in logs.items() if name in CURVES}
+        curves = {}
+        for name, value in logs.items():
+            split, curve = ("validation", name.removeprefix("eval_")) if name.startswith("eval_") else ("train", name)
+            if curve.startswith(CURVES):
+                curves[f"{split}/{curve}"] = value
         if curves and state.is_world_process_zero:
             self.tracker.log({**curves, "epoch": state.epoch}, step=state.global_step)
 
 
-def log_results(tracker: Tracker, results: dict, predictions: pd.DataFrame, label_names: list[str]) -> None:
-    """Test metrics and baselines to the run's summary; the test split's confusion matrix and predictions as tables."""
+def log_results(
+    tracker: Tracker, results: dict, predictions: pd.DataFrame, label_names: list[str], run_folder: Path
+) -> None:
+    """Test metrics and baselines to the run's summary; the test split's confusion matrix and predictions as tables,
+    and the figures of the run's folder.
+    """
 
     def log(run: wandb.Run) -> None:
         for name, metrics in {"test": results["test"], **results["baselines"]}.items():
-            scalars = {key: value for key, value in metrics.items() if isinstance(value, float)}
-            run.summary.update({f"{name}/{key}": value for key, value in scalars.items()})
+            run.summary.update(_scalars(metrics, name))
         matrix = wandb.plot.confusion_matrix(
             y_true=[label_names.index(name) for name in predictions["label_name"]],
             preds=[label_names.index(name) for name in predictions["predicted"]],
             class_names=label_names,
         )
         table = wandb.Table(dataframe=predictions.reset_index())
-        run.log({"test/confusion_matrix": matrix, "test/predictions": table})
+        images = {f"figures/{path.stem}": wandb.Image(str(path)) for path in sorted(run_folder.glob("*.png"))}
+        run.log({"test/confusion_matrix": matrix, "test/predictions": table, **images})
 
     tracker.attempt(log)
+
+
+def _scalars(metrics: dict, prefix: str) -> dict[str, float]:
+    """The numbers in nested metrics, by their path; those of single classes are left to the files."""
+    scalars = {}
+    for name, value in metrics.items():
+        if isinstance(value, dict) and not name.startswith("per_"):
+            scalars |= _scalars(value, f"{prefix}/{name}")
+        elif isinstance(value, float):
+            scalars[f"{prefix}/{name}"] = value
+    return scalars

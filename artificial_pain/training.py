@@ -1,9 +1,11 @@
 """Fine-tuning with Hugging Face's Trainer: optimizer, schedule, early stopping, and prediction."""
 
 import argparse
+import functools
 import math
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,19 +17,25 @@ from transformers import (
     DataCollatorWithPadding,
     EarlyStoppingCallback,
     EvalPrediction,
-    PreTrainedModel,
     PreTrainedTokenizerFast,
     ProgressCallback,
     Trainer,
-    TrainerCallback,
     TrainingArguments,
+    logging,
 )
 
+from artificial_pain import metrics
 from artificial_pain.cli import DEBUG_EPOCHS
-from artificial_pain.errors import UserError, wrong_flag
+from artificial_pain.corpora import INTENSITIES
+from artificial_pain.errors import UserError, warn, wrong_flag
+from artificial_pain.models import EmotionModel, head_losses, total_loss
 from artificial_pain.tokens import Splits, lengths
 
 EVALUATION_BATCH_SIZE = 64  # no gradients are kept: a few times the training batch fits where that does
+# Our own messages say what a user can act on.
+logging.set_verbosity_error()
+logging.disable_progress_bar()
+
 LOGGING_STEPS = 10  # between the points of the learning curves; an epoch of fewer steps has one
 
 
@@ -45,7 +53,7 @@ def mixed_precision(precision: str) -> dict[str, bool]:
     return {"bf16": precision == "bf16", "fp16": precision == "fp16"}
 
 
-def optimizer(model: PreTrainedModel, learning_rate: float, head_learning_rate: float) -> torch.optim.Adam:
+def optimizer(model: EmotionModel, learning_rate: float, head_learning_rate: float) -> torch.optim.Adam:
     """Adam without weight decay, the encoder and the heads each with their learning rate."""
     encoder = list(model.encoder.parameters())
     heads = [parameter for name, parameter in model.named_parameters() if not name.startswith("encoder.")]
@@ -70,18 +78,45 @@ class EpochLines(ProgressCallback):
             "accuracy": metrics["eval_accuracy"],
             "macro-F1": metrics["eval_macro_f1"],
         }
+        errors = {f"MAE {name}": metrics.get(f"eval_mae_{name}") for name in INTENSITIES.values()}
+        told |= {name: error for name, error in errors.items() if error is not None}
         values = "".join(f"   {name} {value:.3f}" for name, value in told.items())
         self.training_bar.write(f"epoch {round(state.epoch):4d}{values}", file=sys.stderr)
 
 
 class EmotionTrainer(Trainer):
-    """A Trainer that groups the training examples by length, and evaluates in the order of the dataset.
+    """A Trainer that groups the training examples by length, evaluates in the order of the dataset, and logs the loss
+    of each head.
 
     Its own evaluation would group by length too, and give the predictions back in that shuffled order.
     """
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._head_losses: list[torch.Tensor] = []  # of the steps since the last log, left on their device
+
     def _get_eval_sampler(self, eval_dataset: Dataset) -> SequentialSampler:
         return SequentialSampler(eval_dataset)
+
+    def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
+        loss, outputs = super().compute_loss(model, inputs, return_outputs=True, **kwargs)
+        if model.training:
+            self._head_losses.append(outputs.head_losses.detach())
+        return (loss, outputs) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if "loss" in logs:
+            # The mean over the steps where a target was known in any example.
+            means = torch.stack(self._head_losses).nanmean(dim=0)
+            logs.update(_named_losses(means, self.model.config.intensity_targets))
+            self._head_losses.clear()
+        super().log(logs, start_time)
+
+
+def _named_losses(losses: torch.Tensor, targets: Sequence[str]) -> dict[str, float]:
+    """The losses (1 + targets,) of the heads by name, those that there are; none where the emotion has the only one."""
+    names = ["emotion", *(INTENSITIES[target] for target in targets)] if targets else []
+    return {f"loss_{name}": loss.item() for name, loss in zip(names, losses, strict=False) if not loss.isnan()}
 
 
 def by_length(dataset: Dataset) -> np.ndarray:
@@ -89,29 +124,55 @@ def by_length(dataset: Dataset) -> np.ndarray:
     return np.argsort(-lengths(dataset), kind="stable")
 
 
-def validation_metrics(prediction: EvalPrediction) -> dict[str, float]:
-    """What an evaluation during the training reports beside the loss."""
-    labels, predicted = prediction.label_ids, prediction.predictions.argmax(axis=1)
-    macro_f1 = f1_score(
-        labels, predicted, labels=np.arange(prediction.predictions.shape[1]), average="macro", zero_division=0
-    )
-    return {"accuracy": accuracy_score(labels, predicted), "macro_f1": macro_f1}
+def validation_metrics(prediction: EvalPrediction, targets: Sequence[str]) -> dict[str, float]:
+    """What an evaluation during the training reports: losses over the whole split, and metrics of every head.
+
+    Intensities are read at the true emotion. What is not defined (the correlation of a constant) is left out.
+    """
+    logits, intensities = prediction.predictions
+    columns = np.atleast_2d(prediction.label_ids)  # (1 + targets, n): the Trainer gives one column bare
+    labels, annotated = columns[0].astype(int), columns[1:].T
+    losses = head_losses(*map(torch.from_numpy, (logits, intensities, labels, annotated)))
+    predicted = logits.argmax(axis=1)
+    reported = {
+        # In place of the Trainer's own, a mean over batches, in which the known intensities are of unequal number.
+        "loss": total_loss(losses).item(),
+        **_named_losses(losses, targets),
+        "accuracy": accuracy_score(labels, predicted),
+        "macro_f1": f1_score(labels, predicted, labels=np.arange(logits.shape[1]), average="macro", zero_division=0),
+    }
+    at_true = metrics.read_at(intensities, labels)
+    for i, target in enumerate(targets):
+        scores = metrics.regression(annotated[:, i], at_true[:, i])
+        reported |= {f"{name}_{INTENSITIES[target]}": scores[name] for name in ("mae", "pearson")}
+    return {name: value for name, value in reported.items() if value is not None}
 
 
 def training_arguments(
-    args: argparse.Namespace, precision: dict[str, bool], checkpoints: Path, metric: str, examples: int
+    args: argparse.Namespace,
+    precision: dict[str, bool],
+    metric: str,
+    checkpoints: Path,
+    targets: Sequence[str],
+    examples: int,
 ) -> TrainingArguments:
-    """The published recipe for `examples` training examples, which keeps the checkpoint with the best `metric`.
-
-    `metric`, of the validation split, is "loss" (the lowest), "accuracy" or "macro_f1" (the highest).
-    """
+    """The published recipe for `examples` training examples, which keeps the checkpoint with the best `metric`."""
+    epochs = DEBUG_EPOCHS if args.debug else args.epochs
+    steps_an_epoch = math.ceil(examples / args.batch_size)
+    steps = epochs * steps_an_epoch
+    if args.warmup_steps >= steps:
+        warn(
+            f"--warmup_steps {args.warmup_steps}, but the training has {steps} steps: the learning rates rise to "
+            f"{steps / args.warmup_steps:.0%} of what was asked for"
+        )
     return TrainingArguments(
         output_dir=str(checkpoints),
-        num_train_epochs=DEBUG_EPOCHS if args.debug else args.epochs,
+        num_train_epochs=epochs,
         per_device_train_batch_size=args.batch_size,
         per_device_eval_batch_size=EVALUATION_BATCH_SIZE,
         learning_rate=args.learning_rate,
         lr_scheduler_type="linear",
+        warmup_steps=args.warmup_steps,
         train_sampling_strategy="group_by_length",
         eval_strategy="epoch",
         save_strategy="epoch",
@@ -119,9 +180,9 @@ def training_arguments(
         load_best_model_at_end=True,
         metric_for_best_model=metric,
         greater_is_better=metric != "loss",
-        logging_steps=min(LOGGING_STEPS, math.ceil(examples / args.batch_size)),
+        logging_steps=min(LOGGING_STEPS, steps_an_epoch),
         logging_nan_inf_filter=False,  # else a loss of NaN is logged as 0
-        label_names=["labels"],
+        label_names=["labels", *targets],
         dataloader_pin_memory=torch.cuda.is_available(),
         use_cpu=not torch.accelerator.is_available(),  # unless it is said, bf16 is refused on a CPU
         disable_tqdm=False,  # else the bars follow transformers' verbosity
@@ -132,41 +193,48 @@ def training_arguments(
 
 
 def make_trainer(
-    model: PreTrainedModel,
+    model: EmotionModel,
     tokenizer: PreTrainedTokenizerFast,
     splits: Splits,
-    arguments: TrainingArguments,
     args: argparse.Namespace,
-    callbacks: list[TrainerCallback],
+    precision: dict[str, bool],
+    metric: str,
+    checkpoints: Path,
 ) -> Trainer:
-    """A Trainer of the model on the training split, evaluated on the validation split after each epoch."""
-    shutil.rmtree(arguments.output_dir, ignore_errors=True)  # the checkpoints of a run that was stopped
+    """A Trainer of the model on the training split, evaluated on the validation split after each epoch.
+
+    The checkpoint that is best on the latter is kept: by `metric`, "loss" (the lowest), "accuracy" or "macro_f1" (the
+    highest).
+    """
+    shutil.rmtree(checkpoints, ignore_errors=True)  # of a run that was stopped
+    targets = model.config.intensity_targets
+    train = splits.tokenized["train"]
     validation = splits.tokenized["validation"]
     trainer = EmotionTrainer(
         model=model,
-        args=arguments,
-        train_dataset=splits.tokenized["train"],
+        args=training_arguments(args, precision, metric, checkpoints, targets, len(train)),
+        train_dataset=train,
         eval_dataset=validation.select(by_length(validation)),
         data_collator=DataCollatorWithPadding(tokenizer),
         processing_class=tokenizer,
-        compute_metrics=validation_metrics,
+        compute_metrics=functools.partial(validation_metrics, targets=targets),
         optimizers=(optimizer(model, args.learning_rate, args.head_learning_rate), None),
-        callbacks=[EarlyStoppingCallback(args.patience), *callbacks],
+        callbacks=[EarlyStoppingCallback(args.patience)],
     )
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(EpochLines)
     return trainer
 
 
-def predict(trainer: Trainer, dataset: Dataset) -> np.ndarray:
-    """The model's logits, shape (n, labels), row i for example i of the dataset.
+def predict(trainer: Trainer, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """The model's logits (n, labels) and intensities (n, targets, labels), row i for example i of the dataset.
 
     Raises UserError where they are not finite: the training has diverged, and no metric of it would mean anything.
     """
     order = by_length(dataset)
-    sorted_logits = trainer.predict(dataset.select(order)).predictions
-    if not np.isfinite(sorted_logits).all():
+    outputs = trainer.predict(dataset.select(order)).predictions
+    if not all(np.isfinite(output).all() for output in outputs):
         raise UserError("the model's outputs are not finite: try a lower --learning_rate, or --precision fp32")
-    logits = np.empty_like(sorted_logits)
-    logits[order] = sorted_logits
-    return logits
+    back = np.argsort(order)
+    logits, intensities = (output[back] for output in outputs)
+    return logits, intensities

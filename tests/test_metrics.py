@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from artificial_pain import metrics
+from artificial_pain import baselines, metrics
 from artificial_pain.errors import UserError
 
 
@@ -42,15 +42,118 @@ def test_probabilities_are_a_softmax():
     assert got == pytest.approx(np.array([[0.25, 0.75], [0.5, 0.5]]))
 
 
+MISSING = np.nan
+
+
+def test_a_missing_pair_in_the_middle_moves_no_other():
+    """Known pairs (1, 2), (3, 3), (5, 6): errors 1, 0, 1.
+
+    Deviations from the means 3 and 11/3: (-2, 0, 2) and (-5/3, -2/3, 7/3); r = 8 / sqrt(8 * 26/3).
+    """
+    annotated = np.array([1, 3, MISSING, 5])
+    got = metrics.regression(annotated, np.array([2, 3, 100, 6], dtype=np.float32))
+    assert got["n"] == 3
+    assert got["mse"] == got["mae"] == pytest.approx(2 / 3)
+    assert got["pearson"] == pytest.approx(8 / (8 * 26 / 3) ** 0.5)
+    # Two-sided, from Student's t of 1 degree of freedom (the Cauchy distribution): t = r / sqrt(1 - r^2).
+    t = got["pearson"] / (1 - got["pearson"] ** 2) ** 0.5
+    assert got["p_value"] == pytest.approx(1 - 2 * np.arctan(t) / np.pi)
+
+
+@pytest.mark.parametrize("level", [0.0, 2.5, -1e6])
+@pytest.mark.parametrize("noise", [0, 1e-7])
+def test_a_constant_prediction_has_no_correlation(level, noise):
+    """Also where it differs by the rounding of single precision, as a network's constant does."""
+    predicted = level * (1 + noise * np.array([1, -1, 0, 1]))
+    got = metrics.regression(np.array([1.0, 2, 4, 5]), predicted)
+    assert got["pearson"] is None and got["p_value"] is None
+    assert got["mae"] == pytest.approx(np.mean(np.abs(np.array([1, 2, 4, 5]) - level))) and got["n"] == 4
+    swapped = metrics.regression(np.full(4, 3.0), np.array([1.0, 2, 4, 5]))
+    assert swapped["pearson"] is None and swapped["mse"] == pytest.approx((4 + 1 + 1 + 4) / 4)
+
+
+def test_without_pairs_nothing_is_defined():
+    got = metrics.regression(np.array([MISSING, MISSING]), np.array([1.0, 2]))
+    assert got == {"mse": None, "mae": None, "pearson": None, "p_value": None, "n": 0}
+    one = metrics.regression(np.array([MISSING, 3]), np.array([1.0, 2]))
+    assert one == {"mse": 1, "mae": 1, "pearson": None, "p_value": None, "n": 1}
+
+
+def test_an_emotion_with_4_pairs_is_left_out_of_the_mean():
+    """a: 5 pairs, errors of 1, r = 1. b: 6 examples, one missing, errors of 3, constant. c: 4 pairs. d: none."""
+    labels = np.repeat([0, 1, 2], [5, 6, 4])
+    annotated = np.array([1, 2, 3, 4, 5, 1, 2, MISSING, 2, 1, 1, 5, 5, 5, 4.0])
+    predicted = np.array([2, 3, 4, 5, 6, 4, 4, 9, 4, 4, 4, 0, 0, 0, 0.0])
+    got = metrics.target_metrics(annotated, predicted, labels, ["a", "b", "c", "d"])
+    assert [got["per_emotion"][name]["n"] for name in "abcd"] == [5, 5, 4, 0]
+    of_b = [abs(error) for error in (3, 2, 2, 3, 3)]
+    assert got["per_emotion"]["b"]["mae"] == pytest.approx(np.mean(of_b))
+    assert got["per_emotion"]["c"]["mae"] == pytest.approx(4.75)
+    assert got["macro"]["mae"] == pytest.approx((1 + np.mean(of_b)) / 2)
+    assert got["macro"]["pearson"] == pytest.approx(1), "of a alone: b's predictions are constant"
+    assert (got["macro"]["n"], got["macro"]["emotions"], got["macro"]["pearson_emotions"]) == (10, 2, 1)
+    assert got["macro"]["p_value"] is None
+    assert got["micro"]["n"] == 14 and got["micro"]["mae"] == pytest.approx((5 + sum(of_b) + 19) / 14)
+    few = metrics.target_metrics(annotated[11:], predicted[11:], labels[11:], ["a", "b", "c", "d"])
+    assert few["macro"]["mae"] is None and few["macro"]["emotions"] == 0
+
+
+def test_intensities_are_read_at_the_true_and_at_the_predicted_emotion():
+    intensities = np.array([[[1.0, 2, 3], [10, 20, 30]], [[4, 5, 6], [40, 50, 60]]])  # (examples, targets, labels)
+    assert metrics.read_at(intensities, np.array([2, 0])).tolist() == [[3, 30], [4, 40]]
+    annotated = np.array([[3.0, 20], [MISSING, 60]])
+    targets = ["initial_intensity", "intensity_change"]
+    got = metrics.intensity(annotated, intensities, np.array([2, 0]), np.array([1, 2]), targets, ["a", "b", "c"])
+    assert got.keys() == {"true_label", "predicted_label"} and got["true_label"].keys() == {"initial", "change"}
+    assert got["true_label"]["initial"]["micro"]["mae"] == 0 and got["predicted_label"]["initial"]["micro"]["mae"] == 1
+    assert got["true_label"]["change"]["micro"]["mae"] == 15 and got["predicted_label"]["change"]["micro"]["mae"] == 0
+    assert got["predicted_label"]["change"]["per_emotion"]["c"]["n"] == 1, "grouped by the true emotion"
+
+
 def test_baselines_are_fit_on_train_and_read_on_test():
     train = pd.DataFrame({"text": ["red apple", "red rose", "red car", "blue sea"] * 5, "label": [0, 0, 0, 1] * 5})
     test = pd.DataFrame({"text": ["a red thing", "the blue sea"], "label": [0, 1]})
-    got = metrics.emotion_baselines(metrics.tfidf_baseline(train), {"blue": 7, "red": 3}, test, ["red", "blue"])
+    models = baselines.fit(train, [])
+    got = baselines.evaluate(models, train, test, {"blue": 7, "red": 3}, [], ["red", "blue"])
+    assert got.keys() == {"majority", "tfidf_logistic_regression"}
     assert got["majority"]["confusion_matrix"] == [[0, 1], [0, 1]], "as it was before balancing"
     assert got["tfidf_logistic_regression"]["accuracy"] == 1
     assert got["majority"].keys() == got["tfidf_logistic_regression"].keys()
 
 
+def test_baselines_of_the_intensities():
+    """Training means: 3 of all (missing ones left out), 2 of red, 5 of blue; green, of which none is known, has 3."""
+    train = pd.DataFrame(
+        {
+            "text": ["red apple", "red rose", "red car", "blue sea", "green tree"] * 4,
+            "label": [0, 0, 0, 1, 2] * 4,
+            "final_intensity": [1, 3, MISSING, 5, MISSING] * 4,
+        }
+    )
+    test = pd.DataFrame({"text": ["red rose", "blue sea", "red"], "label": [0, 1, 2], "final_intensity": [2, 4.5, 3.0]})
+    targets, names = ["final_intensity"], ["red", "blue", "green"]
+    models = baselines.fit(train, targets)
+    got = baselines.evaluate(models, train, test, {"red": 3, "blue": 1, "green": 1}, targets, names)
+
+    def micro(name: str, reading: str) -> dict:
+        return got[name]["intensity"][reading]["final"]["micro"]
+
+    assert micro("train_mean", "true_label") == micro("train_mean", "predicted_label")
+    assert micro("train_mean", "true_label")["mae"] == pytest.approx((1 + 1.5 + 0) / 3)
+    assert micro("train_mean", "true_label")["pearson"] is None
+    assert micro("train_mean_of_emotion", "true_label")["mae"] == pytest.approx((0 + 0.5 + 0) / 3)
+    assert micro("train_mean_of_emotion", "predicted_label")["mae"] == pytest.approx((0 + 0.5 + 1) / 3), (
+        "red, not green"
+    )
+    assert micro("tfidf_ridge", "true_label")["mae"] < micro("train_mean", "true_label")["mae"]
+
+
+def test_a_target_that_is_never_known_is_told():
+    train = pd.DataFrame({"text": ["a red car", "a blue sea"], "label": [0, 1], "final_intensity": [MISSING, MISSING]})
+    with pytest.raises(UserError, match="no training example has a known final_intensity"):
+        baselines.fit(train, ["final_intensity"])
+
+
 def test_texts_without_words_are_told():
     with pytest.raises(UserError, match="no words"):
-        metrics.tfidf_baseline(pd.DataFrame({"text": ["? !", "..."], "label": [0, 1]}))
+        baselines.fit(pd.DataFrame({"text": ["? !", "..."], "label": [0, 1]}), [])

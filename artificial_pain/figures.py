@@ -1,0 +1,104 @@
+"""The figures of a run, each to a PNG file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+
+from artificial_pain.corpora import INTENSITIES
+
+matplotlib.use("Agg")  # files only: no display is needed
+import matplotlib.pyplot as plt
+
+READINGS = {"true": "true_label", "predicted": "predicted_label"}  # the emotion at which an intensity is read
+JITTER = 0.15  # points of the same annotated value are spread by so much to each side
+
+
+def draw_confusion_matrix(path: Path, counts: Sequence[Sequence[int]], label_names: Sequence[str], title: str) -> None:
+    """The shares of each true label's examples (rows add to 1), with the numbers of examples behind them."""
+    counts = np.asarray(counts)
+    support = counts.sum(axis=1, keepdims=True)
+    shares = counts / np.maximum(support, 1)
+    side = 3 + 0.75 * len(label_names)
+    figure, axes = plt.subplots(figsize=(side + 1, side), layout="constrained")
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    ticks = range(len(label_names))
+    supported = [f"{name} ({n})" for name, n in zip(label_names, support[:, 0], strict=True)]
+    axes.set_xticks(ticks, label_names, rotation=45, ha="right", rotation_mode="anchor", parse_math=False)
+    axes.set_yticks(ticks, supported, parse_math=False)  # a label may have a $ in it
+    axes.set(xlabel="predicted", ylabel="true (examples)", title=title)
+    for row in ticks:
+        for column in ticks:
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, f"{shares[row, column]:.2f}", ha="center", va="center", color=colour, fontsize=9)
+    figure.colorbar(image, label="share of the true label", shrink=0.8)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def draw_intensities(path: Path, predictions: pd.DataFrame, metrics: dict, title: str) -> None:
+    """Predicted against annotated values, a column for each target, a row for each emotion that it is read at.
+
+    predictions: with the columns of `evaluation.predictions_frame`; metrics: a split's "intensity".
+    """
+    targets = [target for target in INTENSITIES if target in predictions]
+    size = (4 * len(targets) + 0.5, 8.5)
+    figure, grid = plt.subplots(len(READINGS), len(targets), figsize=size, squeeze=False, layout="constrained")
+    jitter = np.random.default_rng(0).uniform(-JITTER, JITTER, len(predictions))
+    for row, (emotion, reading) in zip(grid, READINGS.items(), strict=True):
+        for axes, target in zip(row, targets, strict=True):
+            name = INTENSITIES[target]
+            predicted = predictions[f"{target}_at_{emotion}"]
+            scores = metrics[reading][name]["micro"]
+            values = pd.concat([predictions[target], predicted])
+            ends = [values.min() - 0.5, values.max() + 0.5]
+            axes.plot(ends, ends, color="grey", linewidth=1, label="identity")
+            axes.scatter(predictions[target] + jitter, predicted, s=16, alpha=0.5, linewidths=0)
+            axes.set(xlim=ends, ylim=ends, aspect="equal", title=_correlation(name, scores))
+            axes.locator_params(integer=True)
+            axes.set(xlabel="annotated (spread out)", ylabel=f"predicted, at the {emotion} emotion")
+    figure.suptitle(title)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def _correlation(name: str, scores: dict) -> str:
+    if scores["pearson"] is None:
+        return f"{name}: r not defined, n = {scores['n']}"
+    return f"{name}: r = {scores['pearson']:.2f} (p = {scores['p_value']:.2g}), n = {scores['n']}"
+
+
+def _told(loss: str) -> str:
+    """A loss as the Trainer logs it, in words."""
+    head = loss.removeprefix("loss").removeprefix("_")
+    names = {"": "loss", "emotion": "emotion: cross-entropy"}
+    return names.get(head) or f"{head} intensity: squared error"
+
+
+def draw_learning_curves(path: Path, history: Sequence[dict], best_step: int | None) -> None:
+    """Every loss by epoch, of training (the epoch's mean) and validation; a line marks the kept checkpoint.
+
+    history: what the Trainer logged, `trainer.state.log_history`.
+    """
+    logs = pd.DataFrame(history)
+    losses = [name for name in logs if name == "loss" or name.startswith("loss_")]
+    figure, grid = plt.subplots(
+        1, len(losses), figsize=(3.6 * len(losses) + 1, 3.6), squeeze=False, layout="constrained"
+    )
+    evaluated = logs[logs["eval_loss"].notna()]
+    training = logs[logs["loss"].notna()]
+    by_epoch = training.groupby(np.ceil(training["epoch"]))[losses].mean()
+    kept = evaluated.loc[evaluated["step"] == best_step, "epoch"]
+    for axes, name in zip(grid[0], losses, strict=True):
+        axes.plot(by_epoch.index, by_epoch[name], marker=".", label="training")
+        if f"eval_{name}" in evaluated:
+            axes.plot(evaluated["epoch"], evaluated[f"eval_{name}"], marker=".", label="validation")
+        for epoch in kept:
+            axes.axvline(epoch, color="grey", linestyle=":", label="kept")
+        axes.set(title=_told(name), xlabel="epoch", ylim=(0, None))
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    grid[0][0].legend()
+    figure.savefig(path, dpi=120)
+    plt.close(figure)

@@ -229,6 +229,8 @@ def make_trainer(
 def predict(trainer: Trainer, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """The model's logits (n, labels) and intensities (n, targets, labels), row i for example i of the dataset.
 
+    In double precision, so that the metrics are those of the numbers in the CSV files to the last digit.
+
     Raises UserError where they are not finite: the training has diverged, and no metric of it would mean anything.
     """
     order = by_length(dataset)
@@ -236,5 +238,5 @@ def predict(trainer: Trainer, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]
     if not all(np.isfinite(output).all() for output in outputs):
         raise UserError("the model's outputs are not finite: try a lower --learning_rate, or --precision fp32")
     back = np.argsort(order)
-    logits, intensities = (output[back] for output in outputs)
+    logits, intensities = (output[back].astype(float) for output in outputs)
     return logits, intensities

@@ -15,6 +15,8 @@ from tiny_encoders import make_tiny_encoders
 REPOSITORY = Path(__file__).resolve().parent.parent
 DATALOADER = REPOSITORY / "classification" / "classification-dataloader.py"
 MODEL = REPOSITORY / "classification" / "classification-model.py"
+INTENSITY_DATALOADER = REPOSITORY / "intensity" / "intensity-dataloader.py"
+INTENSITY_MODEL = REPOSITORY / "intensity" / "intensity-model.py"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 GATED = ["mental/mental-roberta-base", "mental/mental-bert-base-uncased"]
 GOOD_TOKEN, POOR_TOKEN = "hf_good", "hf_poor"
@@ -118,4 +120,15 @@ def sample_splits(tiny: dict[str, Path], tmp_path_factory: pytest.TempPathFactor
     for words in (["--dataset_name", "SAD"], ["--dataset_name", "SAD", "--balanced", "--samples_per_label", "40"]):
         common = ["--model_name", str(encoder), "--data_source", "sample", "--output_dir", str(root)]
         subprocess.run([sys.executable, DATALOADER, *common, *words], check=True, capture_output=True)
+    return root
+
+
+@pytest.fixture(scope="session")
+def dialogue_splits(tiny: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with the splits of ESConv's sample, balanced and not, made by the intensity task for the tiny BERT."""
+    root = tmp_path_factory.mktemp("dialogue_splits")
+    encoder = tiny["mental/mental-bert-base-uncased"]
+    for words in ([], ["--balanced", "--samples_per_label", "40"]):
+        common = ["--model_name", str(encoder), "--data_source", "sample", "--output_dir", str(root)]
+        subprocess.run([sys.executable, INTENSITY_DATALOADER, *common, *words], check=True, capture_output=True)
     return root

@@ -54,6 +54,7 @@ def test_the_folder_has_the_published_files(run_folder):
         "confusion_matrix_test.png",
         "confusion_matrix_validation.png",
         "evaluation_results.json",
+        "learning_curves.png",
         "model.safetensors",
         "predictions_test.csv",
         "predictions_validation.csv",

@@ -1,0 +1,351 @@
+"""The intensity pair on the sample: its splits are the classification task's, its run's parts agree with each other."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import DATALOADER, INTENSITY_DATALOADER, INTENSITY_MODEL, MINILM, MODEL, REPOSITORY
+from matplotlib import pyplot as plt
+from safetensors.torch import load_file
+from transformers import AutoTokenizer
+from wandb_server import KEY, WandbServer
+
+from artificial_pain import corpora as corpus_files
+from artificial_pain import metrics, tokens
+from artificial_pain.models import EmotionModel
+
+FAST = ["--epochs", "2", "--batch_size", "16", "--learning_rate", "1e-3", "--head_learning_rate", "1e-3"]
+FAST += ["--warmup_steps", "4"]
+TARGETS = {"initial": "initial_intensity", "final": "final_intensity", "change": "intensity_change"}
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny) -> Path:
+    return tiny["mental/mental-bert-base-uncased"]
+
+
+@pytest.fixture(scope="module")
+def words(encoder, dialogue_splits) -> list:
+    return ["--model_name", encoder, "--dataset_name", "ESConv", "--output_dir", dialogue_splits]
+
+
+@pytest.fixture(scope="module")
+def runs(dialogue_splits) -> Path:
+    """Where the runs' folders are."""
+    return dialogue_splits / "ESConv" / "mental-bert-base-uncased"
+
+
+@pytest.fixture(scope="module")
+def run_folder(words, runs, clean_environment, tmp_path_factory) -> Path:
+    """A finished run of four heads, made by the script in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, INTENSITY_MODEL, *map(str, words), "--balanced", *FAST],
+        env=clean_environment,
+        cwd=tmp_path_factory.mktemp("elsewhere"),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    folder = runs / "accuracy-4-heads-intensity-change-balanced"
+    (folder / "stdout").write_text(done.stdout)
+    return folder
+
+
+@pytest.fixture
+def no_wandb(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+
+
+def test_both_tasks_have_the_same_splits(dialogue_splits, encoder, script, tmp_path):
+    words = ["--model_name", encoder, "--data_source", "sample", "--output_dir", tmp_path]
+    script(DATALOADER, *words)
+    script(DATALOADER, *words, "--balanced", "--samples_per_label", "40")
+    made = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
+    assert len([path for path in made if path.suffix == ".arrow"]) == 6
+    for path in made:
+        assert (tmp_path / path).read_bytes() == (dialogue_splits / path).read_bytes(), path
+
+
+def test_a_made_example_keeps_the_intensities_of_its_dialogue(dialogue_splits):
+    corpus = corpus_files.read("ESConv", REPOSITORY / "artificial_pain/sample/ESConv.json")
+    train = tokens.read_text_split(dialogue_splits / "ESConv/balanced_dataset_splits/train_split.csv")
+    assert train["made"].sum() > 50 and train["initial_intensity"].isna().any()
+    columns = ["label_name", *TARGETS.values()]
+    pd.testing.assert_frame_equal(train[columns], corpus.loc[train.index, columns])
+
+
+def test_the_folder_has_the_published_files(run_folder):
+    per_split = ["confusion_matrix_{}.png", "intensities_{}.png", "predictions_{}.csv"]
+    assert {path.name for path in run_folder.iterdir()} - {"stdout"} == {
+        "README.md",
+        "config.json",
+        "evaluation_results.json",
+        "learning_curves.png",
+        "model.safetensors",
+        "run.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        *(name.format(split) for name in per_split for split in ("validation", "test")),
+    }
+    for path in run_folder.glob("*.png"):
+        assert len(np.unique(plt.imread(path)[:, :, 0])) > 50, "not blank"
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_metrics_predictions_and_model_agree(split, run_folder, dialogue_splits):
+    results = json.loads((run_folder / "evaluation_results.json").read_text())[split]
+    predictions = pd.read_csv(run_folder / f"predictions_{split}.csv", index_col="dialogue_idx")
+    texts = tokens.read_text_split(dialogue_splits / f"ESConv/balanced_dataset_splits/{split}_split.csv")
+    columns = ["text", "label_name", *TARGETS.values()]
+    pd.testing.assert_frame_equal(predictions[columns], texts[columns])
+
+    model = EmotionModel.from_pretrained(run_folder)
+    index = {name: i for i, name in model.config.id2label.items()}
+    true, predicted = (predictions[column].map(index).to_numpy() for column in ("label_name", "predicted"))
+    tokenizer = AutoTokenizer.from_pretrained(run_folder)
+    batch = tokenizer(predictions["text"].tolist(), padding=True, return_tensors="pt", return_token_type_ids=False)
+    with torch.no_grad():
+        output = model(**batch)
+    assert output.logits.argmax(dim=1).tolist() == predicted.tolist()
+    shares = predictions[[f"probability_{name}" for name in index]].to_numpy()
+    assert metrics.probabilities(output.logits.numpy()) == pytest.approx(shares, abs=1e-5)
+    for i, (name, target) in enumerate(TARGETS.items()):
+        for emotion, reading, labels in [("true", "true_label", true), ("predicted", "predicted_label", predicted)]:
+            at = predictions[f"{target}_at_{emotion}"]
+            outputs = output.intensities.numpy()[np.arange(len(at)), i, labels]
+            assert at.to_numpy() == pytest.approx(outputs, abs=1e-5)
+            known = predictions[target].notna()
+            assert not known.all() or split == "validation"
+            scores = results["intensity"][reading][name]["micro"]
+            assert scores["n"] == known.sum()
+            assert scores["mae"] == pytest.approx((at - predictions[target])[known].abs().mean())
+            assert scores["pearson"] == pytest.approx(at[known].corr(predictions[target][known]))
+            of_anger = known & (predictions["label_name"] == "anger")
+            assert results["intensity"][reading][name]["per_emotion"]["anger"]["n"] == of_anger.sum()
+
+
+def test_baselines_stand_beside_the_model(run_folder):
+    baselines = json.loads((run_folder / "evaluation_results.json").read_text())["baselines"]
+    assert baselines["majority"].keys() == baselines["tfidf_logistic_regression"].keys() >= {"macro_f1", "per_class"}
+    for name in ("train_mean", "train_mean_of_emotion", "tfidf_ridge"):
+        for reading in ("true_label", "predicted_label"):
+            assert baselines[name]["intensity"][reading].keys() == TARGETS.keys()
+    scores = baselines["train_mean"]["intensity"]["true_label"]["initial"]["micro"]
+    assert scores["pearson"] is None and scores["p_value"] is None and scores["mae"] > 0
+
+
+def test_the_console_ends_with_the_table_and_where_to_look(run_folder):
+    out = (run_folder / "stdout").read_text()
+    results = json.loads((run_folder / "evaluation_results.json").read_text())
+    lines = {re.split(" {2,}", line.strip())[0]: line.split() for line in out.splitlines()}
+
+    def numbers(scores: dict) -> list[str]:
+        return [f"{value:.3f}" for one in scores.values() for value in (one["micro"]["mae"], one["micro"]["pearson"])]
+
+    test = results["test"]
+    emotion = [f"{test['macro_f1']:.3f}", f"{test['accuracy']:.3f}"]
+    assert lines["fine-tuned"][1:] == emotion + numbers(test["intensity"]["predicted_label"])
+    assert lines["read at the true emotion"][-6:] == numbers(test["intensity"]["true_label"])
+    ridge = results["baselines"]["tfidf_ridge"]["intensity"]["predicted_label"]
+    assert lines["TF-IDF + ridge regression"][-6:] == numbers(ridge)
+    assert lines["training mean"][3::2] == ["n/a"] * 3 and "n/a: not defined" in out
+    assert f"Run folder: {run_folder}" in out and "wandb sync" in out
+
+
+@pytest.mark.parametrize("heads", [1, 2, 3])
+def test_fewer_heads(heads, words, runs, script, no_wandb):
+    done = script(INTENSITY_MODEL, *words, "--head_num", str(heads), *FAST)
+    assert done.code == 0, done.err
+    folder = runs / f"accuracy-{heads}-heads-intensity-change"
+    results = json.loads((folder / "evaluation_results.json").read_text())
+    names = list(TARGETS)[: heads - 1]
+    assert list(results["test"].get("intensity", {}).get("true_label", {})) == names
+    assert (
+        list(results["baselines"].get("train_mean", {"intensity": {"true_label": {}}})["intensity"]["true_label"])
+        == names
+    )
+    assert (folder / "intensities_test.png").exists() == (heads > 1)
+    assert EmotionModel.from_pretrained(folder).config.intensity_targets == [TARGETS[name] for name in names]
+    assert [f"MAE {name}" in done.err for name in TARGETS] == [name in names for name in TARGETS]
+
+
+def test_one_head_learns_what_the_classification_model_learns(words, runs, script, no_wandb):
+    """The same seed and settings: the same weights and predictions, to the last bit."""
+    assert script(INTENSITY_MODEL, *words, "--head_num", "1", "--model_metric", "loss", *FAST).code == 0
+    assert script(MODEL, *words, *FAST).code == 0
+    one, other = runs / "loss-1-heads-intensity-change", runs / "loss-classification"
+    ours, theirs = load_file(one / "model.safetensors"), load_file(other / "model.safetensors")
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+    for name in ("evaluation_results.json", "predictions_test.csv"):
+        assert (one / name).read_bytes() == (other / name).read_bytes()
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "loss", "macro_f1"])
+def test_the_best_checkpoint_by_the_metric_is_kept(metric, words, runs, script, no_wandb):
+    """With a rate that is too high, so that the last of 6 epochs is not the best by every metric."""
+    rates = ["--learning_rate", "1e-2", "--head_learning_rate", "1e-2", "--warmup_steps", "0"]
+    flags = ["--model_metric", metric, "--epochs", "6", "--batch_size", "32", "--seed", "5", *rates]
+    done = script(INTENSITY_MODEL, *words, *flags)
+    assert done.code == 0, done.err
+    told = {"accuracy": "accuracy", "loss": "validation loss", "macro_f1": "macro-F1"}[metric]
+    values = [float(value) for value in re.findall(rf"epoch .*   {told} ([0-9.]+)", done.err)]
+    assert len(values) == 6
+    record = json.loads((runs / f"{metric}-4-heads-intensity-change-seed5" / "run.json").read_text())
+    kept = record["best_step"] // (record["steps_trained"] // 6) - 1
+    assert values[kept] == (min if metric == "loss" else max)(values)
+    assert record["arguments"]["model_metric"] == metric and record["arguments"]["head_num"] == 4
+
+
+WRONG_FLAGS = {
+    "SAD": (INTENSITY_MODEL, ["--dataset_name", "SAD"], "choose from 'ESConv'"),
+    "SAD's dialogues": (INTENSITY_DATALOADER, ["--dataset_name", "SAD"], "choose from 'ESConv'"),
+    "SAD's labels": (INTENSITY_DATALOADER, ["--label_column", "top_label"], "unrecognized arguments"),
+    "no heads": (INTENSITY_MODEL, ["--head_num", "0"], "choose from 1, 2, 3, 4"),
+    "five heads": (INTENSITY_MODEL, ["--head_num", "5"], "choose from 1, 2, 3, 4"),
+    "half a head": (INTENSITY_MODEL, ["--head_num", "1.5"], "invalid int value"),
+    "another metric": (INTENSITY_MODEL, ["--model_metric", "f1"], "choose from 'accuracy', 'loss', 'macro_f1'"),
+    "warming up backwards": (INTENSITY_MODEL, ["--warmup_steps", "-1"], "'-1' is not a whole number of 0 or more"),
+}
+
+
+@pytest.mark.parametrize("fault", WRONG_FLAGS)
+def test_wrong_flags_exit_2(fault, script):
+    path, flags, told = WRONG_FLAGS[fault]
+    done = script(path, *flags)
+    assert done.code == 2 and told in done.error
+
+
+def test_the_published_defaults(words, runs, script, no_wandb):
+    """But for the number of epochs, which is that of --debug, and too few for the published warm-up."""
+    done = script(INTENSITY_MODEL, *words, "--debug")
+    assert done.code == 0 and "--warmup_steps 500, but the training has 96 steps" in done.err
+    record = json.loads((runs / "accuracy-4-heads-intensity-change-debug" / "run.json").read_text())
+    published = {"head_num": 4, "model_metric": "accuracy", "warmup_steps": 500, "batch_size": 6, "seed": 42}
+    published |= {"learning_rate": 1e-5, "head_learning_rate": 3e-5, "patience": 50}
+    assert record["arguments"].items() >= published.items() and record["epochs_trained"] == 3
+
+
+def test_missing_splits_are_told_with_the_command_that_makes_them(encoder, script, tmp_path):
+    done = script(INTENSITY_MODEL, "--model_name", encoder, "--output_dir", tmp_path)
+    assert done.code == 1
+    command = shlex.split(done.error.split(": run ")[1])[1:]
+    assert command[0] == str(INTENSITY_DATALOADER)
+    assert script(*command, "--data_source", "sample").code == 0
+    assert (tmp_path / "ESConv/mental-bert-base-uncased/tokenized_splits").is_dir()
+
+
+def test_a_corpus_without_final_intensities_is_told(encoder, script, no_wandb, tmp_path):
+    dialogues = json.loads((REPOSITORY / "artificial_pain/sample/ESConv.json").read_text())
+    for dialogue in dialogues:
+        dialogue["survey_score"]["seeker"].pop("final_emotion_intensity", None)
+    (tmp_path / "ESConv.json").write_text(json.dumps(dialogues))
+    words = ["--model_name", encoder, "--output_dir", tmp_path]
+    assert script(INTENSITY_DATALOADER, *words, "--data_source", tmp_path / "ESConv.json").code == 0
+    done = script(INTENSITY_MODEL, *words, *FAST)
+    assert done.code == 1 and "no training example has a known final_intensity" in done.error
+    done = script(INTENSITY_MODEL, *words, *FAST, "--head_num", "2")
+    assert done.code == 0, "and what is there can be learned"
+
+
+def test_wandb_has_the_losses_of_every_head_and_the_metrics_of_every_epoch(words, runs, command):
+    with WandbServer() as server:
+        environment = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY}
+        done = command(INTENSITY_MODEL, *words, *FAST, "--seed", "21", **environment)
+    assert done.code == 0, done.err
+    described = json.loads((runs / "accuracy-4-heads-intensity-change-seed21" / "run.json").read_text())["wandb"]
+    assert described["name"] == "accuracy_mental-bert-base-uncased_ESConv_4-heads-intensity-change"
+    training = {name for row in server.history for name in row if name.startswith("train/")}
+    assert training == {
+        "train/loss", "train/loss_emotion", "train/loss_initial", "train/loss_final", "train/loss_change",
+        "train/grad_norm", "train/learning_rate",
+    }  # fmt: skip
+    evaluations = [row for row in server.history if "validation/loss" in row]
+    assert [row["epoch"] for row in evaluations] == [1, 2]
+    of_targets = {f"validation/{name}_{target}" for name in ("loss", "mae", "pearson") for target in TARGETS}
+    expected = {"validation/loss", "validation/loss_emotion", "validation/accuracy", "validation/macro_f1"}
+    assert all({name for name in row if name.startswith("validation/")} == expected | of_targets for row in evaluations)
+    config = server.configs[described["id"]]
+    assert config["head_num"]["value"] == 4 and config["model_metric"]["value"] == "accuracy"
+    summary = {"test/macro_f1", "test/intensity/predicted_label/initial/micro/mae", "majority/macro_f1",
+               "train_mean/intensity/true_label/change/macro/mae"}  # fmt: skip
+    assert summary <= server.summary.keys()
+
+
+def test_offline_wandb_has_the_figures(words, runs, command, tmp_path):
+    done = command(INTENSITY_MODEL, *words, *FAST, "--seed", "22", WANDB_DIR=str(tmp_path))
+    assert done.code == 0, done.err
+    described = json.loads((runs / "accuracy-4-heads-intensity-change-seed22" / "run.json").read_text())["wandb"]
+    pictures = {path.name.rsplit("_", 2)[0] for path in Path(described["folder"]).rglob("*.png")}
+    assert pictures == {"confusion_matrix_test", "confusion_matrix_validation", "intensities_test",
+                        "intensities_validation", "learning_curves"}  # fmt: skip
+
+
+def compare(*folders: Path) -> subprocess.CompletedProcess:
+    words = [sys.executable, "-m", "artificial_pain.compare", *folders]
+    return subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True)
+
+
+def test_runs_of_both_tasks_in_one_table(words, runs, run_folder, script, no_wandb):
+    """The single head of the unbalanced splits and the four heads of the balanced ones have the same test dialogues."""
+    assert script(MODEL, *words, *FAST, "--seed", "2").code == 0
+    single = runs / "loss-classification-seed2"
+    done = compare(single, run_folder)
+    assert done.returncode == 0, done.stderr
+    lines = {re.split(" {2,}", line.strip())[0]: line.split() for line in done.stdout.splitlines()}
+    of_single = json.loads((single / "evaluation_results.json").read_text())["test"]
+    of_four = json.loads((run_folder / "evaluation_results.json").read_text())["test"]
+    assert "56 test examples" in done.stdout
+    assert lines["loss-classification-seed2"][1:] == [f"{of_single[name]:.3f}" for name in ("macro_f1", "accuracy")]
+    assert lines["accuracy-4-heads-balanced"][1] == f"{of_four['macro_f1']:.3f}"
+    assert len(lines["accuracy-4-heads-balanced"]) == 9 and "training mean" in lines
+
+
+def test_runs_that_cannot_be_compared_are_told(words, run_folder, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("evaluation_results.json", "predictions_test.csv"):
+        (other / name).write_bytes((run_folder / name).read_bytes())
+    lines = (other / "predictions_test.csv").read_text().splitlines()
+    (other / "predictions_test.csv").write_text("\n".join(lines[:-1]))
+    for folder, told in [(other, "tested on different examples"), (tmp_path, "not found")]:
+        done = compare(run_folder, folder)
+        assert done.returncode == 1 and done.stderr.count("\n") == 1 and told in done.stderr
+
+
+def test_the_samples_intensities_are_learned(script, no_wandb, tmp_path):
+    """Four heads on a pretrained encoder, and a mean absolute error below that of the training mean."""
+    words = ["--model_name", MINILM, "--output_dir", tmp_path]
+    assert script(INTENSITY_DATALOADER, *words, "--data_source", "sample").code == 0
+    rates = ["--learning_rate", "1e-4", "--head_learning_rate", "1e-3", "--warmup_steps", "10"]
+    assert script(INTENSITY_MODEL, *words, "--epochs", "3", *rates).code == 0
+    path = tmp_path / "ESConv/all-MiniLM-L6-v2/accuracy-4-heads-intensity-change/evaluation_results.json"
+    results = json.loads(path.read_text())
+    for name in ("initial", "final"):
+        model, mean = (
+            scores["intensity"]["predicted_label"][name]["micro"]
+            for scores in (results["test"], results["baselines"]["train_mean"])
+        )
+        assert model["mae"] < mean["mae"] and model["n"] == mean["n"] > 45
+    assert results["test"]["macro_f1"] > 0.5
+
+
+def test_the_real_esconv(corpora, script, no_wandb, tmp_path):
+    """Of its dialogues the first 64 tokens, for one epoch: that it runs, on all test dialogues."""
+    words = ["--model_name", MINILM, "--output_dir", tmp_path]
+    flags = ["--data_source", corpora / "ESConv.json", "--max_length", "64"]
+    assert script(INTENSITY_DATALOADER, *words, *flags).code == 0
+    rates = ["--batch_size", "16", "--learning_rate", "1e-4", "--head_learning_rate", "1e-3", "--warmup_steps", "0"]
+    assert script(INTENSITY_MODEL, *words, "--epochs", "1", *rates).code == 0
+    path = tmp_path / "ESConv/all-MiniLM-L6-v2/accuracy-4-heads-intensity-change/evaluation_results.json"
+    test = json.loads(path.read_text())["test"]
+    assert test["n"] == 75
+    for scores in test["intensity"]["predicted_label"].values():
+        assert scores["micro"]["n"] == 75 and scores["micro"]["mae"] < 3
+        assert scores["macro"]["emotions"] == 5, "shame has 4 test dialogues"

@@ -1,13 +1,20 @@
-# make demo: both scripts of the classification task on the bundled sample, offline.   make test: lint and tests.
+# make demo: the four scripts on the bundled sample, offline, and one table.   make test: lint and tests.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv/bin
-DEMO := --model_name sentence-transformers/all-MiniLM-L6-v2 --output_dir classification/demo
+ENCODER := sentence-transformers/all-MiniLM-L6-v2
+DATA := --model_name $(ENCODER) --data_source sample
+TRAINING := --model_name $(ENCODER) --epochs 4 --learning_rate 1e-4 --head_learning_rate 1e-3
+RUNS := demo/ESConv/$(notdir $(ENCODER))
 
 .PHONY: demo test lint
 
 demo: .venv/installed
-	$(VENV)/python classification/classification-dataloader.py $(DEMO) --data_source sample
-	$(VENV)/python classification/classification-model.py $(DEMO) --epochs 4 --learning_rate 1e-4 --head_learning_rate 1e-3
+	$(VENV)/python classification/classification-dataloader.py $(DATA) --output_dir classification/demo
+	$(VENV)/python classification/classification-model.py $(TRAINING) --output_dir classification/demo
+	$(VENV)/python intensity/intensity-dataloader.py $(DATA) --output_dir intensity/demo
+	$(VENV)/python intensity/intensity-model.py $(TRAINING) --output_dir intensity/demo --warmup_steps 20
+	$(VENV)/python -m artificial_pain.compare classification/$(RUNS)/loss-classification \
+		intensity/$(RUNS)/accuracy-4-heads-intensity-change
 
 test: lint
 	$(VENV)/python -m pytest

@@ -72,9 +72,8 @@ def _correlation(name: str, scores: dict) -> str:
 
 def _told(loss: str) -> str:
     """A loss as the Trainer logs it, in words."""
-    head = loss.removeprefix("loss").removeprefix("_")
-    names = {"": "loss", "emotion": "emotion: cross-entropy"}
-    return names.get(head) or f"{head} intensity: squared error"
+    told = {"loss": "loss", "loss_emotion": "emotion: cross-entropy"}
+    return told.get(loss, f"{loss.removeprefix('loss_')}: mean squared error")
 
 
 def draw_learning_curves(path: Path, history: Sequence[dict], best_step: int | None) -> None:

@@ -32,11 +32,11 @@ from artificial_pain.models import EmotionModel, head_losses, total_loss
 from artificial_pain.tokens import Splits, lengths
 
 EVALUATION_BATCH_SIZE = 64  # no gradients are kept: a few times the training batch fits where that does
+LOGGING_STEPS = 10  # between the points of the learning curves; an epoch of fewer steps has one
+
 # Our own messages say what a user can act on.
 logging.set_verbosity_error()
 logging.disable_progress_bar()
-
-LOGGING_STEPS = 10  # between the points of the learning curves; an epoch of fewer steps has one
 
 
 def mixed_precision(precision: str) -> dict[str, bool]:
@@ -106,17 +106,20 @@ class EmotionTrainer(Trainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs:
-            # The mean over the steps where a target was known in any example.
-            means = torch.stack(self._head_losses).nanmean(dim=0)
-            logs.update(_named_losses(means, self.model.config.intensity_targets))
+            targets = self.model.config.intensity_targets
+            # A row a step; of several GPUs in one process, the rows of a step come as one.
+            losses = torch.cat(self._head_losses).reshape(-1, 1 + len(targets))
+            logs.update(_named_losses(losses.nanmean(dim=0), targets))  # over the steps where a target was known
             self._head_losses.clear()
         super().log(logs, start_time)
 
 
 def _named_losses(losses: torch.Tensor, targets: Sequence[str]) -> dict[str, float]:
     """The losses (1 + targets,) of the heads by name, those that there are; none where the emotion has the only one."""
-    names = ["emotion", *(INTENSITIES[target] for target in targets)] if targets else []
-    return {f"loss_{name}": loss.item() for name, loss in zip(names, losses, strict=False) if not loss.isnan()}
+    if not targets:
+        return {}
+    names = ["emotion", *(INTENSITIES[target] for target in targets)]
+    return {f"loss_{name}": loss.item() for name, loss in zip(names, losses, strict=True) if not loss.isnan()}
 
 
 def by_length(dataset: Dataset) -> np.ndarray:

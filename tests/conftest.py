@@ -53,15 +53,16 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str
     }
 
 
-@pytest.fixture
-def command(clean_environment: dict[str, str], tmp_path: Path) -> Callable[..., Outcome]:
+@pytest.fixture(scope="session")
+def command(clean_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Outcome]:
     """Run a script in a process of its own, as a user would, from some other folder."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
 
     def run(script: Path, *words: object, timeout: float = 240, **environment: str) -> Outcome:
         done = subprocess.run(
             [sys.executable, str(script), *map(str, words)],
             env={**clean_environment, **environment},
-            cwd=tmp_path,
+            cwd=elsewhere,
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -97,6 +98,12 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
+def encoder(tiny: dict[str, Path]) -> Path:
+    """The tiny BERT, with which the scripts are tested."""
+    return tiny["mental/mental-bert-base-uncased"]
+
+
+@pytest.fixture(scope="session")
 def hub(tiny: dict[str, Path]) -> Iterator[Hub]:
     """The tiny encoders on a hub of our own, the first two of them gated as the real ones are."""
     with Hub(tiny, gated=GATED, tokens={GOOD_TOKEN: GATED, POOR_TOKEN: []}) as hub:
@@ -113,10 +120,9 @@ def corpora() -> Path:
 
 
 @pytest.fixture(scope="session")
-def sample_splits(tiny: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sample_splits(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root with the splits of SAD's sample, balanced and not, tokenized for the tiny BERT."""
     root = tmp_path_factory.mktemp("splits")
-    encoder = tiny["mental/mental-bert-base-uncased"]
     for words in (["--dataset_name", "SAD"], ["--dataset_name", "SAD", "--balanced", "--samples_per_label", "40"]):
         common = ["--model_name", str(encoder), "--data_source", "sample", "--output_dir", str(root)]
         subprocess.run([sys.executable, DATALOADER, *common, *words], check=True, capture_output=True)
@@ -124,10 +130,9 @@ def sample_splits(tiny: dict[str, Path], tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture(scope="session")
-def dialogue_splits(tiny: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dialogue_splits(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root with the splits of ESConv's sample, balanced and not, made by the intensity task for the tiny BERT."""
     root = tmp_path_factory.mktemp("dialogue_splits")
-    encoder = tiny["mental/mental-bert-base-uncased"]
     for words in ([], ["--balanced", "--samples_per_label", "40"]):
         common = ["--model_name", str(encoder), "--data_source", "sample", "--output_dir", str(root)]
         subprocess.run([sys.executable, INTENSITY_DATALOADER, *common, *words], check=True, capture_output=True)

@@ -27,11 +27,6 @@ TARGETS = {"initial": "initial_intensity", "final": "final_intensity", "change":
 
 
 @pytest.fixture(scope="module")
-def encoder(tiny) -> Path:
-    return tiny["mental/mental-bert-base-uncased"]
-
-
-@pytest.fixture(scope="module")
 def words(encoder, dialogue_splits) -> list:
     return ["--model_name", encoder, "--dataset_name", "ESConv", "--output_dir", dialogue_splits]
 
@@ -43,18 +38,12 @@ def runs(dialogue_splits) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run_folder(words, runs, clean_environment, tmp_path_factory) -> Path:
+def run_folder(words, runs, command) -> Path:
     """A finished run of four heads, made by the script in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, INTENSITY_MODEL, *map(str, words), "--balanced", *FAST],
-        env=clean_environment,
-        cwd=tmp_path_factory.mktemp("elsewhere"),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    done = command(INTENSITY_MODEL, *words, "--balanced", *FAST)
+    assert done.code == 0, done.err
     folder = runs / "accuracy-4-heads-intensity-change-balanced"
-    (folder / "stdout").write_text(done.stdout)
+    (folder / "stdout").write_text(done.out)
     return folder
 
 

@@ -3,8 +3,6 @@
 import json
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -22,28 +20,17 @@ FAST = ["--epochs", "2", "--batch_size", "16", "--learning_rate", "1e-3", "--hea
 
 
 @pytest.fixture(scope="module")
-def encoder(tiny) -> Path:
-    return tiny["mental/mental-bert-base-uncased"]
-
-
-@pytest.fixture(scope="module")
 def words(encoder, sample_splits) -> list:
     return ["--model_name", encoder, "--dataset_name", "SAD", "--output_dir", sample_splits]
 
 
 @pytest.fixture(scope="module")
-def run_folder(words, sample_splits, clean_environment, tmp_path_factory) -> Path:
+def run_folder(words, sample_splits, command) -> Path:
     """A finished run of the balanced splits, made by the script in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, MODEL, *map(str, words), "--balanced", *FAST],
-        env=clean_environment,
-        cwd=tmp_path_factory.mktemp("elsewhere"),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    done = command(MODEL, *words, "--balanced", *FAST)
+    assert done.code == 0, done.err
     folder = sample_splits / "SAD" / "mental-bert-base-uncased" / "loss-classification-balanced"
-    (folder / "stdout").write_text(done.stdout)
+    (folder / "stdout").write_text(done.out)
     return folder
 
 

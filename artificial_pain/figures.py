@@ -76,26 +76,16 @@ def _told(loss: str) -> str:
     return told.get(loss, f"{loss.removeprefix('loss_')}: mean squared error")
 
 
-def draw_learning_curves(path: Path, history: Sequence[dict], best_step: int | None) -> None:
-    """Every loss by epoch, of training (the epoch's mean) and validation; a line marks the kept checkpoint.
-
-    history: what the Trainer logged, `trainer.state.log_history`.
-    """
-    logs = pd.DataFrame(history)
-    losses = [name for name in logs if name == "loss" or name.startswith("loss_")]
-    figure, grid = plt.subplots(
-        1, len(losses), figsize=(3.6 * len(losses) + 1, 3.6), squeeze=False, layout="constrained"
-    )
-    evaluated = logs[logs["eval_loss"].notna()]
-    training = logs[logs["loss"].notna()]
-    by_epoch = training.groupby(np.ceil(training["epoch"]))[losses].mean()
-    kept = evaluated.loc[evaluated["step"] == best_step, "epoch"]
+def draw_learning_curves(path: Path, curves: pd.DataFrame, best_epoch: int) -> None:
+    """Every loss by epoch, of training and validation (`training.learning_curves`); a line marks the kept epoch."""
+    losses = [name for name in curves if not name.startswith("eval_")]
+    size = (3.6 * len(losses) + 1, 3.6)
+    figure, grid = plt.subplots(1, len(losses), figsize=size, squeeze=False, layout="constrained")
     for axes, name in zip(grid[0], losses, strict=True):
-        axes.plot(by_epoch.index, by_epoch[name], marker=".", label="training")
-        if f"eval_{name}" in evaluated:
-            axes.plot(evaluated["epoch"], evaluated[f"eval_{name}"], marker=".", label="validation")
-        for epoch in kept:
-            axes.axvline(epoch, color="grey", linestyle=":", label="kept")
+        axes.plot(curves.index, curves[name], marker=".", label="training")
+        if f"eval_{name}" in curves:
+            axes.plot(curves.index, curves[f"eval_{name}"], marker=".", label="validation")
+        axes.axvline(best_epoch, color="grey", linestyle=":", label="kept")
         axes.set(title=_told(name), xlabel="epoch", ylim=(0, None))
         axes.xaxis.get_major_locator().set_params(integer=True)
     grid[0][0].legend()

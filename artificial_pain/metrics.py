@@ -10,9 +10,9 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from artificial_pain.corpora import INTENSITIES
 
 FEWEST_PAIRS = 5  # an emotion with fewer known intensities is left out of their mean over the emotions
-# Predictions whose spread is within the rounding of single precision are constant: a network that always says the same
-# still differs in the last digits from batch to batch.
-CONSTANT = 1e-5
+# A smaller spread, in points of the scale, is constant: a network that always says the same still differs in the last
+# digits of single precision from batch to batch.
+SMALLEST_SPREAD = 1e-5
 
 
 def classification(labels: np.ndarray, predictions: np.ndarray, label_names: Sequence[str]) -> dict:
@@ -74,8 +74,8 @@ def regression(annotated: np.ndarray, predicted: np.ndarray) -> dict[str, float 
 
 
 def is_constant(values: np.ndarray) -> bool:
-    """Whether the values, at least one, are all the same within rounding."""
-    return bool(np.ptp(values) <= CONSTANT * np.abs(values).max())
+    """Whether the values, at least one, are all the same within the rounding of single precision."""
+    return bool(np.ptp(values) <= SMALLEST_SPREAD * max(1, np.abs(values).max()))
 
 
 def target_metrics(

@@ -20,6 +20,7 @@ from artificial_pain.encoders import ENCODERS, Encoder
 from artificial_pain.files import staged, write_json
 from artificial_pain.tables import results_table
 from artificial_pain.tokens import Splits, write_text_csv
+from artificial_pain.training import learning_curves
 
 PACKAGES = [
     "torch",
@@ -79,9 +80,9 @@ def write_run(
                 figures.draw_intensities(
                     folder / f"intensities_{split}.png", frame, scores["intensity"], f"{split} split"
                 )
-        figures.draw_learning_curves(
-            folder / "learning_curves.png", trainer.state.log_history, trainer.state.best_global_step
-        )
+        state = trainer.state
+        best_epoch = round(state.best_global_step / state.global_step * state.epoch)
+        figures.draw_learning_curves(folder / "learning_curves.png", learning_curves(state.log_history), best_epoch)
         write_json(folder / "run.json", run_record(args, encoder, splits, trainer, tracked))
         (folder / "README.md").write_text(model_card(args, encoder, splits, results), encoding="utf-8")
     shutil.rmtree(trainer.args.output_dir)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from datasets import Dataset
 from sklearn.metrics import accuracy_score, f1_score
@@ -32,7 +33,7 @@ from artificial_pain.models import EmotionModel, head_losses, total_loss
 from artificial_pain.tokens import Splits, lengths
 
 EVALUATION_BATCH_SIZE = 64  # no gradients are kept: a few times the training batch fits where that does
-LOGGING_STEPS = 10  # between the points of the learning curves; an epoch of fewer steps has one
+LOGGING_STEPS = 10  # between the points of the learning curves in W&B; the end of an epoch is one too
 
 # Our own messages say what a user can act on.
 logging.set_verbosity_error()
@@ -64,6 +65,9 @@ def optimizer(model: EmotionModel, learning_rate: float, head_learning_rate: flo
 class EpochLines(ProgressCallback):
     """The Trainer's progress bars, with a line an epoch in place of its printed dictionaries."""
 
+    def on_epoch_end(self, args, state, control, **kwargs):
+        control.should_log = True  # so that no point of the learning curves is of two epochs
+
     def on_log(self, args, state, control, logs=None, **kwargs):
         pass
 
@@ -71,9 +75,8 @@ class EpochLines(ProgressCallback):
         super().on_evaluate(args, state, control, **kwargs)
         if self.training_bar is None:
             return
-        this_epoch = [log["loss"] for log in state.log_history if "loss" in log and log["epoch"] > state.epoch - 1]
         told = {
-            "train loss": np.mean(this_epoch),
+            "train loss": learning_curves(state.log_history)["loss"].iloc[-1],
             "validation loss": metrics["eval_loss"],
             "accuracy": metrics["eval_accuracy"],
             "macro-F1": metrics["eval_macro_f1"],
@@ -82,6 +85,24 @@ class EpochLines(ProgressCallback):
         told |= {name: error for name, error in errors.items() if error is not None}
         values = "".join(f"   {name} {value:.3f}" for name, value in told.items())
         self.training_bar.write(f"epoch {round(state.epoch):4d}{values}", file=sys.stderr)
+
+
+def learning_curves(history: Sequence[dict]) -> pd.DataFrame:
+    """The losses by epoch, of training (their means over its steps) and, as eval_…, of validation.
+
+    history: what the Trainer logged, `trainer.state.log_history`.
+    """
+    logs = pd.DataFrame(history)
+    logs["epoch"] = np.ceil(logs["epoch"]).astype(int)
+    training, evaluations = logs[logs["loss"].notna()], logs[logs["eval_loss"].notna()]
+    losses = [name for name in logs if name == "loss" or name.startswith("loss_")]
+    # A log is the mean over the steps since the one before; NaN, for a head, if it had nothing to learn from in them.
+    steps = training["step"].diff().fillna(training["step"])
+    sums = training[losses].mul(steps, axis=0).groupby(training["epoch"]).sum()
+    counts = training[losses].notna().mul(steps, axis=0).groupby(training["epoch"]).sum()
+    return (sums / counts).join(
+        evaluations.set_index("epoch")[[f"eval_{name}" for name in losses if f"eval_{name}" in logs]]
+    )
 
 
 class EmotionTrainer(Trainer):
@@ -161,8 +182,7 @@ def training_arguments(
 ) -> TrainingArguments:
     """The published recipe for `examples` training examples, which keeps the checkpoint with the best `metric`."""
     epochs = DEBUG_EPOCHS if args.debug else args.epochs
-    steps_an_epoch = math.ceil(examples / args.batch_size)
-    steps = epochs * steps_an_epoch
+    steps = epochs * math.ceil(examples / args.batch_size)
     if args.warmup_steps >= steps:
         warn(
             f"--warmup_steps {args.warmup_steps}, but the training has {steps} steps: the learning rates rise to "
@@ -183,7 +203,7 @@ def training_arguments(
         load_best_model_at_end=True,
         metric_for_best_model=metric,
         greater_is_better=metric != "loss",
-        logging_steps=min(LOGGING_STEPS, steps_an_epoch),
+        logging_steps=LOGGING_STEPS,
         logging_nan_inf_filter=False,  # else a loss of NaN is logged as 0
         label_names=["labels", *targets],
         dataloader_pin_memory=torch.cuda.is_available(),

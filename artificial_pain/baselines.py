@@ -9,14 +9,14 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from artificial_pain import metrics
-from artificial_pain.errors import UserError
+from artificial_pain.errors import UserError, warn
 
 
 def fit(train: pd.DataFrame, targets: Sequence[str]) -> dict[str, Pipeline]:
     """On the TF-IDF weights of the training texts' words: logistic regression of the `label`, ridge of each target.
 
-    `train` has the columns `text`, `label` and the targets (NaN where missing: left out). Raises UserError where the
-    texts have no words, or no example has one of the targets.
+    `train` has the columns `text`, `label`, `label_name` and the targets (NaN where missing: left out). Raises
+    UserError where the texts have no words, or no example has one of the targets; warns where none of an emotion has.
     """
     try:
         models = {"label": make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000))}
@@ -25,6 +25,11 @@ def fit(train: pd.DataFrame, targets: Sequence[str]) -> dict[str, Pipeline]:
             known = train[train[target].notna()]
             if known.empty:
                 raise UserError(f"no training example has a known {target}, so it cannot be learned: lower --head_num")
+            unknown = sorted(set(train["label_name"]) - set(known["label_name"]))
+            if unknown:
+                warn(
+                    f"no training example of {', '.join(unknown)} has a known {target}: what is said of it is untrained"
+                )
             models[target] = make_pipeline(TfidfVectorizer(), Ridge()).fit(known["text"], known[target])
     except ValueError as error:
         raise UserError(f"the training texts have no words of two letters or more ({error})") from None

@@ -21,13 +21,25 @@ def read_run(folder: Path) -> tuple[dict, pd.DataFrame]:
     try:
         results = json.loads((folder / "evaluation_results.json").read_text(encoding="utf-8"))
         examples = pd.read_csv(folder / "predictions_test.csv", usecols=[0, 1, 2], dtype=str, keep_default_na=False)
-    except FileNotFoundError as error:
+        whole = {"test", "baselines"} <= results.keys()
+    except OSError as error:
         raise UserError(
-            f"{error.filename}: not found: give the folder of a finished run, the model script prints it"
+            f"{error.filename or folder}: cannot be read ({error.strerror}): give the folder of a finished run, which "
+            "the model script prints"
         ) from None
-    except ValueError as error:
-        raise UserError(f"{folder}: the files of the run are damaged ({error}): run the model script again") from None
+    except (ValueError, AttributeError):  # neither JSON nor CSV, or JSON of something else
+        whole = False
+    if not whole:
+        raise UserError(f"{folder}: its results are damaged: run the model script again")
     return results, examples
+
+
+def names(folders: list[Path]) -> list[str]:
+    """The folders' names, with as many of the folders above them as tell them apart."""
+    depth = 1
+    while len({folder.parts[-depth:] for folder in folders}) < len(folders):
+        depth += 1
+    return ["/".join(folder.parts[-depth:]).replace("-intensity-change", "") for folder in folders]
 
 
 def main() -> None:
@@ -35,18 +47,16 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", type=Path, metavar="RUN_FOLDER", help="as printed by a model script")
     args = parser.parse_args()
 
-    runs = {}
-    for folder in args.folders:
-        results, examples = read_run(folder)
-        if not runs:
-            first = examples
-        elif not examples.equals(first):
+    folders = list(dict.fromkeys(folder.resolve() for folder in args.folders))
+    read = [read_run(folder) for folder in folders]
+    first = read[0][1]
+    for folder, (_, examples) in zip(folders, read, strict=True):
+        if not examples.equals(first):
             raise UserError(
-                f"{folder} and {args.folders[0]} were tested on different examples: run the dataloaders of both with "
-                "the same --data_source and --seed"
+                f"{folder} and {folders[0]} were tested on different examples: run the dataloaders of both with the "
+                "same --data_source and --seed"
             )
-        name = folder.name.replace("-intensity-change", "")
-        runs[str(folder) if name in runs else name] = results
+    runs = {name: results for name, (results, _) in zip(names(folders), read, strict=True)}
     print(f"{len(first)} test examples")
     print(tables.results_table(runs))
 

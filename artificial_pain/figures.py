@@ -1,5 +1,6 @@
 """The figures of a run, each to a PNG file."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from artificial_pain.corpora import INTENSITIES
 
 matplotlib.use("Agg")  # files only: no display is needed
 import matplotlib.pyplot as plt
+
+# A label that the font cannot write has boxes in the figure, and stands in full in the other files.
+warnings.filterwarnings("ignore", message="Glyph .* missing from font")
 
 READINGS = {"true": "true_label", "predicted": "predicted_label"}  # the emotion at which an intensity is read
 JITTER = 0.15  # points of the same annotated value are spread by so much to each side
@@ -52,9 +56,9 @@ def draw_intensities(path: Path, predictions: pd.DataFrame, metrics: dict, title
             name = INTENSITIES[target]
             predicted = predictions[f"{target}_at_{emotion}"]
             scores = metrics[reading][name]["micro"]
-            values = pd.concat([predictions[target], predicted])
+            values = predictions[[target, *(f"{target}_at_{one}" for one in READINGS)]].stack()  # one scale a column
             ends = [values.min() - 0.5, values.max() + 0.5]
-            axes.plot(ends, ends, color="grey", linewidth=1, label="identity")
+            axes.plot(ends, ends, color="grey", linewidth=1)  # the identity
             axes.scatter(predictions[target] + jitter, predicted, s=16, alpha=0.5, linewidths=0)
             axes.set(xlim=ends, ylim=ends, aspect="equal", title=_correlation(name, scores))
             axes.locator_params(integer=True)
@@ -86,8 +90,10 @@ def draw_learning_curves(path: Path, curves: pd.DataFrame, best_epoch: int) -> N
         if f"eval_{name}" in curves:
             axes.plot(curves.index, curves[f"eval_{name}"], marker=".", label="validation")
         axes.axvline(best_epoch, color="grey", linestyle=":", label="kept")
-        axes.set(title=_told(name), xlabel="epoch", ylim=(0, None))
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.margins(0.1)
+        axes.set_ylim(bottom=0)
+        axes.set(title=_told(name), xlabel="epoch", xlim=(curves.index[0] - 0.5, curves.index[-1] + 0.5))
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     grid[0][0].legend()
     figure.savefig(path, dpi=120)
     plt.close(figure)

@@ -25,19 +25,32 @@ def results_table(runs: dict[str, dict]) -> str:
         rows.append((name, test, "predicted_label"))
         if "intensity" in test:
             rows.append(("  read at the true emotion", {"intensity": test["intensity"]}, "true_label"))
-    baselines = {name: scores for results in runs.values() for name, scores in results["baselines"].items()}
-    rows += [(told, baselines[name], "predicted_label") for name, told in BASELINES.items() if name in baselines]
+    rows += [(name, scores, "predicted_label") for name, scores in _baselines(runs)]
 
-    known = {name for _, scores, reading in rows for name in scores.get("intensity", {}).get(reading, {})}
-    targets = [name for name in INTENSITIES.values() if name in known]
+    pairs = {}  # how many are annotated, by target
+    for _, scores, reading in rows:
+        pairs |= {name: row["micro"]["n"] for name, row in scores.get("intensity", {}).get(reading, {}).items()}
+    targets = [name for name in INTENSITIES.values() if name in pairs]
     width = max(len(name) for name, *_ in rows)
-    lines = [f"{'test split':{width}s}{'macro-F1':>10s}{'accuracy':>10s}" + f"{'MAE':>8s}{'r':>7s}" * len(targets)]
+    lines = [f"{'test split':{width}s}{'macro-F1':>10s}{'accuracy':>10s}" + f"{'MAE':>9s}{'r':>7s}" * len(targets)]
     if targets:
-        lines.insert(0, " " * (width + 20) + "".join(f"{name:>15s}" for name in targets))
+        lines.insert(0, " " * (width + 20) + "".join(f"{f'{name} (n={pairs[name]})':>16s}" for name in targets))
     lines += [f"{name:{width}s}{_cells(*row, targets)}".rstrip() for name, *row in rows]
     if any(UNDEFINED in line for line in lines):
-        lines.append(f"{UNDEFINED}: not defined; what is constant has no correlation")
+        lines.append(f"{UNDEFINED}: not defined, where the values are constant or none is annotated")
     return "\n".join(lines)
+
+
+def _baselines(runs: dict[str, dict]) -> list[tuple[str, dict]]:
+    """The rows of the baselines: one for all runs where they agree, else one a run (their training splits differ)."""
+    rows = []
+    for name, told in BASELINES.items():
+        scores = {run: results["baselines"][name] for run, results in runs.items() if name in results["baselines"]}
+        agreed = all(one == other for one in scores.values() for other in scores.values())
+        rows += [
+            (told if agreed else f"{told}, {run}", one) for run, one in list(scores.items())[: 1 if agreed else None]
+        ]
+    return rows
 
 
 def _cells(scores: dict, reading: str, targets: list[str]) -> str:
@@ -46,7 +59,7 @@ def _cells(scores: dict, reading: str, targets: list[str]) -> str:
     for target in targets:
         metrics = scores.get("intensity", {}).get(reading, {}).get(target)
         cells += (
-            f"{_number(metrics['micro']['mae']):>8s}{_number(metrics['micro']['pearson']):>7s}" if metrics else " " * 15
+            f"{_number(metrics['micro']['mae']):>9s}{_number(metrics['micro']['pearson']):>7s}" if metrics else " " * 16
         )
     return cells
 

@@ -71,7 +71,7 @@ def main() -> None:
     balance = "balanced" if args.balanced else "unbalanced"
     print(f"{args.dataset_name} ({balance}), {args.model_name}, --head_num {args.head_num}")
     print(tables.results_table({"fine-tuned": results}))
-    print(f"Figures: {run_folder / 'confusion_matrix_test.png'}, {run_folder / 'intensities_test.png'}")
+    print(f"Figures: {', '.join(map(str, sorted(run_folder.glob('*_test.png'))))}")
     print(f"Run folder: {run_folder}")
     print(tracker.how_to_look())
 

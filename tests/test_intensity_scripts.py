@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -161,6 +162,8 @@ def test_fewer_heads(heads, words, runs, script, no_wandb):
         == names
     )
     assert (folder / "intensities_test.png").exists() == (heads > 1)
+    told = re.search("Figures: (.*)", done.out)[1].split(", ")
+    assert len(told) == 1 + (heads > 1) and all(Path(path).exists() for path in told)
     assert EmotionModel.from_pretrained(folder).config.intensity_targets == [TARGETS[name] for name in names]
     assert [f"MAE {name}" in done.err for name in TARGETS] == [name in names for name in TARGETS]
 
@@ -276,7 +279,7 @@ def test_offline_wandb_has_the_figures(words, runs, command, tmp_path):
                         "intensities_validation", "learning_curves"}  # fmt: skip
 
 
-def compare(*folders: Path) -> subprocess.CompletedProcess:
+def compare(*folders: object) -> subprocess.CompletedProcess:
     words = [sys.executable, "-m", "artificial_pain.compare", *folders]
     return subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True)
 
@@ -296,16 +299,50 @@ def test_runs_of_both_tasks_in_one_table(words, runs, run_folder, script, no_wan
     assert len(lines["accuracy-4-heads-balanced"]) == 9 and "training mean" in lines
 
 
-def test_runs_that_cannot_be_compared_are_told(words, run_folder, tmp_path):
-    other = tmp_path / "other"
-    other.mkdir()
-    for name in ("evaluation_results.json", "predictions_test.csv"):
-        (other / name).write_bytes((run_folder / name).read_bytes())
+def test_baselines_that_differ_are_told_apart(words, runs, run_folder, script, no_wandb):
+    """Those of the balanced training split are not those of the unbalanced one; the majority is the same."""
+    assert script(INTENSITY_MODEL, *words, *FAST, "--seed", "3").code == 0
+    unbalanced = runs / "accuracy-4-heads-intensity-change-seed3"
+    out = compare(run_folder, unbalanced).stdout
+    assert sorted(out.splitlines()[3:]) == sorted(compare(unbalanced, run_folder).stdout.splitlines()[3:])
+    lines = {re.split(" {2,}", line.strip())[0]: line.split() for line in out.splitlines()}
+    assert "majority class" in lines and "training mean" not in lines
+    for folder, name in [(run_folder, "accuracy-4-heads-balanced"), (unbalanced, "accuracy-4-heads-seed3")]:
+        baselines = json.loads((folder / "evaluation_results.json").read_text())["baselines"]
+        mae = baselines["tfidf_ridge"]["intensity"]["predicted_label"]["change"]["micro"]["mae"]
+        assert lines[f"TF-IDF + ridge regression, {name}"][-2] == f"{mae:.3f}"
+
+
+def test_runs_of_the_same_name_are_told_apart(run_folder, tmp_path):
+    other = tmp_path / "encoder-b" / run_folder.name
+    shutil.copytree(run_folder, other)
+    out = compare(run_folder, other, other).stdout
+    assert "mental-bert-base-uncased/accuracy-4-heads-balanced" in out
+    assert out.count("encoder-b/accuracy-4-heads-balanced") == 1
+
+
+def test_runs_that_cannot_be_compared_are_told(run_folder, tmp_path):
+    def copy(name: str) -> Path:
+        (tmp_path / name).mkdir()
+        for file in ("evaluation_results.json", "predictions_test.csv"):
+            shutil.copy(run_folder / file, tmp_path / name)
+        return tmp_path / name
+
+    other, empty, no_object, no_json, no_csv = map(copy, ["other", "empty", "no_object", "no_json", "no_csv"])
     lines = (other / "predictions_test.csv").read_text().splitlines()
     (other / "predictions_test.csv").write_text("\n".join(lines[:-1]))
-    for folder, told in [(other, "tested on different examples"), (tmp_path, "not found")]:
+    for folder, content in [(empty, "{}"), (no_object, "[]"), (no_json, "{")]:
+        (folder / "evaluation_results.json").write_text(content)
+    (no_csv / "predictions_test.csv").write_text("")
+    cases = {
+        other: "tested on different examples",
+        tmp_path: "cannot be read",
+        run_folder / "run.json": "cannot be read",
+    }
+    cases |= dict.fromkeys([empty, no_object, no_json, no_csv], "damaged")
+    for folder, told in cases.items():
         done = compare(run_folder, folder)
-        assert done.returncode == 1 and done.stderr.count("\n") == 1 and told in done.stderr
+        assert done.returncode == 1 and done.stderr.count("\n") == 1 and told in done.stderr, folder
 
 
 def test_the_samples_intensities_are_learned(script, no_wandb, tmp_path):

@@ -121,18 +121,20 @@ def test_baselines_are_fit_on_train_and_read_on_test():
     assert got["majority"].keys() == got["tfidf_logistic_regression"].keys()
 
 
-def test_baselines_of_the_intensities():
+def test_baselines_of_the_intensities(capsys):
     """Training means: 3 of all (missing ones left out), 2 of red, 5 of blue; green, of which none is known, has 3."""
     train = pd.DataFrame(
         {
             "text": ["red apple", "red rose", "red car", "blue sea", "green tree"] * 4,
             "label": [0, 0, 0, 1, 2] * 4,
+            "label_name": ["red", "red", "red", "blue", "green"] * 4,
             "final_intensity": [1, 3, MISSING, 5, MISSING] * 4,
         }
     )
     test = pd.DataFrame({"text": ["red rose", "blue sea", "red"], "label": [0, 1, 2], "final_intensity": [2, 4.5, 3.0]})
     targets, names = ["final_intensity"], ["red", "blue", "green"]
     models = baselines.fit(train, targets)
+    assert "no training example of green has a known final_intensity" in capsys.readouterr().err
     got = baselines.evaluate(models, train, test, {"red": 3, "blue": 1, "green": 1}, targets, names)
 
     def micro(name: str, reading: str) -> dict:

@@ -313,6 +313,16 @@ def test_baselines_that_differ_are_told_apart(words, runs, run_folder, script, n
         assert lines[f"TF-IDF + ridge regression, {name}"][-2] == f"{mae:.3f}"
 
 
+def test_runs_of_fewer_heads_have_the_same_baselines(words, runs, script, no_wandb):
+    folders = []
+    for heads in ("2", "4"):
+        assert script(INTENSITY_MODEL, *words, *FAST, "--seed", "4", "--head_num", heads).code == 0
+        folders.append(runs / f"accuracy-{heads}-heads-intensity-change-seed4")
+    lines = {re.split(" {2,}", line.strip())[0]: line.split() for line in compare(*folders).stdout.splitlines()}
+    assert len(lines["accuracy-2-heads-seed4"]) == 5 and len(lines["accuracy-4-heads-seed4"]) == 9
+    assert len(lines["TF-IDF + ridge regression"]) == 4 + 6, "one row, of all targets"
+
+
 def test_runs_of_the_same_name_are_told_apart(run_folder, tmp_path):
     other = tmp_path / "encoder-b" / run_folder.name
     shutil.copytree(run_folder, other)

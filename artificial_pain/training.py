@@ -92,17 +92,19 @@ def learning_curves(history: Sequence[dict]) -> pd.DataFrame:
 
     history: what the Trainer logged, `trainer.state.log_history`.
     """
-    logs = pd.DataFrame(history)
-    logs["epoch"] = np.ceil(logs["epoch"]).astype(int)
-    training, evaluations = logs[logs["loss"].notna()], logs[logs["eval_loss"].notna()]
-    losses = [name for name in logs if name == "loss" or name.startswith("loss_")]
-    # A log is the mean over the steps since the one before; NaN, for a head, if it had nothing to learn from in them.
-    steps = training["step"].diff().fillna(training["step"])
-    sums = training[losses].mul(steps, axis=0).groupby(training["epoch"]).sum()
-    counts = training[losses].notna().mul(steps, axis=0).groupby(training["epoch"]).sum()
-    return (sums / counts).join(
-        evaluations.set_index("epoch")[[f"eval_{name}" for name in losses if f"eval_{name}" in logs]]
-    )
+    training = pd.DataFrame([log for log in history if "loss" in log])
+    evaluations = pd.DataFrame([log for log in history if "eval_loss" in log])
+    # A log is the mean over the steps since the one before it.
+    training["steps"] = training["step"].diff().fillna(training["step"])
+    curves = {}
+    for name in [name for name in training if name == "loss" or name.startswith("loss_")]:
+        # A head that had nothing to learn from is left out of the log; a loss that is NaN stays one.
+        logged = training if name == "loss" else training[training[name].notna()]
+        epochs = logged.groupby(np.ceil(logged["epoch"]).astype(int))
+        curves[name] = epochs.apply(lambda logs, name=name: np.average(logs[name], weights=logs["steps"]))
+        if f"eval_{name}" in evaluations:
+            curves[f"eval_{name}"] = evaluations.set_index(evaluations["epoch"].astype(int))[f"eval_{name}"]
+    return pd.DataFrame(curves)
 
 
 class EmotionTrainer(Trainer):

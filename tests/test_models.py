@@ -286,10 +286,21 @@ def test_the_learning_rate_warms_up(tiny, splits, tmp_path, capsys):
 
 def test_a_learning_curve_is_the_mean_over_the_steps_of_its_epoch():
     """Epochs of 14 steps, a log after every 10th step and at the end of the epoch; final is not always known."""
-    logs = [(10, 1.0, MISSING), (14, 8.0, 2.0), (20, 4.0, 1.0), (28, 4.0, 3.0)]
-    history = [{"step": n, "epoch": n / 14, "loss": a, "loss_final": b} for n, a, b in logs]
+    logs = [
+        (10, 1.0, {}),
+        (14, 8.0, {"loss_final": 2.0}),
+        (20, 4.0, {"loss_final": 1.0}),
+        (28, 4.0, {"loss_final": 3.0}),
+    ]
+    history = [{"step": n, "epoch": n / 14, "loss": loss, **final} for n, loss, final in logs]
     history += [{"step": n, "epoch": n / 14, "eval_loss": n / 7} for n in (14, 28)]
     curves = training.learning_curves(history)
     assert curves["loss"].tolist() == pytest.approx([(10 * 1 + 4 * 8) / 14, 4])
     assert curves["loss_final"].tolist() == pytest.approx([2, (6 * 1 + 8 * 3) / 14])
     assert curves["eval_loss"].tolist() == [2, 4] and list(curves.index) == [1, 2]
+
+
+def test_a_learning_curve_does_not_hide_a_loss_that_is_not_a_number():
+    history = [{"step": 5, "epoch": 0.5, "loss": 1.0}, {"step": 10, "epoch": 1.0, "loss": MISSING}]
+    curves = training.learning_curves([*history, {"step": 10, "epoch": 1.0, "eval_loss": MISSING}])
+    assert len(curves) == 1 and curves["loss"].isna().all() and curves["eval_loss"].isna().all()

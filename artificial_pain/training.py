@@ -100,8 +100,9 @@ def learning_curves(history: Sequence[dict]) -> pd.DataFrame:
     for name in [name for name in training if name == "loss" or name.startswith("loss_")]:
         # A head that had nothing to learn from is left out of the log; a loss that is NaN stays one.
         logged = training if name == "loss" else training[training[name].notna()]
-        epochs = logged.groupby(np.ceil(logged["epoch"]).astype(int))
-        curves[name] = epochs.apply(lambda logs, name=name: np.average(logs[name], weights=logs["steps"]))
+        epoch = np.ceil(logged["epoch"]).astype(int)
+        sums = (logged[name] * logged["steps"]).groupby(epoch).sum(skipna=False)
+        curves[name] = sums / logged["steps"].groupby(epoch).sum()
         if f"eval_{name}" in evaluations:
             curves[f"eval_{name}"] = evaluations.set_index(evaluations["epoch"].astype(int))[f"eval_{name}"]
     return pd.DataFrame(curves)

@@ -5,7 +5,7 @@ import functools
 import math
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from transformers import (
     TrainingArguments,
     logging,
 )
+from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from artificial_pain import metrics
 from artificial_pain.cli import DEBUG_EPOCHS
@@ -108,6 +109,24 @@ def learning_curves(history: Sequence[dict]) -> pd.DataFrame:
     return pd.DataFrame(curves)
 
 
+class EpochSampler(LengthGroupedSampler):
+    """Groups examples by length, in an order that follows from the seed and the epoch alone.
+
+    So a training that goes on in the middle of an epoch sees the rest of that epoch's batches.
+    """
+
+    def __init__(self, batch_size: int, lengths: Sequence[int], seed: int):
+        super().__init__(batch_size, lengths=lengths, generator=torch.Generator())
+        self.seed, self.epoch = seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        self.generator.manual_seed(int(np.random.SeedSequence((self.seed, self.epoch)).generate_state(1)[0]))
+        return super().__iter__()
+
+
 class EmotionTrainer(Trainer):
     """A Trainer that groups the training examples by length, evaluates in the order of the dataset, and logs the loss
     of each head.
@@ -118,6 +137,9 @@ class EmotionTrainer(Trainer):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self._head_losses: list[torch.Tensor] = []  # of the steps since the last log, left on their device
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> EpochSampler:
+        return EpochSampler(self.args.train_batch_size, lengths(self.train_dataset).tolist(), self.args.seed)
 
     def _get_eval_sampler(self, eval_dataset: Dataset) -> SequentialSampler:
         return SequentialSampler(eval_dataset)
@@ -199,7 +221,6 @@ def training_arguments(
         learning_rate=args.learning_rate,
         lr_scheduler_type="linear",
         warmup_steps=args.warmup_steps,
-        train_sampling_strategy="group_by_length",
         eval_strategy="epoch",
         save_strategy="epoch",
         save_total_limit=1,  # beside the best one

@@ -1,4 +1,5 @@
 # make demo: the four scripts on the bundled sample, offline, and one table.   make test: lint and tests.
+# make faults: what goes wrong around a run, done to it, as a table.   make audit: known vulnerabilities of the pins.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv/bin
 ENCODER := sentence-transformers/all-MiniLM-L6-v2
@@ -6,7 +7,7 @@ DATA := --model_name $(ENCODER) --data_source sample
 TRAINING := --model_name $(ENCODER) --epochs 4 --learning_rate 1e-4 --head_learning_rate 1e-3
 RUNS := demo/ESConv/$(notdir $(ENCODER))
 
-.PHONY: demo test lint
+.PHONY: demo test lint faults audit
 
 demo: .venv/installed
 	$(VENV)/python classification/classification-dataloader.py $(DATA) --output_dir classification/demo
@@ -18,6 +19,13 @@ demo: .venv/installed
 
 test: lint
 	$(VENV)/python -m pytest
+
+faults: .venv/installed
+	$(VENV)/python -m pytest --faults
+
+audit: .venv/installed
+	$(VENV)/pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	$(VENV)/pip-audit --disable-pip --no-deps --strict -r requirements.txt
 
 lint: .venv/installed
 	$(VENV)/ruff check .

@@ -1,11 +1,16 @@
-"""What the tests share: the scripts as a user calls them, tiny encoders, a hub, and the real corpora where they are."""
+"""What the tests share: the scripts as a user calls them, tiny encoders, a hub, and the real corpora where they are.
+
+With --faults: the tests of faults alone, each in full, and at the end their table.
+"""
 
 import os
 import runpy
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -20,6 +25,49 @@ INTENSITY_MODEL = REPOSITORY / "intensity" / "intensity-model.py"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 GATED = ["mental/mental-roberta-base", "mental/mental-bert-base-uncased"]
 GOOD_TOKEN, POOR_TOKEN = "hf_good", "hf_poor"
+
+FAULTS_TABLE = {"fault": 26, "what was done": 40, "promised": 52, "held": 12}  # columns, and their widths
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--faults", action="store_true", help="the tests of faults alone, in full, and a table of them")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "fault(fault, promised): a row of the table; the docstring is what was done")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("faults"):
+        items[:] = [item for item in items if item.get_closest_marker("fault")]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    for mark in item.iter_markers("fault"):
+        report.fault = (mark.args[0], " ".join(item.function.__doc__.split()), mark.args[1])
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print a row a fault: held if all of its tests passed."""
+    if not config.getoption("faults"):
+        return
+    outcomes: dict[tuple, set[str]] = {}
+    for outcome, reports in terminalreporter.stats.items():
+        for report in reports:
+            if hasattr(report, "fault") and (outcome != "passed" or report.when == "call"):
+                outcomes.setdefault(report.fault, set()).add(outcome)
+    widths = FAULTS_TABLE.values()
+    terminalreporter.section("faults")
+    rows = [tuple(FAULTS_TABLE)]
+    rows += [(*fault, "held" if found == {"passed"} else ", ".join(sorted(found))) for fault, found in outcomes.items()]
+    for row in rows:
+        cells = map(textwrap.wrap, row, widths)
+        for line in zip_longest(*cells, fillvalue=""):
+            terminalreporter.line("  ".join(f"{part:{width}s}" for part, width in zip(line, widths, strict=True)))
+        terminalreporter.line("-" * sum(widths))
 
 
 @dataclass

@@ -67,7 +67,7 @@ seed_integer = _number(int, "a whole number from 0 to 4294967295", lambda value:
 
 def _parser(task: str, datasets: Sequence[str], description: str) -> argparse.ArgumentParser:
     """The flags of both scripts of a task."""
-    parser = argparse.ArgumentParser(description=description)
+    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     group = parser.add_argument_group("what to work on")
     group.add_argument(
         "--model_name",
@@ -165,6 +165,14 @@ def model_parser(task: str, datasets: Sequence[str], description: str, warmup_st
         choices=["auto", "fp32", "bf16", "fp16"],
         default="auto",
         help="auto: mixed on a GPU (bf16 where it can, else fp16), fp32 on a CPU (default: %(default)s)",
+    )
+    group.add_argument(
+        "--restart",
+        action="store_true",
+        help="train anew; without it a stopped run goes on, and a finished one is evaluated only",
+    )
+    group.add_argument(
+        "--no_log_predictions", action="store_true", help="keep the table of test predictions, with texts, out of W&B"
     )
     return parser
 

@@ -2,12 +2,17 @@
 
 import json
 import os
+import platform
 import shutil
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from artificial_pain.cli import SEED
 from artificial_pain.errors import UserError
@@ -69,6 +74,34 @@ def require_writable(folder: Path) -> None:
 def write_json(path: Path, content: dict) -> None:
     """Write strict JSON, made for people to read too: NaN and infinity are refused."""
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def at_work(folder: Path, wait: bool) -> Iterator[None]:
+    """Be the only process at work in the folder: the lock is a file beside it, and ends with the process.
+
+    Where another is at work, wait for it and say so; or, without `wait`, raise UserError that names it.
+    """
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    path = Path(lock.lock_file)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            at_work = f"{folder}: {path.read_text(encoding='utf-8').strip() or 'another process'} is at work there"
+            if not wait:
+                raise UserError(f"{at_work}: let it end, or stop it") from None
+            print(f"{at_work}: waiting for it", file=sys.stderr)
+            lock.acquire()
+        me = f"process {os.getpid()} on {platform.node()} ({Path(sys.argv[0]).name}, since {time.strftime('%F %T')})"
+        path.write_text(f"{me}\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be locked ({error.strerror}): give another --output_dir") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

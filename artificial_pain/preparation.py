@@ -34,7 +34,7 @@ def prepare(args: argparse.Namespace, encoder: Encoder) -> None:
         "label_counts": label_counts,
         "corpus_sha256": sources.digest_of(path.read_bytes(), "sha256"),
     }
-    with files.staged(layout.corpus) as folder:
+    with files.at_work(layout.corpus, wait=True), files.staged(layout.corpus) as folder:
         fingerprint = tokens.save(folder, layout, parts, tokenized, settings)
         described = {name: corpus_statistics.describe(parts[name], tokenized[name], truncated[name]) for name in parts}
         statistics = {

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,13 +16,15 @@ from huggingface_hub import ModelCardData
 from transformers import Trainer
 
 from artificial_pain import figures
+from artificial_pain.checkpoints import digest
 from artificial_pain.cli import REPOSITORY
-from artificial_pain.encoders import ENCODERS, Encoder
+from artificial_pain.encoders import ENCODERS, WEIGHTS, Encoder
 from artificial_pain.files import staged, write_json
 from artificial_pain.tables import results_table
 from artificial_pain.tokens import Splits, write_text_csv
 from artificial_pain.training import learning_curves
 
+RECORD = "run.json"
 PACKAGES = [
     "torch",
     "transformers",
@@ -52,61 +55,85 @@ def git_state() -> dict | None:
         return None  # a copy without .git, or a machine without git
 
 
+def run_record(args: argparse.Namespace, encoder: Encoder, splits: Splits, precision: dict[str, bool]) -> dict:
+    """What it takes to repeat a run: of run.json, what is known before the training."""
+    on_gpu = torch.cuda.is_available()
+    return {
+        "command": shlex.join(["python", *sys.argv]),
+        "arguments": {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()},
+        "started": datetime.now().astimezone().isoformat(),
+        "git": git_state(),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "device": {
+            "type": "cuda" if on_gpu else "cpu",
+            "name": torch.cuda.get_device_name() if on_gpu else platform.machine(),
+            "threads": torch.get_num_threads(),
+        },
+        "seed": args.seed,
+        "encoder": {"name": encoder.name, "revision": encoder.revision},
+        "data": {"fingerprint": splits.fingerprint, **splits.settings},
+        "precision": next((name for name, used in precision.items() if used), "fp32"),
+    }
+
+
 def write_run(
     run_folder: Path,
     trainer: Trainer,
     splits: Splits,
     results: dict,
     predictions: dict[str, pd.DataFrame],
-    args: argparse.Namespace,
     encoder: Encoder,
-    tracked: dict,
+    record: dict,
 ) -> None:
     """All files of a run, in place of an earlier run's, together or not at all; then the checkpoints are removed."""
-    tokenizer = trainer.processing_class
+    tokenizer, state = trainer.processing_class, trainer.state
     tokenizer.model_max_length = splits.settings["max_length"]  # it cuts texts where the training did
     with staged(run_folder) as folder:
         trainer.model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        write_json(folder / "evaluation_results.json", results)
-        for split, frame in predictions.items():
-            scores = results[split]
-            write_text_csv(folder / f"predictions_{split}.csv", frame)
-            title = f"{split} split, macro-F1 {scores['macro_f1']:.3f}"
-            figures.draw_confusion_matrix(
-                folder / f"confusion_matrix_{split}.png", scores["confusion_matrix"], splits.label_names, title
-            )
-            if "intensity" in scores:
-                figures.draw_intensities(
-                    folder / f"intensities_{split}.png", frame, scores["intensity"], f"{split} split"
-                )
-        state = trainer.state
         best_epoch = round(state.best_global_step / state.global_step * state.epoch)
         figures.draw_learning_curves(folder / "learning_curves.png", learning_curves(state.log_history), best_epoch)
-        write_json(folder / "run.json", run_record(args, encoder, splits, trainer, tracked))
-        (folder / "README.md").write_text(model_card(args, encoder, splits, results), encoding="utf-8")
+        trained = {
+            "epochs_trained": state.epoch,
+            "steps_trained": state.global_step,
+            "best_step": state.best_global_step,
+            "weights_sha256": digest(folder / WEIGHTS),
+        }
+        write_json(folder / RECORD, {**record, **trained})
+        _write_evaluation(folder, results, predictions, encoder, splits, record)
     shutil.rmtree(trainer.args.output_dir)
 
 
-def run_record(args: argparse.Namespace, encoder: Encoder, splits: Splits, trainer: Trainer, tracked: dict) -> dict:
-    """What it takes to repeat a run, and how it went, for run.json."""
-    device = trainer.args.device
-    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
-    return {
-        "command": shlex.join(["python", *sys.argv]),
-        "arguments": {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()},
-        "git": git_state(),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-        "device": {"type": device.type, "name": gpu or platform.machine(), "threads": torch.get_num_threads()},
-        "seed": args.seed,
-        "encoder": {"name": encoder.name, "revision": encoder.revision},
-        "data": {"fingerprint": splits.fingerprint, **splits.settings},
-        "precision": "bf16" if trainer.args.bf16 else "fp16" if trainer.args.fp16 else "fp32",
-        "epochs_trained": trainer.state.epoch,
-        "steps_trained": trainer.state.global_step,
-        "best_step": trainer.state.best_global_step,
-        "wandb": tracked,
-    }
+def write_evaluation(
+    run_folder: Path,
+    trainer: Trainer,
+    splits: Splits,
+    results: dict,
+    predictions: dict[str, pd.DataFrame],
+    encoder: Encoder,
+    record: dict,
+) -> None:
+    """The files of an evaluation, in place of those of a finished run; what came of its training stays."""
+    with staged(run_folder) as folder:
+        _write_evaluation(folder, results, predictions, encoder, splits, record)
+    shutil.rmtree(trainer.args.output_dir)
+
+
+def _write_evaluation(
+    folder: Path, results: dict, predictions: dict[str, pd.DataFrame], encoder: Encoder, splits: Splits, record: dict
+) -> None:
+    write_json(folder / "evaluation_results.json", results)
+    for split, frame in predictions.items():
+        scores = results[split]
+        write_text_csv(folder / f"predictions_{split}.csv", frame)
+        title = f"{split} split, macro-F1 {scores['macro_f1']:.3f}"
+        path = folder / f"confusion_matrix_{split}.png"
+        figures.draw_confusion_matrix(path, scores["confusion_matrix"], splits.label_names, title)
+        if "intensity" in scores:
+            path = folder / f"intensities_{split}.png"
+            figures.draw_intensities(path, frame, scores["intensity"], f"{split} split")
+    card = model_card(record["arguments"], encoder, splits, results)
+    (folder / "README.md").write_text(card, encoding="utf-8")
 
 
 def licence(dataset_name: str, data_source: str | None, encoder_name: str) -> str:
@@ -117,29 +144,29 @@ def licence(dataset_name: str, data_source: str | None, encoder_name: str) -> st
     return encoder_licence
 
 
-def model_card(args: argparse.Namespace, encoder: Encoder, splits: Splits, results: dict) -> str:
+def model_card(arguments: dict, encoder: Encoder, splits: Splits, results: dict) -> str:
     """README.md of the run's folder, in the hub's format."""
-    source = splits.settings["data_source"]
+    dataset_name, source = arguments["dataset_name"], splits.settings["data_source"]
     data = ModelCardData(
         language="en",
-        license=licence(args.dataset_name, source, encoder.name),
+        license=licence(dataset_name, source, encoder.name),
         base_model=encoder.name if encoder.name in ENCODERS else None,
         pipeline_tag="text-classification",
         tags=["emotion", "artificial-pain"],
     )
     origins = {None: "the published corpus", "sample": "a synthetic sample in its schema, not said by people"}
     origin = origins.get(source, "a copy given by the user")
-    balance = "balanced by made examples" if args.balanced else "as unbalanced as the corpus"
+    balance = "balanced by made examples" if arguments["balanced"] else "as unbalanced as the corpus"
     test = results["test"]
     return f"""---
 {data.to_yaml()}
 ---
-# {encoder.short_name} fine-tuned on {args.dataset_name}
+# {encoder.short_name} fine-tuned on {dataset_name}
 
 From a text: which of {", ".join(splits.label_names)} it is\
 {"; and its intensities: " + ", ".join(test["intensity"]["true_label"]) if "intensity" in test else ""}.
 
-Trained on {args.dataset_name} ({origin}), its training split {balance}. Test split: {test["n"]} examples.
+Trained on {dataset_name} ({origin}), its training split {balance}. Test split: {test["n"]} examples.
 
 ```
 {results_table({"fine-tuned": results})}

@@ -16,7 +16,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 from artificial_pain.corpora import INTENSITIES
 from artificial_pain.encoders import Encoder
 from artificial_pain.errors import UserError, wrong_flag
-from artificial_pain.files import SPLITS, Layout, finish_replacing, write_json
+from artificial_pain.files import SPLITS, Layout, at_work, finish_replacing, write_json
 
 SIDECAR = "tokenization.json"  # beside the tokenized splits: what they were made from and with
 # Files that make a tokenizer, whichever kind is there.
@@ -139,9 +139,14 @@ def load(
     than the encoder's. It tells `command(settings)`, which makes them, with the settings of the text splits that are
     there ({} if there are none).
     """
-    finish_replacing(layout.corpus)
+    with at_work(layout.corpus, wait=True):
+        finish_replacing(layout.corpus)
+        return _load(layout, encoder, tokenizer, command(_settings(layout.corpus / layout.statistics)))
+
+
+def _load(layout: Layout, encoder: Encoder, tokenizer: PreTrainedTokenizerFast, run: str) -> Splits:
+    """As `load`; `run` is the command that makes the splits."""
     folder = layout.corpus / layout.tokenized_splits
-    run = command(_settings(layout.corpus / layout.statistics))
     try:
         sidecar = json.loads((folder / SIDECAR).read_text())
         data = fingerprint(layout.corpus, layout)

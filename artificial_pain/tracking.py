@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +13,9 @@ from artificial_pain.cli import program
 from artificial_pain.errors import warn
 
 PROJECT = "artificial-pain"
-INIT_TIMEOUT = 20  # seconds: wandb's own 90 are long for a machine without a network
+# Seconds: wandb's own are 90 and no end, which is long where there is no network.
+INIT_TIMEOUT = 20
+FINISH_TIMEOUT = 20
 # Beginnings of the names that the Trainer logs ("loss", "eval_loss_initial"), less its measurements of speed.
 CURVES = ("loss", "grad_norm", "learning_rate", "accuracy", "macro_f1", "mae", "pearson")
 
@@ -24,13 +26,14 @@ class Tracker:
     A context manager: the W&B run ends with it, as failed where an error leaves the block.
     """
 
-    def __init__(self, run: wandb.Run | None):
+    def __init__(self, run: wandb.Run | None, folders: Sequence[str] = ()):
+        """`folders` are those of the run's parts before this one, where it goes on."""
         self._run = run
         self._works = True
         self.mode = "disabled" if run is None or run.disabled else "offline" if run.offline else "online"
         self.id, self.name, self.project = (run.id, run.name, run.project) if run else (None, None, None)
         self.url = run.url if self.mode == "online" else None
-        self.folder = run.settings.sync_dir if self.mode != "disabled" else None
+        self.folders = [*folders, run.settings.sync_dir] if self.mode != "disabled" else [*folders]
 
     def __enter__(self) -> "Tracker":
         return self
@@ -54,23 +57,30 @@ class Tracker:
 
     def describe(self) -> dict:
         """For run.json."""
-        return {name: getattr(self, name) for name in ("id", "name", "project", "mode", "url", "folder")}
+        return {name: getattr(self, name) for name in ("id", "name", "project", "mode", "url", "folders")}
 
     def how_to_look(self) -> str:
         """The line that tells where the run can be seen."""
-        if self.mode == "disabled":
-            return "W&B: disabled"
-        if self.mode == "online" and self._works:
-            return f"W&B: {self.url}"
-        command = shlex.join([program("wandb"), "sync", self.folder])
-        return f"W&B: logged offline; to see it in the browser, with a key (wandb login): {command}"
+        return how_to_look(self.describe() if self._works else {**self.describe(), "url": None})
 
 
-def start(name: str, config: dict, folder: Path) -> Tracker:
-    """Begin a W&B run of its own; WANDB_MODE, WANDB_PROJECT, WANDB_ENTITY and WANDB_DIR win over what is set here.
+def how_to_look(described: dict) -> str:
+    """The line that tells where a run can be seen, by what run.json has of it."""
+    if described["mode"] == "disabled":
+        return "W&B: disabled"
+    if described["url"]:
+        return f"W&B: {described['url']}"
+    command = shlex.join([program("wandb"), "sync", *described["folders"]])
+    return f"W&B: logged offline; to see it in the browser, with a key (wandb login): {command}"
 
-    Where that cannot be, it is offline, and where that cannot be either, there is none: each is told.
+
+def start(name: str, config: dict, folder: Path, earlier: dict | None = None) -> Tracker:
+    """Begin a W&B run of its own, or go on with the one that `earlier`, from run.json, describes.
+
+    WANDB_MODE, WANDB_PROJECT, WANDB_ENTITY and WANDB_DIR win over what is set here. Where that cannot be, it is
+    offline, and where that cannot be either, there is none: each is told.
     """
+    earlier = earlier or {"id": None, "folders": []}
 
     def begin(mode: str) -> Tracker:
         return Tracker(
@@ -80,9 +90,14 @@ def start(name: str, config: dict, folder: Path) -> Tracker:
                 config=config,
                 dir=os.environ.get("WANDB_DIR") or str(folder),
                 mode=mode,
+                id=earlier["id"],
+                resume="allow" if earlier["id"] else None,
                 reinit="create_new",  # a run of the same process that is still open stays apart
-                settings=wandb.Settings(init_timeout=INIT_TIMEOUT, silent=True, console="off"),
-            )
+                settings=wandb.Settings(
+                    init_timeout=INIT_TIMEOUT, finish_timeout=FINISH_TIMEOUT, silent=True, console="off"
+                ),
+            ),
+            earlier["folders"],
         )
 
     try:
@@ -93,7 +108,7 @@ def start(name: str, config: dict, folder: Path) -> Tracker:
         return begin("offline")
     except Exception as error:
         warn(f"W&B cannot log offline either ({_reason(error)}): the run is not logged to it")
-        return Tracker(None)
+        return Tracker(None, earlier["folders"])
 
 
 def _reason(error: Exception) -> str:
@@ -130,10 +145,10 @@ class Curves(TrainerCallback):
 
 
 def log_results(
-    tracker: Tracker, results: dict, predictions: pd.DataFrame, label_names: list[str], run_folder: Path
+    tracker: Tracker, results: dict, predictions: pd.DataFrame, label_names: list[str], run_folder: Path, texts: bool
 ) -> None:
-    """Test metrics and baselines to the run's summary; the test split's confusion matrix and predictions as tables,
-    and the figures of the run's folder.
+    """Test metrics and baselines to the run's summary; the test split's confusion matrix as a table, and the figures of
+    the run's folder; where `texts` is true, the predictions as a table with their texts.
     """
 
     def log(run: wandb.Run) -> None:
@@ -144,9 +159,9 @@ def log_results(
             preds=[label_names.index(name) for name in predictions["predicted"]],
             class_names=label_names,
         )
-        table = wandb.Table(dataframe=predictions.reset_index())
+        tables = {"test/predictions": wandb.Table(dataframe=predictions.reset_index())} if texts else {}
         images = {f"figures/{path.stem}": wandb.Image(str(path)) for path in sorted(run_folder.glob("*.png"))}
-        run.log({"test/confusion_matrix": matrix, "test/predictions": table, **images})
+        run.log({"test/confusion_matrix": matrix, **tables, **images})
 
     tracker.attempt(log)
 

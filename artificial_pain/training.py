@@ -3,14 +3,17 @@
 import argparse
 import functools
 import math
-import shutil
+import signal
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 import pandas as pd
 import torch
+from accelerate.utils.memory import should_reduce_batch_size
 from datasets import Dataset
 from sklearn.metrics import accuracy_score, f1_score
 from torch.utils.data import SequentialSampler
@@ -21,15 +24,16 @@ from transformers import (
     PreTrainedTokenizerFast,
     ProgressCallback,
     Trainer,
+    TrainerCallback,
     TrainingArguments,
     logging,
 )
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
-from artificial_pain import metrics
+from artificial_pain import checkpoints, metrics
 from artificial_pain.cli import DEBUG_EPOCHS
 from artificial_pain.corpora import INTENSITIES
-from artificial_pain.errors import UserError, warn, wrong_flag
+from artificial_pain.errors import Terminated, UserError, warn, wrong_flag
 from artificial_pain.models import EmotionModel, head_losses, total_loss
 from artificial_pain.tokens import Splits, lengths
 
@@ -88,6 +92,41 @@ class EpochLines(ProgressCallback):
         self.training_bar.write(f"epoch {round(state.epoch):4d}{values}", file=sys.stderr)
 
 
+class StopOnSignal(TrainerCallback):
+    """On SIGTERM or Ctrl-C, finish the step or the evaluation, let a checkpoint be written, and leave the training.
+
+    A second signal ends it at once.
+    """
+
+    def __init__(self):
+        self.received: int | None = None
+        self._before = {}
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.received = number
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def on_step_end(self, args, state, control, **kwargs):
+        # The last step of an epoch is not: its checkpoint is written after the evaluation that belongs to it.
+        if self.received and not state.epoch.is_integer():
+            control.should_log = control.should_save = True
+
+    def on_save(self, args, state, control, **kwargs):
+        if self.received:
+            kind = KeyboardInterrupt if self.received == signal.SIGINT else Terminated
+            raise kind(f"stopped after step {state.global_step} of {state.max_steps}, with a checkpoint")
+
+    def on_train_end(self, args, state, control, **kwargs):
+        self._restore()
+
+
 def learning_curves(history: Sequence[dict]) -> pd.DataFrame:
     """The losses by epoch, of training (their means over its steps) and, as eval_…, of validation.
 
@@ -128,10 +167,8 @@ class EpochSampler(LengthGroupedSampler):
 
 
 class EmotionTrainer(Trainer):
-    """A Trainer that groups the training examples by length, evaluates in the order of the dataset, and logs the loss
-    of each head.
-
-    Its own evaluation would group by length too, and give the predictions back in that shuffled order.
+    """A Trainer that groups the training examples by length, evaluates in the order of the dataset, logs the loss of
+    each head, seals its checkpoints, and stops where a loss or a gradient is not finite.
     """
 
     def __init__(self, *args, **kwargs):
@@ -149,6 +186,49 @@ class EmotionTrainer(Trainer):
         if model.training:
             self._head_losses.append(outputs.head_losses.detach())
         return (loss, outputs) if return_outputs else loss
+
+    def training_step(self, *args, **kwargs) -> torch.Tensor:
+        loss = super().training_step(*args, **kwargs)
+        self._require_finite("loss", loss)
+        return loss
+
+    def _get_grad_norm(self, *args, **kwargs) -> torch.Tensor:
+        norm = super()._get_grad_norm(*args, **kwargs)
+        # In fp16 the loss is scaled until the gradients are finite; a step with others is left out.
+        if not self.args.fp16 or self.accelerator.scaler.get_scale() < 1:
+            self._require_finite("gradient", norm)
+        return norm
+
+    def _require_finite(self, what: str, value: torch.Tensor) -> None:
+        """Raise UserError, before the step that would spoil the weights."""
+        if not torch.isfinite(value).all():
+            raise UserError(
+                f"step {self.state.global_step + 1}: the {what} is not finite: add --precision fp32 to go on from the "
+                "last checkpoint, or --restart with a lower --learning_rate and --head_learning_rate"
+            )
+
+    def _save_checkpoint(self, model, trial) -> None:
+        folder = Path(self.args.output_dir)
+        with checkpoints.written(folder / f"checkpoint-{self.state.global_step}"):
+            super()._save_checkpoint(model, trial)
+        checkpoints.thin_out(folder, self.state.best_global_step)
+
+    def _init_training_state(self, *args, **kwargs) -> tuple[int, int]:
+        begin = super()._init_training_state(*args, **kwargs)
+        if self.state.best_global_step:  # its path is that of the run that wrote it, from its working directory
+            self.state.best_model_checkpoint = f"{self.args.output_dir}/checkpoint-{self.state.best_global_step}"
+        return begin
+
+    def _load_scaler(self, checkpoint: str | None) -> None:
+        if self.accelerator.scaler is not None:  # a run that goes on in another precision has none
+            super()._load_scaler(checkpoint)
+
+    def _run_epoch(self, *args, **kwargs) -> None:
+        (stopping,) = (one for one in self.callback_handler.callbacks if isinstance(one, EarlyStoppingCallback))
+        if stopping.early_stopping_patience_counter >= stopping.early_stopping_patience:
+            self.control.should_training_stop = True  # as it had when the checkpoint was written
+        else:
+            super()._run_epoch(*args, **kwargs)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs:
@@ -201,7 +281,7 @@ def training_arguments(
     args: argparse.Namespace,
     precision: dict[str, bool],
     metric: str,
-    checkpoints: Path,
+    folder: Path,
     targets: Sequence[str],
     examples: int,
 ) -> TrainingArguments:
@@ -214,7 +294,7 @@ def training_arguments(
             f"{steps / args.warmup_steps:.0%} of what was asked for"
         )
     return TrainingArguments(
-        output_dir=str(checkpoints),
+        output_dir=str(folder),
         num_train_epochs=epochs,
         per_device_train_batch_size=args.batch_size,
         per_device_eval_batch_size=EVALUATION_BATCH_SIZE,
@@ -223,8 +303,8 @@ def training_arguments(
         warmup_steps=args.warmup_steps,
         eval_strategy="epoch",
         save_strategy="epoch",
-        save_total_limit=1,  # beside the best one
         load_best_model_at_end=True,
+        restore_callback_states_from_checkpoint=True,  # else early stopping would begin to count anew
         metric_for_best_model=metric,
         greater_is_better=metric != "loss",
         logging_steps=LOGGING_STEPS,
@@ -246,31 +326,58 @@ def make_trainer(
     args: argparse.Namespace,
     precision: dict[str, bool],
     metric: str,
-    checkpoints: Path,
+    folder: Path,
 ) -> Trainer:
     """A Trainer of the model on the training split, evaluated on the validation split after each epoch.
 
-    The checkpoint that is best on the latter is kept: by `metric`, "loss" (the lowest), "accuracy" or "macro_f1" (the
-    highest).
+    Its checkpoints are in `folder`; the best of them on the validation split is kept: by `metric`, "loss" (the lowest),
+    "accuracy" or "macro_f1" (the highest).
     """
-    shutil.rmtree(checkpoints, ignore_errors=True)  # of a run that was stopped
     targets = model.config.intensity_targets
     train = splits.tokenized["train"]
     validation = splits.tokenized["validation"]
     trainer = EmotionTrainer(
         model=model,
-        args=training_arguments(args, precision, metric, checkpoints, targets, len(train)),
+        args=training_arguments(args, precision, metric, folder, targets, len(train)),
         train_dataset=train,
         eval_dataset=validation.select(by_length(validation)),
         data_collator=DataCollatorWithPadding(tokenizer),
         processing_class=tokenizer,
         compute_metrics=functools.partial(validation_metrics, targets=targets),
         optimizers=(optimizer(model, args.learning_rate, args.head_learning_rate), None),
-        callbacks=[EarlyStoppingCallback(args.patience)],
+        callbacks=[EarlyStoppingCallback(args.patience), StopOnSignal()],
     )
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(EpochLines)
     return trainer
+
+
+def train(trainer: Trainer) -> None:
+    """Train from the last whole checkpoint on, or from the start, until the model has the best checkpoint's weights.
+
+    Raises UserError where the disk cannot hold the checkpoints, or where the training cannot go on.
+    """
+    folder = Path(trainer.args.output_dir)
+    checkpoint = checkpoints.last_whole(folder)
+    if checkpoint:
+        print(f"going on from {checkpoint}", file=sys.stderr)
+    checkpoints.require_space(folder, sum(weight.nbytes for weight in trainer.model.parameters()))
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+
+@contextmanager
+def telling_out_of_memory(args: argparse.Namespace, max_length: int) -> Iterator[None]:
+    """A lack of memory, of a GPU or the machine, becomes a UserError that names what it depends on."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, MemoryError) and not should_reduce_batch_size(error):
+            raise
+        raise UserError(
+            f"out of memory with --batch_size {args.batch_size} (evaluation: {EVALUATION_BATCH_SIZE}), texts of up to "
+            f"{max_length} tokens and --precision {args.precision}: try a smaller --batch_size, bf16, or the "
+            "dataloader with a smaller --max_length"
+        ) from error
 
 
 def predict(trainer: Trainer, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,6 @@ python classification/classification-model.py --model_name mental/mental-roberta
 python classification/classification-model.py --dataset_name SAD --balanced --debug
 """
 
-import functools
 import sys
 from pathlib import Path
 
@@ -25,36 +24,18 @@ def main() -> None:
     encoder = encoders.fetch(args.model_name, args.revision, with_weights=True)
 
     # Imported here, so that --help, a wrong flag and a gated encoder are answered at once.
-    from transformers import set_seed
+    from artificial_pain import experiment
 
-    from artificial_pain import baselines, evaluation, report, tables, tokens, tracking, training
-    from artificial_pain.models import EmotionModel
-
-    precision = training.mixed_precision(args.precision)
-    tokenizer = tokens.load_tokenizer(encoder)
-    layout = files.Layout(args.output_dir, args.dataset_name, encoder.short_name, args.balanced)
-    splits = tokens.load(layout, encoder, tokenizer, functools.partial(cli.dataloader_command, TASK, args))
-    fitted = baselines.fit(splits.texts["train"], targets=[])
-
-    set_seed(args.seed)
-    model = EmotionModel.from_encoder(encoder, splits.label_names)
-
-    run_folder = layout.run_folder(f"{METRIC}-{TASK}", args.seed, args.debug)
     balance = "balanced" if args.balanced else "unbalanced"
-    run_name = f"{METRIC}_{encoder.short_name}_{args.dataset_name}_{balance}_{TASK}"
-    with tracking.start(run_name, vars(args), args.output_dir) as tracker:
-        trainer = training.make_trainer(model, tokenizer, splits, args, precision, METRIC, run_folder / "checkpoints")
-        trainer.add_callback(tracking.Curves(tracker))
-        trainer.train()
-        results, predictions = evaluation.evaluate(trainer, splits, fitted)
-        report.write_run(run_folder, trainer, splits, results, predictions, args, encoder, tracker.describe())
-        tracking.log_results(tracker, results, predictions["test"], splits.label_names, run_folder)
-
-    print(f"{args.dataset_name} ({balance}), {args.model_name}")
-    print(tables.results_table({"fine-tuned": results}))
-    print(f"Confusion matrix: {run_folder / 'confusion_matrix_test.png'}")
-    print(f"Run folder: {run_folder}")
-    print(tracker.how_to_look())
+    experiment.fine_tune(
+        args,
+        encoder,
+        task=TASK,
+        kind=f"{METRIC}-{TASK}",
+        name=f"{METRIC}_{encoder.short_name}_{args.dataset_name}_{balance}_{TASK}",
+        metric=METRIC,
+        targets=[],
+    )
 
 
 if __name__ == "__main__":

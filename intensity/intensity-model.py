@@ -4,7 +4,6 @@ python intensity/intensity-model.py --model_name mental/mental-roberta-base --da
 python intensity/intensity-model.py --head_num 4 --model_metric accuracy --balanced --debug
 """
 
-import functools
 import sys
 from pathlib import Path
 
@@ -40,40 +39,19 @@ def main() -> None:
     encoder = encoders.fetch(args.model_name, args.revision, with_weights=True)
 
     # Imported here, so that --help, a wrong flag and a gated encoder are answered at once.
-    from transformers import set_seed
-
-    from artificial_pain import baselines, corpora, evaluation, report, tables, tokens, tracking, training
-    from artificial_pain.models import EmotionModel
-
-    precision = training.mixed_precision(args.precision)
-    tokenizer = tokens.load_tokenizer(encoder)
-    layout = files.Layout(args.output_dir, args.dataset_name, encoder.short_name, args.balanced)
-    splits = tokens.load(layout, encoder, tokenizer, functools.partial(cli.dataloader_command, TASK, args))
-    targets = list(corpora.INTENSITIES)[: args.head_num - 1]
-    fitted = baselines.fit(splits.texts["train"], targets)
-
-    set_seed(args.seed)
-    model = EmotionModel.from_encoder(encoder, splits.label_names, targets)
+    from artificial_pain import corpora, experiment
 
     heads = f"{args.head_num}-heads-intensity-change"
-    run_folder = layout.run_folder(f"{args.model_metric}-{heads}", args.seed, args.debug)
-    run_name = f"{args.model_metric}_{encoder.short_name}_{args.dataset_name}_{heads}"
-    run_name += "_balanced" if args.balanced else ""
-    with tracking.start(run_name, vars(args), args.output_dir) as tracker:
-        checkpoints = run_folder / "checkpoints"
-        trainer = training.make_trainer(model, tokenizer, splits, args, precision, args.model_metric, checkpoints)
-        trainer.add_callback(tracking.Curves(tracker))
-        trainer.train()
-        results, predictions = evaluation.evaluate(trainer, splits, fitted)
-        report.write_run(run_folder, trainer, splits, results, predictions, args, encoder, tracker.describe())
-        tracking.log_results(tracker, results, predictions["test"], splits.label_names, run_folder)
-
-    balance = "balanced" if args.balanced else "unbalanced"
-    print(f"{args.dataset_name} ({balance}), {args.model_name}, --head_num {args.head_num}")
-    print(tables.results_table({"fine-tuned": results}))
-    print(f"Figures: {', '.join(map(str, sorted(run_folder.glob('*_test.png'))))}")
-    print(f"Run folder: {run_folder}")
-    print(tracker.how_to_look())
+    balance = "_balanced" if args.balanced else ""
+    experiment.fine_tune(
+        args,
+        encoder,
+        task=TASK,
+        kind=f"{args.model_metric}-{heads}",
+        name=f"{args.model_metric}_{encoder.short_name}_{args.dataset_name}_{heads}{balance}",
+        metric=args.model_metric,
+        targets=list(corpora.INTENSITIES)[: args.head_num - 1],
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,132 @@
+"""Checkpoints that are whole or do not count: sealed with the digests of their files, verified before they are used.
+
+A folder of checkpoints holds `checkpoint-<step>` folders, written by the Trainer.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from safetensors import SafetensorError
+from transformers.trainer import TRAINER_STATE_NAME
+
+from artificial_pain.errors import UserError, warn
+from artificial_pain.files import write_json
+
+SEAL = "sha256.json"  # the digest of every other file of a checkpoint; written last, so that it stands for the whole
+COPIES = 3  # of the weights in a checkpoint: themselves, and Adam's two moments
+
+
+@contextmanager
+def written(checkpoint: Path) -> Iterator[None]:
+    """Seal the checkpoint that the block writes. Raises UserError, and leaves nothing of it, where that fails."""
+    try:
+        yield
+        seal(checkpoint)
+    except (OSError, SafetensorError, RuntimeError) as error:  # of Python, of the weights, of torch.save
+        shutil.rmtree(checkpoint, ignore_errors=True)
+        reason = str(error).splitlines()[0]
+        free = shutil.disk_usage(checkpoint.parent).free
+        raise UserError(
+            f"{checkpoint}: cannot be written ({reason}), with {free / 1e6:.0f} MB free: make room, and the same "
+            "command goes on from the checkpoint before"
+        ) from error
+
+
+def require_space(folder: Path, weights: int) -> None:
+    """Raise UserError where the disk cannot hold two checkpoints and one being written, of `weights` bytes of model."""
+    needed = 3 * COPIES * weights
+    present = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    free = shutil.disk_usage(folder).free
+    if present + free < needed:
+        raise UserError(
+            f"{folder}: the checkpoints need {(needed - present) / 1e6:.0f} MB of disk, and {free / 1e6:.0f} MB are "
+            "free: make room, or give another --output_dir"
+        )
+
+
+def seal(checkpoint: Path) -> None:
+    """Say that the checkpoint is whole: from here on, it survives that the process or the machine dies."""
+    files = [path for path in sorted(checkpoint.iterdir()) if path.name != SEAL]
+    for path in files:
+        _to_disk(path)
+    write_json(checkpoint / f"{SEAL}.partial", {path.name: digest(path) for path in files})
+    _to_disk(checkpoint / f"{SEAL}.partial")
+    os.replace(checkpoint / f"{SEAL}.partial", checkpoint / SEAL)
+    _to_disk(checkpoint)
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file's bytes, or a folder's names, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def damage(checkpoint: Path) -> str | None:
+    """What is wrong with a sealed checkpoint: the first file that is not what was written; None if it is whole."""
+    try:
+        digests = json.loads((checkpoint / SEAL).read_text(encoding="utf-8"))
+        for name, digest in digests.items():
+            if digest(checkpoint / name) != digest:
+                return f"{name} is not what was written"
+    except OSError as error:
+        return f"{Path(error.filename).name} cannot be read: {error.strerror}"
+    except (ValueError, AttributeError):  # no JSON, or JSON of something else
+        return f"{SEAL} is not what was written"
+    return None
+
+
+def last_whole(folder: Path) -> Path | None:
+    """The checkpoint to go on from: the last that is whole, as is the best one before it, which it needs in the end.
+
+    A damaged one is told and removed, with those that need it; one that was being written is removed.
+    """
+    whole: dict[int, Path] = {}
+    for step, checkpoint in _by_step(folder).items():
+        if not (checkpoint / SEAL).exists():
+            shutil.rmtree(checkpoint)
+            continue
+        reason = damage(checkpoint)
+        if reason is None:
+            best = json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))["best_global_step"]
+            if best in {None, step, *whole}:
+                whole[step] = checkpoint
+                continue
+            reason = f"its best one, checkpoint-{best}, is lost"
+        remove(checkpoint)
+        before = f"step {max(whole)}" if whole else "the start"
+        warn(f"{checkpoint} is damaged ({reason}) and was removed: what is left goes on from {before}")
+    return whole[max(whole)] if whole else None
+
+
+def _by_step(folder: Path) -> dict[int, Path]:
+    """The checkpoints, by their step in ascending order."""
+    return dict(sorted((int(path.name.split("-")[1]), path) for path in folder.glob("checkpoint-*")))
+
+
+def remove(checkpoint: Path) -> None:
+    """Remove a checkpoint; if that is cut short, what is left does not count."""
+    (checkpoint / SEAL).unlink(missing_ok=True)
+    shutil.rmtree(checkpoint)
+
+
+def thin_out(folder: Path, best_step: int | None) -> None:
+    """Keep two checkpoints: the last, and the best; the one before the last where the last is the best, or none is."""
+    steps = list(_by_step(folder))
+    kept = set(steps[-1:]) | ({best_step} & set(steps[:-1]) or set(steps[-2:-1]))
+    for step, checkpoint in _by_step(folder).items():
+        if step not in kept:
+            remove(checkpoint)

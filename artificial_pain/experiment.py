@@ -1,0 +1,79 @@
+"""What a model script does: an encoder is fine-tuned on the dataloader's splits, and evaluated."""
+
+import argparse
+import functools
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from transformers import set_seed
+
+from artificial_pain import baselines, cli, evaluation, files, report, runs, tables, tokens, tracking, training
+from artificial_pain.encoders import Encoder
+from artificial_pain.errors import Terminated
+from artificial_pain.models import EmotionModel
+
+
+def fine_tune(
+    args: argparse.Namespace, encoder: Encoder, task: str, kind: str, name: str, metric: str, targets: Sequence[str]
+) -> None:
+    """Train a run, go on with it where it was stopped, or evaluate it where it is finished; print its results.
+
+    kind: what the run's folder is called, and name: the W&B run. metric: of the validation split, the checkpoint that
+    is best by it is kept. targets: the intensities to predict beside the emotion.
+    """
+    precision = training.mixed_precision(args.precision)
+    tokenizer = tokens.load_tokenizer(encoder)
+    layout = files.Layout(args.output_dir, args.dataset_name, encoder.short_name, args.balanced)
+    splits = tokens.load(layout, encoder, tokenizer, functools.partial(cli.dataloader_command, task, args))
+    fitted = baselines.fit(splits.texts["train"], targets)
+    run_folder = layout.run_folder(kind, args.seed, args.debug)
+    record = report.run_record(args, encoder, splits, precision)
+
+    with (
+        files.at_work(run_folder, wait=False),
+        training.telling_out_of_memory(args, splits.settings["max_length"]),
+        _telling_how_to_go_on(),
+    ):
+        stopped, finished = runs.find(run_folder, record, args.restart)
+        set_seed(args.seed)
+        if finished:
+            print(f"{run_folder}: the run is finished, and is evaluated; --restart trains it anew", file=sys.stderr)
+            model = runs.load_model(run_folder, finished)
+        else:
+            model = EmotionModel.from_encoder(encoder, splits.label_names, targets)
+        trainer = training.make_trainer(
+            model, tokenizer, splits, args, precision, metric, runs.checkpoints_folder(run_folder)
+        )
+        if finished:
+            results, predictions = evaluation.evaluate(trainer, splits, fitted)
+            report.write_evaluation(run_folder, trainer, splits, results, predictions, encoder, finished)
+            how_to_look = tracking.how_to_look(finished["wandb"])
+        else:
+            with tracking.start(name, vars(args), args.output_dir, stopped and stopped["wandb"]) as tracker:
+                record |= {"started": (stopped or record)["started"], "wandb": tracker.describe()}
+                runs.begin(run_folder, record)
+                trainer.add_callback(tracking.Curves(tracker))
+                training.train(trainer)
+                results, predictions = evaluation.evaluate(trainer, splits, fitted)
+                report.write_run(run_folder, trainer, splits, results, predictions, encoder, record)
+                texts = not args.no_log_predictions
+                tracking.log_results(tracker, results, predictions["test"], splits.label_names, run_folder, texts)
+            how_to_look = tracker.how_to_look()
+
+    print(f"{args.dataset_name} ({'balanced' if args.balanced else 'unbalanced'}), {args.model_name}")
+    print(tables.results_table({"fine-tuned": results}))
+    print(f"Figures: {', '.join(map(str, sorted(run_folder.glob('*_test.png'))))}")
+    print(f"Run folder: {run_folder}")
+    print(how_to_look)
+
+
+@contextmanager
+def _telling_how_to_go_on() -> Iterator[None]:
+    """Ctrl-C and SIGTERM carry the command that goes on."""
+    try:
+        yield
+    except (KeyboardInterrupt, Terminated) as stop:
+        words = [cli.program("python"), *(word for word in sys.argv if word != "--restart")]
+        raise type(stop)(f"{str(stop) or 'stopped'}: to go on: {shlex.join(words)}") from None

@@ -79,8 +79,8 @@ def damage(checkpoint: Path) -> str | None:
     """What is wrong with a sealed checkpoint: the first file that is not what was written; None if it is whole."""
     try:
         digests = json.loads((checkpoint / SEAL).read_text(encoding="utf-8"))
-        for name, digest in digests.items():
-            if digest(checkpoint / name) != digest:
+        for name, written in digests.items():
+            if digest(checkpoint / name) != written:
                 return f"{name} is not what was written"
     except OSError as error:
         return f"{Path(error.filename).name} cannot be read: {error.strerror}"

@@ -76,6 +76,12 @@ class EpochLines(ProgressCallback):
     def on_log(self, args, state, control, logs=None, **kwargs):
         pass
 
+    def close(self) -> None:
+        """End the bars where the training is left in the middle."""
+        for bar in (self.prediction_bar, self.training_bar):
+            if bar is not None:
+                bar.close()
+
     def on_evaluate(self, args, state, control, metrics=None, **kwargs):
         super().on_evaluate(args, state, control, **kwargs)
         if self.training_bar is None:
@@ -137,7 +143,8 @@ def learning_curves(history: Sequence[dict]) -> pd.DataFrame:
     # A log is the mean over the steps since the one before it.
     training["steps"] = training["step"].diff().fillna(training["step"])
     curves = {}
-    for name in [name for name in training if name == "loss" or name.startswith("loss_")]:
+    names = ["loss", "loss_emotion", *(f"loss_{name}" for name in INTENSITIES.values())]  # a log may be in any order
+    for name in [name for name in names if name in training]:
         # A head that had nothing to learn from is left out of the log; a loss that is NaN stays one.
         logged = training if name == "loss" else training[training[name].notna()]
         epoch = np.ceil(logged["epoch"]).astype(int)
@@ -223,8 +230,13 @@ class EmotionTrainer(Trainer):
         if self.accelerator.scaler is not None:  # a run that goes on in another precision has none
             super()._load_scaler(checkpoint)
 
+    def callback(self, kind: type[TrainerCallback]) -> TrainerCallback:
+        """The one callback of a kind."""
+        (found,) = (callback for callback in self.callback_handler.callbacks if isinstance(callback, kind))
+        return found
+
     def _run_epoch(self, *args, **kwargs) -> None:
-        (stopping,) = (one for one in self.callback_handler.callbacks if isinstance(one, EarlyStoppingCallback))
+        stopping = self.callback(EarlyStoppingCallback)
         if stopping.early_stopping_patience_counter >= stopping.early_stopping_patience:
             self.control.should_training_stop = True  # as it had when the checkpoint was written
         else:
@@ -327,7 +339,7 @@ def make_trainer(
     precision: dict[str, bool],
     metric: str,
     folder: Path,
-) -> Trainer:
+) -> EmotionTrainer:
     """A Trainer of the model on the training split, evaluated on the validation split after each epoch.
 
     Its checkpoints are in `folder`; the best of them on the validation split is kept: by `metric`, "loss" (the lowest),
@@ -352,7 +364,7 @@ def make_trainer(
     return trainer
 
 
-def train(trainer: Trainer) -> None:
+def train(trainer: EmotionTrainer) -> None:
     """Train from the last whole checkpoint on, or from the start, until the model has the best checkpoint's weights.
 
     Raises UserError where the disk cannot hold the checkpoints, or where the training cannot go on.
@@ -362,7 +374,10 @@ def train(trainer: Trainer) -> None:
     if checkpoint:
         print(f"going on from {checkpoint}", file=sys.stderr)
     checkpoints.require_space(folder, sum(weight.nbytes for weight in trainer.model.parameters()))
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    finally:
+        trainer.callback(EpochLines).close()
 
 
 @contextmanager

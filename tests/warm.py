@@ -1,0 +1,47 @@
+"""Scripts in processes of their own that start in no time: forked from one that has imported everything already.
+
+For tests that kill them by the dozen. Settings that the libraries read when they are imported have no effect here.
+"""
+
+import multiprocessing
+import os
+import runpy
+import sys
+from pathlib import Path
+
+from conftest import REPOSITORY
+
+# Imports run in the parent of all; nothing of torch's or Arrow's is started there, so that forking is safe.
+os.environ["PYTHONPATH"] = str(REPOSITORY)
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["artificial_pain.experiment", "artificial_pain.preparation"])
+
+
+class Script:
+    """A script that runs, its streams in files below `folder`."""
+
+    def __init__(self, path: Path, words: list, folder: Path, **environment: str):
+        folder.mkdir(exist_ok=True)
+        self.out, self.err = folder / "out", folder / "err"
+        streams = [str(self.out), str(self.err)]
+        self.process = _context.Process(target=_run, args=(str(path), [*map(str, words)], streams, environment))
+        self.process.start()
+        self.pid = self.process.pid
+
+    def wait(self, timeout: float = 120) -> int:
+        """The exit code; that of a signal is negative."""
+        self.process.join(timeout)
+        assert self.process.exitcode is not None, f"still at work after {timeout} s: {self.told()}"
+        return self.process.exitcode
+
+    def told(self) -> str:
+        """Standard error so far."""
+        return self.err.read_text(errors="replace") if self.err.exists() else ""
+
+
+def _run(path: str, words: list[str], streams: list[str], environment: dict[str, str]) -> None:
+    for descriptor, stream in enumerate(streams, start=1):
+        os.dup2(os.open(stream, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    os.environ.update(environment)
+    sys.argv = [path, *words]
+    runpy.run_path(path, run_name="__main__")

@@ -15,6 +15,17 @@ from artificial_pain.errors import Terminated
 from artificial_pain.models import EmotionModel
 
 
+@contextmanager
+def _telling_how_to_go_on() -> Iterator[None]:
+    """Ctrl-C and SIGTERM carry the command that goes on."""
+    try:
+        yield
+    except (KeyboardInterrupt, Terminated) as stop:
+        words = [cli.program("python"), *(word for word in sys.argv if word != "--restart")]
+        raise type(stop)(f"{str(stop) or 'stopped'}: to go on: {shlex.join(words)}") from None
+
+
+@_telling_how_to_go_on()
 def fine_tune(
     args: argparse.Namespace, encoder: Encoder, task: str, kind: str, name: str, metric: str, targets: Sequence[str]
 ) -> None:
@@ -34,7 +45,6 @@ def fine_tune(
     with (
         files.at_work(run_folder, wait=False),
         training.telling_out_of_memory(args, splits.settings["max_length"]),
-        _telling_how_to_go_on(),
     ):
         stopped, finished = runs.find(run_folder, record, args.restart)
         set_seed(args.seed)
@@ -67,13 +77,3 @@ def fine_tune(
     print(f"Figures: {', '.join(map(str, sorted(run_folder.glob('*_test.png'))))}")
     print(f"Run folder: {run_folder}")
     print(how_to_look)
-
-
-@contextmanager
-def _telling_how_to_go_on() -> Iterator[None]:
-    """Ctrl-C and SIGTERM carry the command that goes on."""
-    try:
-        yield
-    except (KeyboardInterrupt, Terminated) as stop:
-        words = [cli.program("python"), *(word for word in sys.argv if word != "--restart")]
-        raise type(stop)(f"{str(stop) or 'stopped'}: to go on: {shlex.join(words)}") from None

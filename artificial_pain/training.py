@@ -3,6 +3,7 @@
 import argparse
 import functools
 import math
+import pickle
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -376,6 +377,9 @@ def train(trainer: EmotionTrainer) -> None:
     checkpoints.require_space(folder, sum(weight.nbytes for weight in trainer.model.parameters()))
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except pickle.UnpicklingError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{checkpoint}: holds more than numbers ({reason}): add --restart to train anew") from error
     finally:
         trainer.callback(EpochLines).close()
 

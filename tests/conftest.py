@@ -34,12 +34,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "full: only with --faults, where all cases of a fault are tried")
     config.addinivalue_line("markers", "fault(fault, promised): a row of the table; the docstring is what was done")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("faults"):
         items[:] = [item for item in items if item.get_closest_marker("fault")]
+    else:
+        items[:] = [item for item in items if not item.get_closest_marker("full")]
 
 
 @pytest.hookimpl(wrapper=True)

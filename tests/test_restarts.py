@@ -1,7 +1,11 @@
 """A run that is stopped goes on, and ends as one that never was: killed at random moments, by signals, by damage."""
 
 import json
+import os
+import pickle
 import random
+import re
+import shlex
 import shutil
 import signal
 import time
@@ -13,6 +17,8 @@ from pathlib import Path
 import pytest
 from conftest import INTENSITY_MODEL, MODEL
 from warm import Script
+
+from artificial_pain import checkpoints
 
 MOMENTS, FEW_MOMENTS = 20, 3  # of a SIGKILL in each task: with --faults, and without
 EPOCHS, PATIENCE = 12, 2  # at most, and what ends the training before
@@ -37,7 +43,7 @@ class Experiment:
             root.mkdir(parents=True)
             for path in self.splits.iterdir():
                 if path.is_dir() and path.name != "wandb":
-                    shutil.copytree(path, root / path.name, ignore=shutil.ignore_patterns("checkpoints", "loss-*"))
+                    shutil.copytree(path, root / path.name, ignore=shutil.ignore_patterns("*loss-*", "*accuracy-*"))
         environment = {"WANDB_MODE": "disabled"} | environment
         return Script(self.script, [*self.words, "--output_dir", root, *words], root, **environment)
 
@@ -128,3 +134,158 @@ def test_a_run_that_was_killed_goes_on_as_if_nothing_was(experiment, pytestconfi
     numbers = range(MOMENTS if pytestconfig.getoption("faults") else FEW_MOMENTS)
     with ThreadPool(2) as pool:
         print("\n".join(pool.map(moment, numbers, chunksize=1)))
+
+
+@pytest.mark.parametrize(
+    ("experiment", "number", "code"),
+    [("classification", signal.SIGTERM, 143), ("intensity", signal.SIGINT, 130)],
+    indirect=["experiment"],
+    ids=["SIGTERM", "Ctrl-C"],
+)
+@pytest.mark.fault("SIGTERM, Ctrl-C", "a checkpoint, one line with the command that goes on; exit code 143, 130")
+def test_a_signal_ends_a_run_with_a_checkpoint(number, code, experiment, tmp_path):
+    """Sent in the middle of an epoch; the command that was printed goes on from there."""
+    root = tmp_path / "root"
+    script = experiment.start(root)
+    wait_for(lambda: "epoch    1" in script.told(), script)
+    os.kill(script.pid, number)
+    assert script.wait() == code, script.told()
+    last = script.told().splitlines()[-1]
+    step = int(re.fullmatch(r"stopped after step (\d+) of \d+, with a checkpoint: to go on: (.*)", last)[1])
+    program, path, *words = shlex.split(last.split("to go on: ")[1])
+    expected = [experiment.script, *experiment.words, "--output_dir", root]
+    assert shutil.which(program) and [path, *words] == [*map(str, expected)]
+    assert f"checkpoint-{step}" in experiment.goes_on(root).splitlines()[0]
+
+
+@pytest.mark.parametrize("experiment", ["intensity"], indirect=True)
+def test_a_signal_before_the_training_ends_it_at_once(experiment, tmp_path):
+    """Sent while the model is loaded."""
+    root = tmp_path / "root"
+    script = experiment.start(root)
+    wait_for((root / experiment.run).parent.joinpath(f".{experiment.run.name}.lock").exists, script)
+    os.kill(script.pid, signal.SIGTERM)
+    assert script.wait() == 143, script.told()
+    assert "to go on: " in script.told().splitlines()[-1]
+
+
+@pytest.fixture
+def stopped(experiment, tmp_path) -> Path:
+    """The root of a run that was killed after its second epoch, with two checkpoints."""
+    root = tmp_path / "root"
+    script = experiment.start(root)
+    checkpoints = root / experiment.run / "checkpoints"
+    wait_for(lambda: len(sealed(checkpoints)) == 2, script)
+    script.process.kill()
+    script.wait()
+    for path in checkpoints.glob("checkpoint-*"):
+        if path not in sealed(checkpoints):
+            shutil.rmtree(path)
+    assert len(sealed(checkpoints)) == 2
+    return root
+
+
+def sealed(checkpoints: Path) -> list[Path]:
+    """The checkpoints that are whole, by their step."""
+    found = [path.parent for path in checkpoints.glob("checkpoint-*/sha256.json")]
+    return sorted(found, key=lambda path: int(path.name.split("-")[1]))
+
+
+DAMAGES = {
+    "truncated": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "a byte changed": lambda path: change(path),
+    "gone": Path.unlink,
+}
+
+
+def change(path: Path) -> None:
+    """Change the last byte."""
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+FILES = ["optimizer.pt", "trainer_state.json", "model.safetensors", "sha256.json"]
+CASES = [(name, damage) for name in FILES for damage in DAMAGES if (name, damage) != ("sha256.json", "gone")]
+
+
+@pytest.mark.fault("a damaged checkpoint", "it is found out and told, and the one before is used: the same bits again")
+@pytest.mark.parametrize("experiment", ["classification"], indirect=True)
+@pytest.mark.parametrize(
+    ("name", "damage"), [CASES[0], *(pytest.param(*case, marks=pytest.mark.full) for case in CASES[1:])]
+)
+def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(name, damage, experiment, stopped):
+    """A file of the last checkpoint is cut, or a byte of it changed, or it is removed; every file counts."""
+    before, last = sealed(stopped / experiment.run / "checkpoints")
+    DAMAGES[damage](last / name)
+    told = experiment.goes_on(stopped)
+    assert f"warning: {last} is damaged" in told and name in told and f"going on from {before}" in told
+
+
+@pytest.mark.fault("a damaged checkpoint", "it is found out and told, and the one before is used: the same bits again")
+@pytest.mark.parametrize("experiment", ["intensity"], indirect=True)
+def test_where_every_checkpoint_is_damaged_the_run_begins_anew(experiment, stopped):
+    """A byte is changed in all of them."""
+    for checkpoint in sealed(stopped / experiment.run / "checkpoints"):
+        change(checkpoint / "model.safetensors")
+    told = experiment.goes_on(stopped)
+    assert told.count("is damaged") == 2 and "goes on from the start" in told and "going on from" not in told
+
+
+@pytest.mark.fault("a checkpoint that runs code", "it is not run; one line")
+@pytest.mark.parametrize("experiment", ["intensity"], indirect=True)
+def test_a_checkpoint_is_read_without_running_what_is_in_it(experiment, stopped, tmp_path):
+    """The optimizer's state replaced by a pickle that makes a file, under a seal that fits."""
+    last = sealed(stopped / experiment.run / "checkpoints")[-1]
+    planted = tmp_path / "ran"
+    (last / "optimizer.pt").write_bytes(pickle.dumps(Planted(str(planted))))
+    checkpoints.seal(last)
+    script = experiment.start(stopped)
+    assert script.wait() == 1 and "Traceback" not in script.told() and "--restart" in script.told().splitlines()[-1]
+    assert not planted.exists()
+
+
+class Planted:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: str):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+@pytest.mark.fault("the same command, finished", "nothing is trained: it says so and evaluates; --restart begins anew")
+@pytest.mark.parametrize("experiment", ["intensity"], indirect=True)
+def test_a_finished_run_is_evaluated_only(experiment, stopped):
+    """Given again, with damaged results, with --restart, and with other settings."""
+    experiment.goes_on(stopped)
+    folder = stopped / experiment.run
+    (folder / "evaluation_results.json").write_text("damaged")
+    before = (folder / "model.safetensors").stat().st_mtime_ns
+    told = experiment.goes_on(stopped)
+    assert "the run is finished, and is evaluated; --restart trains it anew" in told and "epoch " not in told
+    assert (folder / "model.safetensors").stat().st_mtime_ns == before
+
+    other = experiment.start(stopped, "--batch_size", "8")
+    assert other.wait() == 1
+    assert "a finished run of other settings is there (--batch_size 16, not 8)" in other.told()
+
+    again = experiment.start(stopped, "--restart")
+    assert again.wait() == 0 and "epoch    1" in again.told()
+    assert experiment.outcome(stopped) == experiment.undisturbed
+
+    change(folder / "model.safetensors")
+    damaged = experiment.start(stopped)
+    assert damaged.wait() == 1 and "model.safetensors: missing or damaged: add --restart" in damaged.told()
+
+
+@pytest.mark.parametrize("experiment", ["intensity"], indirect=True)
+def test_at_most_two_checkpoints_are_kept(experiment, tmp_path):
+    """The best and the last, whose weights and optimizer's state are what the disk must hold."""
+    script, counts = experiment.start(tmp_path / "root"), set()
+    while script.process.is_alive():
+        counts.add(len(sealed(tmp_path / "root" / experiment.run / "checkpoints")))
+        time.sleep(0.002)
+    assert counts <= {0, 1, 2, 3} and 2 in counts
+    assert script.wait() == 0

@@ -13,6 +13,7 @@ from conftest import REPOSITORY
 
 # Imports run in the parent of all; nothing of torch's or Arrow's is started there, so that forking is safe.
 os.environ["PYTHONPATH"] = str(REPOSITORY)
+os.environ["OMP_NUM_THREADS"] = "1"  # several run at once
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["artificial_pain.experiment", "artificial_pain.preparation"])
 

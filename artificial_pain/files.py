@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from safetensors import SafetensorError
 
 from artificial_pain.cli import SEED
 from artificial_pain.errors import UserError
@@ -119,9 +120,10 @@ def staged(folder: Path) -> Iterator[Path]:
         yield partial
         for source in _files(partial):  # what is in the way is found before anything is moved
             (folder / source.relative_to(partial)).parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
-        raise UserError(f"{error.filename or folder}: cannot be written ({error.strerror})") from error
+        place, reason = getattr(error, "filename", None) or folder, getattr(error, "strerror", None) or error
+        raise UserError(f"{place}: cannot be written ({reason}): what was there before is kept") from error
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise

@@ -9,14 +9,13 @@ import shlex
 import shutil
 import signal
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import pytest
 from conftest import INTENSITY_MODEL, MODEL
-from warm import Script
+from warm import Script, sealed, unsealed, wait_for
 
 from artificial_pain import checkpoints
 
@@ -85,19 +84,6 @@ def experiment(request, encoder, sample_splits, dialogue_splits, tmp_path_factor
     record = json.loads(made.undisturbed["run.json"])
     assert PATIENCE < record["epochs_trained"] < EPOCHS, "ended by early stopping, so that its counter matters"
     return made
-
-
-def wait_for(condition: Callable[[], bool], script: Script) -> float:
-    """Wait until the condition holds, and return the time; fails where the script ends before."""
-    while not condition():
-        assert script.process.is_alive(), script.told()
-        time.sleep(0.0005)
-    return time.monotonic()
-
-
-def unsealed(checkpoints: Path) -> bool:
-    """Is a checkpoint being written?"""
-    return any(not (path / "sha256.json").exists() for path in checkpoints.glob("checkpoint-*"))
 
 
 def kill(experiment: Experiment, root: Path, number: int) -> str:
@@ -183,12 +169,6 @@ def stopped(experiment, tmp_path) -> Path:
             shutil.rmtree(path)
     assert len(sealed(checkpoints)) == 2
     return root
-
-
-def sealed(checkpoints: Path) -> list[Path]:
-    """The checkpoints that are whole, by their step."""
-    found = [path.parent for path in checkpoints.glob("checkpoint-*/sha256.json")]
-    return sorted(found, key=lambda path: int(path.name.split("-")[1]))
 
 
 DAMAGES = {

@@ -7,6 +7,8 @@ import multiprocessing
 import os
 import runpy
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from conftest import REPOSITORY
@@ -38,6 +40,29 @@ class Script:
     def told(self) -> str:
         """Standard error so far."""
         return self.err.read_text(errors="replace") if self.err.exists() else ""
+
+    def last(self) -> str:
+        """The last line on standard error."""
+        return self.told().splitlines()[-1]
+
+
+def wait_for(condition: Callable[[], bool], script: Script) -> float:
+    """Wait until the condition holds, and return the time; fails where the script ends before."""
+    while not condition():
+        assert script.process.is_alive(), script.told()
+        time.sleep(0.0005)
+    return time.monotonic()
+
+
+def sealed(checkpoints: Path) -> list[Path]:
+    """The checkpoints that are whole, by their step."""
+    found = [path.parent for path in checkpoints.glob("checkpoint-*/sha256.json")]
+    return sorted(found, key=lambda path: int(path.name.split("-")[1]))
+
+
+def unsealed(checkpoints: Path) -> bool:
+    """Is a checkpoint being written?"""
+    return any(not (path / "sha256.json").exists() for path in checkpoints.glob("checkpoint-*"))
 
 
 def _run(path: str, words: list[str], streams: list[str], environment: dict[str, str]) -> None:

@@ -1,0 +1,231 @@
+"""What goes wrong on the machine itself: disks that fill up, memory, numbers that overflow, two at work at once."""
+
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import DATALOADER, INTENSITY_MODEL, MODEL
+from warm import Script, sealed, wait_for
+
+from artificial_pain import encoders, files, models, tokens, training
+from artificial_pain.errors import UserError
+
+QUIET = {"WANDB_MODE": "disabled"}
+FAST = ["--epochs", 3, "--batch_size", 16, "--learning_rate", "1e-3"]
+
+
+@pytest.fixture
+def words(encoder) -> list:
+    return ["--model_name", encoder, "--dataset_name", "SAD"]
+
+
+@pytest.fixture
+def root(sample_splits, tmp_path) -> Path:
+    """A root of one's own with SAD's splits."""
+    shutil.copytree(sample_splits / "SAD", tmp_path / "root" / "SAD", ignore=shutil.ignore_patterns("*loss-*"))
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def disk(root, tmp_path) -> Path:
+    """A disk of 6 MB, on which the root is."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", folder], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"a small tmpfs cannot be mounted here: {mounted.stderr.strip()}")
+    shutil.copytree(root, folder / "root")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def fill(disk: Path, left: int) -> Path:
+    """Fill the disk but for `left` bytes."""
+    filler = disk / "filler"
+    filler.write_bytes(bytes(shutil.disk_usage(disk).free - left))
+    return filler
+
+
+DISK = ("a disk that is full", "one line; the last whole checkpoint is intact, and the run goes on from it")
+
+
+@pytest.mark.fault(*DISK)
+def test_a_disk_that_fills_up_leaves_the_last_checkpoint(words, disk, tmp_path):
+    """A tmpfs of 6 MB, filled while the run trains."""
+    command = [*words, *FAST, "--output_dir", disk / "root"]
+    checkpoints = disk / "root/SAD/mental-bert-base-uncased/loss-classification/checkpoints"
+    script = Script(MODEL, command, tmp_path, **QUIET)
+    wait_for(lambda: sealed(checkpoints), script)
+    os.kill(script.pid, signal.SIGSTOP)
+    filler = fill(disk, left=100_000)
+    os.kill(script.pid, signal.SIGCONT)
+    assert script.wait() == 1
+    assert re.search(r"error: .*checkpoint-\d+: cannot be written \(.*\), with 0 MB free: make room", script.last())
+    whole = sealed(checkpoints)
+    assert whole and {path.name for path in checkpoints.iterdir()} == {"run.json", *(path.name for path in whole)}
+    filler.unlink()
+    script = Script(MODEL, command, tmp_path, **QUIET)
+    assert script.wait() == 0 and f"going on from {whole[-1]}" in script.told()
+
+
+@pytest.mark.fault("too small a disk", "one line before anything is trained")
+def test_the_needed_space_is_checked_before_the_training(words, disk, tmp_path):
+    """A tmpfs with 500 KB left, for checkpoints of more."""
+    fill(disk, left=500_000)
+    script = Script(MODEL, [*words, *FAST, "--output_dir", disk / "root"], tmp_path, **QUIET)
+    assert script.wait() == 1 and "epoch " not in script.told()
+    assert re.search(r"the checkpoints need \d+ MB of disk, and \d+ MB are free: make room", script.last())
+
+
+@pytest.mark.fault(*DISK)
+def test_a_run_that_cannot_be_written_leaves_the_one_before(encoder, disk):
+    """A tmpfs of 6 MB, full when the finished run's weights are to be written."""
+    model = models.EmotionModel.from_encoder(encoders.Encoder("tiny", encoder, None), ["a", "b"])
+    (disk / "run").mkdir()
+    (disk / "run" / "model.safetensors").write_text("before")
+    fill(disk, left=20_000)
+    with pytest.raises(UserError, match="cannot be written .*: what was there before is kept"):
+        with files.staged(disk / "run") as folder:
+            model.save_pretrained(folder)
+    assert (disk / "run" / "model.safetensors").read_text() == "before"
+    assert os.listdir(disk / "run") == ["model.safetensors"]
+
+
+NOT_FINITE = (
+    "a loss or gradient that is not finite",
+    "the run stops at that step, with what to try; the checkpoint is kept",
+)
+
+
+@pytest.mark.fault(*NOT_FINITE)
+def test_a_training_that_diverges_stops_at_the_step(words, root, tmp_path):
+    """A learning rate of 1e30, after an epoch of warm-up in which all is well."""
+    rates = ["--learning_rate", "1e30", "--head_learning_rate", "1e30", "--warmup_steps", "4294967295"]
+    script = Script(MODEL, [*words, *rates, "--batch_size", 16, "--epochs", 3, "--output_dir", root], tmp_path, **QUIET)
+    assert script.wait() == 1
+    step = int(
+        re.search(r"error: step (\d+): the (loss|gradient) is not finite: add --precision fp32", script.last())[1]
+    )
+    assert 1 < step < 54 and "--restart with a lower --learning_rate" in script.last()
+
+
+@pytest.fixture
+def trainer(encoder, root, script_arguments, tmp_path) -> training.EmotionTrainer:
+    """A Trainer as the script makes it, on the CPU."""
+    source = encoders.Encoder(str(encoder), encoder, None)
+    tokenizer = tokens.load_tokenizer(source)
+    layout = files.Layout(root, "SAD", source.short_name, balanced=False)
+    splits = tokens.load(layout, source, tokenizer, lambda settings: "")
+    model = models.EmotionModel.from_encoder(source, splits.label_names)
+    return training.make_trainer(model, tokenizer, splits, script_arguments, {}, "loss", tmp_path / "checkpoints")
+
+
+@pytest.fixture
+def script_arguments():
+    from artificial_pain import cli
+
+    parser = cli.model_parser("classification", ["SAD"], "", warmup_steps=0)
+    return parser.parse_args(["--dataset_name", "SAD", "--epochs", "1", "--batch_size", "16"])
+
+
+@pytest.mark.fault(*NOT_FINITE)
+def test_a_gradient_that_is_not_finite_does_not_reach_the_weights(trainer):
+    """One weight's gradient made infinite in the third step, the loss still finite."""
+    weight, steps = trainer.model.emotion_head[0].weight, []
+
+    def spoil(gradient: torch.Tensor) -> torch.Tensor:
+        steps.append(weight.detach().clone())
+        return gradient * float("inf") if len(steps) == 3 else gradient
+
+    weight.register_hook(spoil)
+    with pytest.raises(UserError, match="step 3: the gradient is not finite"):
+        training.train(trainer)
+    assert torch.equal(weight, steps[-1]) and len(steps) == 3
+
+
+def test_in_fp16_a_step_with_an_infinite_gradient_is_left_to_the_loss_scaler(trainer):
+    """Until its scale has fallen so low that no scale would help."""
+    infinite = torch.tensor(float("inf"))
+    trainer.args.fp16 = True
+    for scale, stops in ((65536.0, False), (0.5, True)):
+        trainer.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+        trainer.accelerator.scaler._lazy_init_scale_growth_tracker(torch.device("cpu"))
+        if stops:
+            with pytest.raises(UserError, match="the gradient is not finite"):
+                trainer._get_grad_norm(trainer.model, infinite)
+        else:
+            assert trainer._get_grad_norm(trainer.model, infinite) == infinite
+
+
+@pytest.mark.fault("out of memory", "one line that names batch size, length and precision")
+def test_a_lack_of_memory_is_told_with_what_it_depends_on(encoder, dialogue_splits, tmp_path):
+    """The memory of the process limited to 60 MB more than it has, in the middle of the training."""
+    shutil.copytree(dialogue_splits / "ESConv", tmp_path / "root/ESConv", ignore=shutil.ignore_patterns("*accuracy-*"))
+    words = ["--model_name", encoder, "--batch_size", 512, "--epochs", 50, "--output_dir", tmp_path / "root"]
+    script = Script(INTENSITY_MODEL, words, tmp_path, **QUIET)
+    wait_for(lambda: "epoch    1" in script.told(), script)
+    used = int(re.search(r"VmSize:\s+(\d+) kB", Path(f"/proc/{script.pid}/status").read_text())[1]) * 1024
+    resource.prlimit(script.pid, resource.RLIMIT_AS, (used + 60_000_000, used + 60_000_000))
+    assert script.wait() == 1
+    assert "error: out of memory with --batch_size 512 (evaluation: 64), texts of up to 512 tokens" in script.last()
+    assert "Traceback" not in script.told()
+
+
+AT_ONCE = ("two at work in one folder", "no mixed files: the second waits, or ends with who is at work")
+
+
+@pytest.mark.fault(*AT_ONCE)
+@pytest.mark.parametrize("path", [DATALOADER, MODEL], ids=["dataloader", "model"])
+def test_the_second_on_the_splits_waits_and_says_for_whom(path, words, root, tmp_path):
+    """A dataloader, or a model, while another process holds the folder of the splits."""
+    flags = ["--data_source", "sample"] if path == DATALOADER else FAST
+    with files.at_work(root / "SAD", wait=True):
+        script = Script(path, [*words, *flags, "--output_dir", root], tmp_path, **QUIET)
+        wait_for(lambda: "waiting for it" in script.told(), script)
+        assert f"{root / 'SAD'}: process {os.getpid()} on " in script.told() and "is at work there" in script.told()
+    assert script.wait() == 0
+
+
+@pytest.mark.fault(*AT_ONCE)
+def test_the_second_run_of_a_folder_ends_with_who_is_at_work(words, root, tmp_path):
+    """The same command while the first one trains."""
+    command = [*words, "--epochs", 50, "--output_dir", root]
+    first = Script(MODEL, command, tmp_path / "first", **QUIET)
+    wait_for(lambda: "epoch    1" in first.told(), first)
+    second = Script(MODEL, command, tmp_path / "second", **QUIET)
+    assert second.wait() == 1
+    assert f"process {first.pid} on " in second.last() and "classification-model.py" in second.last()
+    first.process.kill()
+    first.wait()
+    third = Script(MODEL, [*command, "--restart"], tmp_path / "third", **QUIET)
+    wait_for(lambda: "epoch    1" in third.told(), third)
+    third.process.kill()
+    third.wait()
+
+
+@pytest.mark.fault(*AT_ONCE)
+def test_dataloaders_and_readers_at_once_never_mix_files(words, root, encoder, tmp_path):
+    """Four dataloaders of other seeds at once, while the splits are loaded over and over."""
+    source = encoders.Encoder(str(encoder), encoder, None)
+    tokenizer = tokens.load_tokenizer(source)
+    layout = files.Layout(root, "SAD", source.short_name, balanced=False)
+    command = [*words, "--data_source", "sample", "--output_dir", root]
+    scripts = [Script(DATALOADER, [*command, "--seed", seed], tmp_path / str(seed)) for seed in range(4)]
+    seeds = set()
+    while any(script.process.is_alive() for script in scripts):
+        splits = tokens.load(layout, source, tokenizer, lambda settings: "")
+        statistics = json.loads((root / "SAD/dataset_statistics.json").read_text())
+        assert statistics.keys() > set(files.SPLITS)
+        seeds.add(splits.settings["seed"])
+    assert [script.wait() for script in scripts] == [0, 0, 0, 0]
+    splits = tokens.load(layout, source, tokenizer, lambda settings: "")
+    statistics = json.loads((root / "SAD/dataset_statistics.json").read_text())
+    assert statistics["settings"]["seed"] == splits.settings["seed"] in {0, 1, 2, 3}
+    assert statistics["fingerprint"] == splits.fingerprint

@@ -36,8 +36,7 @@ def add_labels(frame: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[str]
     counts = frame["label_name"].value_counts()
     names = sorted(counts.index)
     if len(names) < 2:
-        found = ", ".join(names) or "none"
-        raise UserError(f"{path}: expected two labels or more with enough examples (emotions: {RARE}), found {found}")
+        raise UserError(f"{path}: expected two labels or more with enough examples (emotions: {RARE}), found {names}")
     rare = counts.index[-1]
     if counts[rare] < FEWEST_TO_SPLIT:
         raise UserError(

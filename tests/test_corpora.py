@@ -82,6 +82,39 @@ def test_lone_surrogates_do_not_reach_the_files():
     )
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32-le"])
+def test_json_in_another_unicode_encoding_is_read(encoding):
+    content = json.dumps([dialogue(problem_type="é")], ensure_ascii=False).encode(encoding)
+    assert corpus_files.read_esconv(content, Path("ESConv.json")).loc[0, "problem_type"] == "é"
+
+
+@pytest.mark.parametrize("value", [3, [["a"]], {"a": "b"}, False])
+def test_a_type_that_is_no_text_is_missing(value):
+    row = read([dialogue(problem_type=value, experience_type=value)]).loc[0]
+    assert row["problem_type"] == row["experience_type"] == ""
+
+
+@pytest.mark.parametrize("unseen", ["\0", "\u200b\u200d", "\ufeff", "\x1b\x01", "\u202e\u2028 "])
+def test_a_turn_in_which_there_is_nothing_to_see_is_none(unseen):
+    turns = [{"speaker": "seeker", "content": content} for content in (unseen, "I am sad", unseen)]
+    assert read([dialogue(dialog=turns)]).loc[0, "turns"] == ["I am sad"]
+    with pytest.raises(UserError, match="has no text by the speaker"):
+        read([dialogue(dialog=turns[:1])])
+    with pytest.raises(UserError, match="expected a text in emotion_type"):
+        read([dialogue(emotion_type=unseen)])
+
+
+def test_a_label_is_one_line():
+    assert read([dialogue(emotion_type="very\n sad")]).loc[0, "label_name"] == "very sad"
+
+
+@pytest.mark.parametrize("value", [["x" * 10**6], 10**4000, json.loads("[" * 900 + "]" * 900)])
+def test_a_value_of_any_size_is_told_in_a_short_line(value):
+    with pytest.raises(UserError) as told:
+        read([dialogue(emotion_type=value)])
+    assert len(str(told.value)) < 200
+
+
 ESCONV_FAULTS = {
     "empty": (b"", "the file is empty"),
     "not JSON": (b'[{"emotion_type": ', "is not JSON (line 1, column 19"),

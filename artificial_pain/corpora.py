@@ -214,15 +214,17 @@ def _read_member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
 
 def _require_few_cells(xml: bytes, path: Path) -> None:
     """Raise UserError if a sheet's last row and last column span more than MOST_CELLS, which calamine all holds."""
-    rows, columns = 1, {b"A"}
-    # r="17" of a row, r="B17" of a cell
+    by_row = re.split(rb"<(?:\w+:)?row[\s/>]", xml)
+    rows, columns = len(by_row), max(len(re.findall(rb"<(?:\w+:)?c[\s/>]", row)) for row in by_row)
+    letters = set()
+    # r="17" of a row and r="B17" of a cell say where it is; one without follows the one before it.
     for place in re.finditer(rb"""\br\s*=\s*["']([A-Za-z]*)(\d{1,10})""", xml):
-        columns.add(place[1].upper())
+        letters.add(place[1].upper())
         rows = max(rows, int(place[2]))
-    last = max(columns, key=lambda letters: (len(letters), letters))
-    width = reduce(lambda number, letter: 26 * number + letter - ord("A") + 1, last[:7], 0)
-    if rows * width > MOST_CELLS:
+    last = max(letters, key=lambda column: (len(column), column), default=b"")
+    columns = max(columns, reduce(lambda number, letter: 26 * number + letter - ord("A") + 1, last[:7], 0))
+    if rows * columns > MOST_CELLS:
         raise UserError(
-            f"{path}: refused, its sheet of {rows:,} rows and {width:,} columns is too large: expected {MOST_CELLS:,} "
-            "cells at most"
+            f"{path}: refused, its sheet of {rows:,} rows and {columns:,} columns is too large: expected "
+            f"{MOST_CELLS:,} cells at most"
         )

@@ -332,7 +332,10 @@ def test_a_member_that_lies_does_not_get_past_the_excel_reader_either():
         python_calamine.load_workbook(io.BytesIO(lying)).get_sheet_by_index(0)
 
 
-@pytest.mark.fault("sheet with a far cell", "one line and exit code 1; the empty cells between are not made")
+FAR = pytest.mark.fault("sheet with a far cell", "one line and exit code 1; the empty cells between are not made")
+
+
+@FAR
 @pytest.mark.parametrize(
     "place", ["XFD1048576", "xfd1048576", "A4000000000", "ZZZZZZZZZZZZ9", "B" + "9" * 5000, "AH1048576"]
 )
@@ -340,6 +343,14 @@ def test_a_sheet_with_a_cell_far_out_is_refused(place):
     """a sheet with one cell in the last row and column, where all cells between would be 400 GB"""
     cells = f'<row><c r="A1"/></row><row><c r="{place}"><v>1</v></c></row>'
     assert "is too large" in refused(excel_with(f"<worksheet><sheetData>{cells}</sheetData></worksheet>".encode()))
+
+
+@FAR
+@pytest.mark.parametrize("prefix", ["", "x:"])
+def test_a_sheet_whose_cells_follow_each_other_far_out_is_refused(prefix):
+    """a sheet with one cell in the last row and column, where all cells between would be 400 GB"""
+    xml = f"<{prefix}row>" + f"<{prefix}c/>" * 16_384 + f"</{prefix}row>" + f"<{prefix}row/>" * 10_000
+    assert "is too large" in refused(excel_with(f"<worksheet><sheetData>{xml}</sheetData></worksheet>".encode()))
 
 
 def test_a_file_larger_than_the_largest_is_refused_unread(tmp_path):

@@ -181,7 +181,8 @@ def dialogues(draw: Callable) -> str:
                 for _ in range(chance.randint(2, 6))
             ]
             turns.append({"speaker": "seeker", "content": "hello"})
-            score = {f"{when}_emotion_intensity": str(chance.randint(1, 5)) for when in ("initial", "final")}
+            strengths = chance.choices([*"12345", 3.0, None, "0", 9, "2.5", True, "inf"], [9] * 5 + [1] * 7, k=2)
+            score = dict(zip(["initial_emotion_intensity", "final_emotion_intensity"], strengths, strict=True))
             corpus.append(
                 {"emotion_type": name, "problem_type": "job", "survey_score": {"seeker": score}, "dialog": turns}
             )

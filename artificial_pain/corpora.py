@@ -22,11 +22,10 @@ from artificial_pain.errors import UserError, warn
 
 # A column each, with the target's name in results and figures: before the talk, after it, and final - initial.
 INTENSITIES = {"initial_intensity": "initial", "final_intensity": "final", "intensity_change": "change"}
-# What a file may hold, so that no small one fills the memory. A corpus of 100 times SAD's sentences is half of it.
-LARGEST = 2**30  # bytes, of the file and of what is packed in it
-MOST_CELLS = 2**25  # of a sheet, the empty ones between the others too
+# What a file may hold, so that no small one fills the memory; a corpus of 100 times SAD's sentences takes half of both.
+LARGEST = 2**30  # bytes: the file, and all that is packed in it
+MOST_CELLS = 2**25  # of a sheet: the empty ones between the others count too
 WORKBOOK = "xl/workbook.xml"  # a member of every .xlsx, which is a zip
-
 UNSEEN = {"Cc", "Cf", "Zs", "Zl", "Zp"}  # Unicode's categories of controls, formats and blanks
 
 
@@ -178,12 +177,12 @@ def _excel_content(content: bytes, path: Path) -> bytes:
         sheets = [name for name in names if name.endswith(".xlsx") and not name.startswith("__MACOSX/")]
         if len(sheets) != 1:
             raise UserError(f"{path}: expected one .xlsx file in the zip, found {shown(sheets or names)}")
-        content = _read_member(archive, sheets[0], path)
+        content = _read_member(archive, archive.getinfo(sheets[0]), path)
         archive = _open_zip(content, f"{path}: its member {shown(sheets[0])} cannot be read as an Excel file", path)
         if WORKBOOK not in archive.namelist():
             raise UserError(f"{path}: its member {shown(sheets[0])} cannot be read as an Excel file (no {WORKBOOK})")
-    for name in archive.namelist():
-        _require_few_cells(_read_member(archive, name, path), path)
+    for member in archive.infolist():
+        _require_few_cells(_read_member(archive, member, path), path)
     return content
 
 
@@ -199,17 +198,16 @@ def _open_zip(content: bytes, otherwise: str, path: Path) -> zipfile.ZipFile:
     return archive
 
 
-def _read_member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> bytes:
     """A member's bytes, at most as many as it declares; more of them are an error of its checksum."""
-    member = archive.getinfo(name)
     # zipfile unpacks the other methods in steps without a bound.
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise UserError(f"{path}: its member {shown(name)} cannot be read (neither stored nor deflated)")
+        raise UserError(f"{path}: its member {shown(member.filename)} cannot be read (neither stored nor deflated)")
     try:
         with archive.open(member) as file:
             return file.read(member.file_size)
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, NotImplementedError) as error:
-        raise UserError(f"{path}: its member {shown(name)} cannot be read ({_line(error)})") from None
+        raise UserError(f"{path}: its member {shown(member.filename)} cannot be read ({_line(error)})") from None
 
 
 def _require_few_cells(xml: bytes, path: Path) -> None:

@@ -8,9 +8,12 @@ A frame has a row an example: `text`, `label_name`, and for ESConv `turns` (the 
 import io
 import json
 import re
+import unicodedata
 import zipfile
 import zlib
+from functools import reduce
 from pathlib import Path, PurePosixPath
+from reprlib import repr as shown  # some characters of whatever stands in a file, in one line
 
 import pandas as pd
 import python_calamine
@@ -19,11 +22,19 @@ from artificial_pain.errors import UserError, warn
 
 # A column each, with the target's name in results and figures: before the talk, after it, and final - initial.
 INTENSITIES = {"initial_intensity": "initial", "final_intensity": "final", "intensity_change": "change"}
+# What a file may hold, so that no small one fills the memory; a corpus of 100 times SAD's sentences takes half of both.
+LARGEST = 2**30  # bytes: the file, and all that is packed in it
+MOST_CELLS = 2**25  # of a sheet: the empty ones between the others count too
+WORKBOOK = "xl/workbook.xml"  # a member of every .xlsx, which is a zip
+UNSEEN = {"Cc", "Cf", "Zs", "Zl", "Zp"}  # Unicode's categories of controls, formats and blanks
 
 
 def read(dataset_name: str, path: Path, label_column: str | None = None) -> pd.DataFrame:
     """Read a corpus file into a frame (see above). Raises UserError that names the file and the place in it."""
     try:
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise UserError(f"{path}: refused, it has {size:,} bytes: expected {LARGEST:,} at most")
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
@@ -68,8 +79,8 @@ def _dialogue_row(dialogue: object, where: str, set_aside: list[str]) -> dict:
     if not isinstance(dialogue, dict):
         raise UserError(f"{where}: expected an object with emotion_type and dialog, found {_kind(dialogue)}")
     emotion = dialogue.get("emotion_type")
-    if not isinstance(emotion, str) or not emotion.strip():
-        raise UserError(f"{where}: expected a text in emotion_type, found {emotion!r}")
+    if not _text(emotion):
+        raise UserError(f"{where}: expected a text in emotion_type, found {shown(emotion)}")
     turns = _seeker_turns(dialogue.get("dialog"), where)
     survey = dialogue.get("survey_score") or {}
     seeker = survey.get("seeker") if isinstance(survey, dict) else None
@@ -77,12 +88,12 @@ def _dialogue_row(dialogue: object, where: str, set_aside: list[str]) -> dict:
     place = where.rsplit(": ", 1)[1]
     return {
         "text": " ".join(turns),
-        "label_name": _clean(emotion),
+        "label_name": _label(emotion),
         "turns": turns,
         "initial_intensity": _intensity(seeker.get("initial_emotion_intensity"), f"{place} initial", set_aside),
         "final_intensity": _intensity(seeker.get("final_emotion_intensity"), f"{place} final", set_aside),
-        "problem_type": _clean(str(dialogue.get("problem_type") or "")),
-        "experience_type": _clean(str(dialogue.get("experience_type") or "")),
+        "problem_type": _text(dialogue.get("problem_type")),
+        "experience_type": _text(dialogue.get("experience_type")),
     }
 
 
@@ -92,17 +103,27 @@ def _seeker_turns(dialog: object, where: str) -> list[str]:
     for number, turn in enumerate(dialog):
         if not isinstance(turn, dict) or not isinstance(turn.get("content"), str):
             raise UserError(f"{where}, turn {number}: expected an object with speaker and content")
-    turns = [_clean(turn["content"]) for turn in dialog if turn.get("speaker") == "seeker"]
+    turns = [_text(turn["content"]) for turn in dialog if turn.get("speaker") == "seeker"]
     turns = [turn for turn in turns if turn]
     if not turns:
-        speakers = ", ".join(sorted({repr(turn.get("speaker")) for turn in dialog})) or "none"
+        speakers = ", ".join(sorted({shown(turn.get("speaker")) for turn in dialog})[:5]) or "none"
         raise UserError(f"{where}: has no text by the speaker 'seeker' (speakers in it: {speakers})")
     return turns
 
 
-def _clean(text: str) -> str:
-    """Stripped; a lone surrogate, which JSON can carry and no file can, becomes U+FFFD."""
-    return re.sub("[\ud800-\udfff]", "\ufffd", text).strip()
+def _text(value: object) -> str:
+    """Stripped; "" where there is no text, or nothing to see in it (control, zero-width and blank characters alone).
+
+    A lone surrogate, which JSON can carry and no file can, becomes U+FFFD.
+    """
+    if not isinstance(value, str) or all(unicodedata.category(character) in UNSEEN for character in value):
+        return ""
+    return re.sub("[\ud800-\udfff]", "\ufffd", value).strip()
+
+
+def _label(value: object) -> str:
+    """A text in one line, for it heads columns and rows."""
+    return " ".join(_text(value).split())
 
 
 def _intensity(value: object, where: str, set_aside: list[str]) -> float:
@@ -115,23 +136,23 @@ def _intensity(value: object, where: str, set_aside: list[str]) -> float:
         number = float("nan")
     if number in {1, 2, 3, 4, 5}:
         return number
-    set_aside.append(f"{where} {value!r}")
+    set_aside.append(f"{where} {shown(value)}")
     return float("nan")
 
 
 def read_sad(content: bytes, path: Path, label_column: str) -> pd.DataFrame:
     """SAD (Mauriello et al., CHI 2021): sheet 1 of an Excel file, alone or in a zip; an example is a sentence."""
+    excel = _excel_content(content, path)
     try:
-        sheet = pd.read_excel(io.BytesIO(_excel_content(content, path)), engine="calamine", dtype=str, na_filter=False)
+        sheet = pd.read_excel(io.BytesIO(excel), engine="calamine", dtype=str, na_filter=False)
     except (python_calamine.CalamineError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as an Excel file ({error})") from None
+        raise UserError(f"{path}: cannot be read as an Excel file ({_line(error)})") from None
     for column in ("sentence", label_column):
         if column not in sheet.columns:
-            found = ", ".join(map(str, sheet.columns)) or "none"
-            raise UserError(f"{path}: the sheet has no column {column!r} (columns in it: {found})")
+            raise UserError(f"{path}: the sheet has no column {column!r} (columns in it: {shown(list(sheet.columns))})")
     if sheet.empty:
         raise UserError(f"{path}: the sheet has no rows")
-    cells = {"text": sheet["sentence"].map(_clean), "label_name": sheet[label_column].map(_clean)}
+    cells = {"text": sheet["sentence"].map(_text), "label_name": sheet[label_column].map(_label)}
     frame = pd.DataFrame(cells).rename_axis("sentence_idx")
     for column, name in (("text", "sentence"), ("label_name", label_column)):
         empty = frame.index[frame[column] == ""]
@@ -141,22 +162,67 @@ def read_sad(content: bytes, path: Path, label_column: str) -> pd.DataFrame:
     return frame
 
 
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
 def _excel_content(content: bytes, path: Path) -> bytes:
     """The bytes of the Excel file: the file itself, or the one .xlsx member of a zip, read in memory."""
+    archive = _open_zip(content, f"{path}: is neither a zip nor an .xlsx file", path)
+    names = archive.namelist()
+    if WORKBOOK not in names:
+        for name in names:
+            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name.replace("\\", "/")).parts:
+                raise UserError(f"{path}: refused, its member {shown(name)} would climb out of a folder")
+        sheets = [name for name in names if name.endswith(".xlsx") and not name.startswith("__MACOSX/")]
+        if len(sheets) != 1:
+            raise UserError(f"{path}: expected one .xlsx file in the zip, found {shown(sheets or names)}")
+        content = _read_member(archive, archive.getinfo(sheets[0]), path)
+        archive = _open_zip(content, f"{path}: its member {shown(sheets[0])} cannot be read as an Excel file", path)
+        if WORKBOOK not in archive.namelist():
+            raise UserError(f"{path}: its member {shown(sheets[0])} cannot be read as an Excel file (no {WORKBOOK})")
+    for member in archive.infolist():
+        _require_few_cells(_read_member(archive, member, path), path)
+    return content
+
+
+def _open_zip(content: bytes, otherwise: str, path: Path) -> zipfile.ZipFile:
+    """The zip, or UserError: `otherwise` if it is none, and where its members unpacked are more than LARGEST."""
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
-    except zipfile.BadZipFile:
-        raise UserError(f"{path}: is neither a zip nor an .xlsx file") from None
-    names = archive.namelist()
-    if "xl/workbook.xml" in names:  # an .xlsx is a zip of its own
-        return content
-    for name in names:
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name.replace("\\", "/")).parts:
-            raise UserError(f"{path}: refused, its member {name!r} would climb out of a folder")
-    sheets = [name for name in names if name.endswith(".xlsx") and not name.startswith("__MACOSX/")]
-    if len(sheets) != 1:
-        raise UserError(f"{path}: expected one .xlsx file in the zip, found {', '.join(sheets or names) or 'nothing'}")
+    except (zipfile.BadZipFile, ValueError):
+        raise UserError(otherwise) from None
+    size = sum(member.file_size for member in archive.infolist())
+    if size > LARGEST:
+        raise UserError(f"{path}: refused, unpacked it has {size:,} bytes: expected {LARGEST:,} at most")
+    return archive
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> bytes:
+    """A member's bytes, at most as many as it declares; more of them are an error of its checksum."""
+    # zipfile unpacks the other methods in steps without a bound.
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise UserError(f"{path}: its member {shown(member.filename)} cannot be read (neither stored nor deflated)")
     try:
-        return archive.read(sheets[0])
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-        raise UserError(f"{path}: its member {sheets[0]!r} cannot be read ({error})") from None
+        with archive.open(member) as file:
+            return file.read(member.file_size)
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, NotImplementedError) as error:
+        raise UserError(f"{path}: its member {shown(member.filename)} cannot be read ({_line(error)})") from None
+
+
+def _require_few_cells(xml: bytes, path: Path) -> None:
+    """Raise UserError if a sheet's last row and last column span more than MOST_CELLS, which calamine all holds."""
+    by_row = re.split(rb"<(?:\w+:)?row[\s/>]", xml)
+    rows, columns = len(by_row), max(len(re.findall(rb"<(?:\w+:)?c[\s/>]", row)) for row in by_row)
+    letters = set()
+    # r="17" of a row and r="B17" of a cell say where it is; one without follows the one before it.
+    for place in re.finditer(rb"""\br\s*=\s*["']([A-Za-z]*)(\d{1,10})""", xml):
+        letters.add(place[1].upper())
+        rows = max(rows, int(place[2]))
+    last = max(letters, key=lambda column: (len(column), column), default=b"")
+    columns = max(columns, reduce(lambda number, letter: 26 * number + letter - ord("A") + 1, last[:7], 0))
+    if rows * columns > MOST_CELLS:
+        raise UserError(
+            f"{path}: refused, its sheet of {rows:,} rows and {columns:,} columns is too large: expected "
+            f"{MOST_CELLS:,} cells at most"
+        )

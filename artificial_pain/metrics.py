@@ -59,7 +59,8 @@ def regression(annotated: np.ndarray, predicted: np.ndarray) -> dict[str, float 
     """Metrics of one target over the n pairs whose annotation is known (not NaN); both of shape (examples,).
 
     `mse`, `mae`, Pearson's correlation `pearson` with its two-sided `p_value` (scipy.stats.pearsonr), and `n`. What is
-    not defined is None: everything without pairs, the correlation where either side is constant.
+    not defined is None: everything without pairs, the correlation where either side is constant, and what is not
+    finite, of a model that diverged.
     """
     known = ~np.isnan(annotated)
     annotated, predicted = annotated[known].astype(float), predicted[known].astype(float)
@@ -70,7 +71,7 @@ def regression(annotated: np.ndarray, predicted: np.ndarray) -> dict[str, float 
     if len(annotated) and not is_constant(annotated) and not is_constant(predicted):
         correlation = stats.pearsonr(annotated, predicted)
         scores |= {"pearson": float(correlation.statistic), "p_value": float(correlation.pvalue)}
-    return {**scores, "n": len(annotated)}
+    return {**{name: _finite(score) for name, score in scores.items()}, "n": len(annotated)}
 
 
 def is_constant(values: np.ndarray) -> bool:
@@ -103,8 +104,12 @@ def target_metrics(
     return {"micro": regression(annotated, predicted), "macro": macro, "per_emotion": per_emotion}
 
 
-def _mean(values: Sequence[float]) -> float | None:
-    return float(np.mean(values)) if values else None
+def _mean(values: Sequence[float | None]) -> float | None:
+    return _finite(float(np.mean(values))) if values and None not in values else None
+
+
+def _finite(score: float | None) -> float | None:
+    return score if score is not None and np.isfinite(score) else None
 
 
 def intensity(

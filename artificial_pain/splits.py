@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from reprlib import repr as shown
 
 import numpy as np
 import pandas as pd
@@ -36,12 +37,13 @@ def add_labels(frame: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[str]
     counts = frame["label_name"].value_counts()
     names = sorted(counts.index)
     if len(names) < 2:
-        found = ", ".join(names) or "none"
-        raise UserError(f"{path}: expected two labels or more with enough examples (emotions: {RARE}), found {found}")
+        raise UserError(
+            f"{path}: expected two labels or more with enough examples (emotions: {RARE}), found {shown(names)}"
+        )
     rare = counts.index[-1]
     if counts[rare] < FEWEST_TO_SPLIT:
         raise UserError(
-            f"{path}: label {rare!r} has {counts[rare]} examples: expected at least {FEWEST_TO_SPLIT}, "
+            f"{path}: label {shown(rare)} has {counts[rare]} examples: expected at least {FEWEST_TO_SPLIT}, "
             "so that each split gets one"
         )
     return frame.assign(label=frame["label_name"].map(names.index)), names
@@ -116,8 +118,8 @@ def _make_texts(
             texts.append(text)
     label_name = rows[0]["label_name"]
     raise UserError(
-        f"label {label_name!r} cannot be balanced: its training texts stand in validation or test too, and so does "
-        "whatever is made of them: remove repeated texts from the corpus"
+        f"label {shown(label_name)} cannot be balanced: its training texts stand in validation or test too, and so "
+        "does whatever is made of them: remove repeated texts from the corpus"
     )
 
 

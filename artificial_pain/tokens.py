@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ SIDECAR = "tokenization.json"  # beside the tokenized splits: what they were mad
 # Files that make a tokenizer, whichever kind is there.
 TOKENIZER_KINDS = [{"tokenizer.json"}, {"vocab.txt"}, {"vocab.json", "merges.txt"}]
 CHUNK = 1000  # texts a call of the tokenizer: enough to keep its threads busy, few enough for a lively progress bar
+# A cell that a spreadsheet runs; apostrophes before it too, so that the one which is added can be taken off again.
+FORMULA = re.compile(r"^('*[=+\-@\t\r])")
+INERT_FORMULA = re.compile(r"^'('*[=+\-@\t\r])")
 
 
 def load_tokenizer(encoder: Encoder) -> PreTrainedTokenizerFast:
@@ -179,12 +183,22 @@ def _settings(statistics: Path) -> dict:
 
 
 def write_text_csv(path: Path, frame: pd.DataFrame) -> None:
-    """Every text quoted: pandas would leave a lone carriage return bare, and end the row there on reading."""
+    """Every text quoted: pandas would leave a lone carriage return bare, and end the row there on reading.
+
+    A text that a spreadsheet would run as a formula gets an apostrophe before it, which makes it a text there.
+    """
+    texts = {
+        column: frame[column].str.replace(FORMULA, r"'\1", regex=True)
+        for column in frame.select_dtypes(["object", "string"])
+    }
+    frame = frame.assign(**texts).rename(columns=lambda name: FORMULA.sub(r"'\1", name))
     frame.to_csv(path, quoting=csv.QUOTE_NONNUMERIC)
 
 
 def read_text_split(path: Path) -> pd.DataFrame:
-    """A text split as written: a text such as "NA" or "1" stays a text, an empty intensity is NaN."""
+    """A text split as it was before it was written: "NA" or "1" stays a text, an empty intensity is NaN."""
     missing = dict.fromkeys(INTENSITIES, "")
     kinds = dict.fromkeys(["text", "label_name", "problem_type", "experience_type"], str)
-    return pd.read_csv(path, index_col=0, keep_default_na=False, na_values=missing, dtype=kinds)
+    frame = pd.read_csv(path, index_col=0, keep_default_na=False, na_values=missing, dtype=kinds)
+    texts = {column: frame[column].str.replace(INERT_FORMULA, r"\1", regex=True) for column in kinds if column in frame}
+    return frame.assign(**texts)

@@ -1,5 +1,7 @@
 """Metrics and baselines against numbers worked out by hand."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -77,6 +79,17 @@ def test_without_pairs_nothing_is_defined():
     assert got == {"mse": None, "mae": None, "pearson": None, "p_value": None, "n": 0}
     one = metrics.regression(np.array([MISSING, 3]), np.array([1.0, 2]))
     assert one == {"mse": 1, "mae": 1, "pearson": None, "p_value": None, "n": 1}
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e200])
+def test_what_is_not_finite_is_not_defined(value):
+    """As of a model that diverged: results are strict JSON, which has no NaN. Emotion a is whole, b is not."""
+    annotated, predicted = np.array([1.0, 2, 3, 4, 5] * 2), np.array([1.0, 2, 3, 4, 4, 1, 2, 3, 4, value])
+    got = metrics.target_metrics(annotated, predicted, np.repeat([0, 1], 5), ["a", "b"])
+    assert got["per_emotion"]["a"]["mse"] == pytest.approx(0.2) and got["per_emotion"]["b"]["mse"] is None
+    assert got["micro"]["mse"] is None and got["macro"]["mse"] is None
+    json.dumps(got, allow_nan=False)
 
 
 def test_an_emotion_with_4_pairs_is_left_out_of_the_mean():

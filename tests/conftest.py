@@ -60,7 +60,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     outcomes: dict[tuple, set[str]] = {}
     for outcome, reports in terminalreporter.stats.items():
         for report in reports:
-            if hasattr(report, "fault") and (outcome != "passed" or report.when == "call"):
+            if outcome and hasattr(report, "fault") and (outcome != "passed" or report.when == "call"):
                 outcomes.setdefault(report.fault, set()).add(outcome)
     widths = FAULTS_TABLE.values()
     terminalreporter.section("faults")

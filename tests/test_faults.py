@@ -1,5 +1,6 @@
 """What goes wrong on the machine itself: disks that fill up, memory, numbers that overflow, two at work at once."""
 
+import argparse
 import json
 import os
 import re
@@ -14,7 +15,7 @@ import torch
 from conftest import DATALOADER, INTENSITY_MODEL, MODEL
 from warm import Script, sealed, wait_for
 
-from artificial_pain import encoders, files, models, tokens, training
+from artificial_pain import cli, encoders, files, models, tokens, training
 from artificial_pain.errors import UserError
 
 QUIET = {"WANDB_MODE": "disabled"}
@@ -91,29 +92,25 @@ def test_a_run_that_cannot_be_written_leaves_the_one_before(encoder, disk):
     (disk / "run").mkdir()
     (disk / "run" / "model.safetensors").write_text("before")
     fill(disk, left=20_000)
-    with pytest.raises(UserError, match="cannot be written .*: what was there before is kept"):
-        with files.staged(disk / "run") as folder:
-            model.save_pretrained(folder)
+    with (
+        pytest.raises(UserError, match=r"cannot be written .*: what was there before is kept"),
+        files.staged(disk / "run") as folder,
+    ):
+        model.save_pretrained(folder)
     assert (disk / "run" / "model.safetensors").read_text() == "before"
     assert os.listdir(disk / "run") == ["model.safetensors"]
 
 
-NOT_FINITE = (
-    "a loss or gradient that is not finite",
-    "the run stops at that step, with what to try; the checkpoint is kept",
-)
+NOT_FINITE = ("a loss or gradient not finite", "the run stops at that step, with what to try; the checkpoint is kept")
 
 
 @pytest.mark.fault(*NOT_FINITE)
 def test_a_training_that_diverges_stops_at_the_step(words, root, tmp_path):
-    """A learning rate of 1e30, after an epoch of warm-up in which all is well."""
-    rates = ["--learning_rate", "1e30", "--head_learning_rate", "1e30", "--warmup_steps", "4294967295"]
-    script = Script(MODEL, [*words, *rates, "--batch_size", 16, "--epochs", 3, "--output_dir", root], tmp_path, **QUIET)
-    assert script.wait() == 1
-    step = int(
-        re.search(r"error: step (\d+): the (loss|gradient) is not finite: add --precision fp32", script.last())[1]
-    )
-    assert 1 < step < 54 and "--restart with a lower --learning_rate" in script.last()
+    """A learning rate of 1e30."""
+    rates = ["--learning_rate", "1e30", "--head_learning_rate", "1e30"]
+    script = Script(MODEL, [*words, *rates, "--output_dir", root], tmp_path, **QUIET)
+    assert script.wait() == 1 and "error: step 2: the loss is not finite: add --precision fp32" in script.last()
+    assert "--restart with a lower --learning_rate" in script.last()
 
 
 @pytest.fixture
@@ -128,26 +125,25 @@ def trainer(encoder, root, script_arguments, tmp_path) -> training.EmotionTraine
 
 
 @pytest.fixture
-def script_arguments():
-    from artificial_pain import cli
-
+def script_arguments() -> argparse.Namespace:
     parser = cli.model_parser("classification", ["SAD"], "", warmup_steps=0)
-    return parser.parse_args(["--dataset_name", "SAD", "--epochs", "1", "--batch_size", "16"])
+    return parser.parse_args(["--dataset_name", "SAD", "--epochs", "2", "--batch_size", "16"])
 
 
 @pytest.mark.fault(*NOT_FINITE)
 def test_a_gradient_that_is_not_finite_does_not_reach_the_weights(trainer):
-    """One weight's gradient made infinite in the third step, the loss still finite."""
+    """One weight's gradient made infinite in the second epoch, while the loss is finite."""
     weight, steps = trainer.model.emotion_head[0].weight, []
 
     def spoil(gradient: torch.Tensor) -> torch.Tensor:
         steps.append(weight.detach().clone())
-        return gradient * float("inf") if len(steps) == 3 else gradient
+        return gradient * float("inf") if len(steps) == 20 else gradient
 
     weight.register_hook(spoil)
-    with pytest.raises(UserError, match="step 3: the gradient is not finite"):
+    with pytest.raises(UserError, match="step 20: the gradient is not finite"):
         training.train(trainer)
-    assert torch.equal(weight, steps[-1]) and len(steps) == 3
+    assert torch.equal(weight, steps[-1]) and len(steps) == 20
+    assert [path.name for path in sealed(Path(trainer.args.output_dir))] == ["checkpoint-18"]
 
 
 def test_in_fp16_a_step_with_an_infinite_gradient_is_left_to_the_loss_scaler(trainer):

@@ -94,7 +94,11 @@ def start(name: str, config: dict, folder: Path, earlier: dict | None = None) ->
                 resume="allow" if earlier["id"] else None,
                 reinit="create_new",  # a run of the same process that is still open stays apart
                 settings=wandb.Settings(
-                    init_timeout=INIT_TIMEOUT, finish_timeout=FINISH_TIMEOUT, silent=True, console="off"
+                    init_timeout=INIT_TIMEOUT,
+                    finish_timeout=FINISH_TIMEOUT,
+                    finish_timeout_raises=True,
+                    silent=True,
+                    console="off",
                 ),
             ),
             earlier["folders"],

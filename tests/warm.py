@@ -21,13 +21,14 @@ _context.set_forkserver_preload(["artificial_pain.experiment", "artificial_pain.
 
 
 class Script:
-    """A script that runs, its streams in files below `folder`."""
+    """A script that runs, its home and its streams in `folder`."""
 
     def __init__(self, path: Path, words: list, folder: Path, **environment: str):
         folder.mkdir(exist_ok=True)
         self.out, self.err = folder / "out", folder / "err"
         streams = [str(self.out), str(self.err)]
-        self.process = _context.Process(target=_run, args=(str(path), [*map(str, words)], streams, environment))
+        arguments = (str(path), [*map(str, words)], streams, str(folder), environment)
+        self.process = _context.Process(target=_run, args=arguments)
         self.process.start()
         self.pid = self.process.pid
 
@@ -65,9 +66,11 @@ def unsealed(checkpoints: Path) -> bool:
     return any(not (path / "sha256.json").exists() for path in checkpoints.glob("checkpoint-*"))
 
 
-def _run(path: str, words: list[str], streams: list[str], environment: dict[str, str]) -> None:
+def _run(path: str, words: list[str], streams: list[str], home: str, environment: dict[str, str]) -> None:
     for descriptor, stream in enumerate(streams, start=1):
         os.dup2(os.open(stream, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
-    os.environ.update(environment)
+    for name in [name for name in os.environ if name.startswith(("HF_", "WANDB_", "XDG_"))]:
+        del os.environ[name]
+    os.environ.update({"HOME": home, "NETRC": f"{home}/netrc", **environment})
     sys.argv = [path, *words]
     runpy.run_path(path, run_name="__main__")

@@ -58,7 +58,7 @@ def test_without_a_key_the_run_is_offline_and_whole(words, command, tmp_path):
     assert done.code == 0, done.err
     described = record(words, 12)["wandb"]
     assert described["mode"] == "offline" and described["project"] == "mine" and described["url"] is None
-    folder = Path(described["folder"])
+    folder = Path(*described["folders"])
     assert folder.is_relative_to(tmp_path) and f"wandb sync {folder}" in done.out
     assert list(folder.glob("*.wandb"))
     tables = {path.name.split("_")[0] for path in (folder / "files/media/table/test").iterdir()}
@@ -131,7 +131,7 @@ def test_runs_of_one_process_and_of_one_group_stay_apart(words, clean_environmen
     described = [record(words, seed)["wandb"] for seed in (13, 14)]
     ids = {*done.stdout.splitlines()[0].split(), *(one["id"] for one in described)}
     assert len(ids) == 4
-    assert len({one["folder"] for one in described}) == 2
+    assert len({*described[0]["folders"], *described[1]["folders"]}) == 2
 
 
 def test_there_is_no_prompt_on_a_terminal_without_a_key(clean_environment, tmp_path):

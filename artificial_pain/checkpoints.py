@@ -3,7 +3,6 @@
 A folder of checkpoints holds `checkpoint-<step>` folders, written by the Trainer.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -14,6 +13,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from transformers.trainer import TRAINER_STATE_NAME
 
+from artificial_pain.digests import digest
 from artificial_pain.errors import UserError, warn
 from artificial_pain.files import write_json
 
@@ -67,12 +67,6 @@ def _to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def digest(path: Path) -> str:
-    """The SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def damage(checkpoint: Path) -> str | None:

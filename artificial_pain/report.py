@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from huggingface_hub import ModelCardData
+from huggingface_hub import ModelCardData, metadata_load
 from transformers import Trainer
 
 from artificial_pain import figures
-from artificial_pain.checkpoints import digest
 from artificial_pain.cli import REPOSITORY
+from artificial_pain.digests import digest
 from artificial_pain.encoders import ENCODERS, WEIGHTS, Encoder
 from artificial_pain.files import staged, write_json
 from artificial_pain.tables import results_table
@@ -136,12 +136,20 @@ def _write_evaluation(
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def licence(dataset_name: str, data_source: str | None, encoder_name: str) -> str:
-    """The model's licence: non-commercial where the data's or the encoder's is, "other" for an encoder of one's own."""
-    encoder_licence = ENCODERS.get(encoder_name, "other")
+def licence(dataset_name: str, data_source: str | None, encoder: Encoder) -> str:
+    """The model's licence: non-commercial where the data's is, else the encoder's."""
     if dataset_name == "ESConv" and data_source != "sample":
         return NON_COMMERCIAL
-    return encoder_licence
+    return encoder_licence(encoder)
+
+
+def encoder_licence(encoder: Encoder) -> str:
+    """The licence of an encoder's weights: for a folder what its README.md declares, or "other"."""
+    if encoder.name in ENCODERS:
+        return ENCODERS[encoder.name]
+    card = encoder.folder / "README.md"
+    declared = metadata_load(card) if card.exists() else None
+    return str((declared or {}).get("license", "other"))
 
 
 def model_card(arguments: dict, encoder: Encoder, splits: Splits, results: dict) -> str:
@@ -149,7 +157,7 @@ def model_card(arguments: dict, encoder: Encoder, splits: Splits, results: dict)
     dataset_name, source = arguments["dataset_name"], splits.settings["data_source"]
     data = ModelCardData(
         language="en",
-        license=licence(dataset_name, source, encoder.name),
+        license=licence(dataset_name, source, encoder),
         base_model=encoder.name if encoder.name in ENCODERS else None,
         pipeline_tag="text-classification",
         tags=["emotion", "artificial-pain"],

@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from artificial_pain.checkpoints import digest
+from artificial_pain.digests import digest
 from artificial_pain.encoders import WEIGHTS
 from artificial_pain.errors import UserError
 from artificial_pain.files import finish_replacing, write_json

@@ -1,6 +1,5 @@
 """Where a corpus file comes from: downloaded once and verified, bundled, or the user's own."""
 
-import hashlib
 import os
 import stat
 from dataclasses import dataclass
@@ -8,7 +7,11 @@ from pathlib import Path
 
 import pooch
 
+from artificial_pain.digests import digest
 from artificial_pain.errors import UserError
+
+RETRIES = 2  # after a first try that failed
+TIMEOUT = 10  # seconds without an answer
 
 SAMPLE_FOLDER = Path(__file__).resolve().parent / "sample"
 
@@ -64,45 +67,30 @@ def cache_folder() -> Path:
 
 
 def download(published: Published, folder: Path) -> Path:
-    """The file in the cache folder, downloaded if it is not there; a file that does not verify is not kept.
+    """The file in the cache folder, downloaded if it is not there as published; what does not verify is not kept.
 
-    Without a digest nothing says whether a cached copy still is the file: it is downloaded anew every time.
+    Without a digest nothing says whether a cached copy still is the file: it is downloaded anew every time. Raises
+    UserError where it cannot be had, after RETRIES more tries.
     """
 
     def fetch_verified(url: str, output_file: str, pooch_object: object) -> None:
-        pooch.HTTPDownloader(progressbar=True)(url, output_file, pooch_object)
-        verify(Path(output_file), published)
+        pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT)(url, output_file, pooch_object)
+        if published.digest:
+            found = digest(Path(output_file), published.algorithm)
+            if found != published.digest:
+                raise ValueError(f"it is not the published file: its {published.algorithm} is {found}")
 
     pooch.get_logger().setLevel("WARNING")
     try:
         name = pooch.utils.unique_file_name(published.url)
-        if not published.digest:
-            (folder / name).unlink(missing_ok=True)
-        path = Path(pooch.retrieve(published.url, None, fname=name, path=folder, downloader=fetch_verified))
-        verify(path, published)  # a cached copy may have been damaged since
-    except (OSError, ValueError) as error:  # of the disk and of requests; of a URL that cannot be
+        path = folder / name
+        if path.exists() and not (published.digest and digest(path, published.algorithm) == published.digest):
+            path.unlink()
+        registry, urls = {name: None}, {name: published.url}
+        cache = pooch.create(folder, base_url="", registry=registry, urls=urls, retry_if_failed=RETRIES)
+        return Path(cache.fetch(name, downloader=fetch_verified))
+    except (OSError, ValueError) as error:  # of the disk and of requests; of a URL that cannot be, or other bytes
         raise UserError(
             f"{published.url}: cannot be downloaded to {folder} ({type(error).__name__}: {error}): "
             "check the network, or give a copy with --data_source FILE"
         ) from None
-    return path
-
-
-def digest_of(content: bytes, algorithm: str) -> str:
-    """The hexadecimal digest; "git-blob" is git's object id, SHA-1 over `blob <size>\\0` and the content."""
-    if algorithm == "git-blob":
-        return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-    return hashlib.new(algorithm, content).hexdigest()
-
-
-def verify(path: Path, published: Published) -> None:
-    """Remove the file and raise UserError if its digest is not the published one."""
-    if not published.digest:
-        return
-    found = digest_of(path.read_bytes(), published.algorithm)
-    if found != published.digest:
-        path.unlink()
-        raise UserError(
-            f"{published.url}: what was downloaded is not the published file ({published.algorithm} {found}, "
-            f"expected {published.digest}) and was removed: try again, or give a copy with --data_source FILE"
-        )

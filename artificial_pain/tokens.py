@@ -34,14 +34,14 @@ def load_tokenizer(encoder: Encoder) -> PreTrainedTokenizerFast:
     if not any(kind <= names for kind in TOKENIZER_KINDS):  # transformers would make one that knows no word
         raise UserError(f"{encoder.folder}: has no tokenizer: save the encoder's there with save_pretrained()")
     try:
-        return AutoTokenizer.from_pretrained(encoder.folder, local_files_only=True)
+        return AutoTokenizer.from_pretrained(encoder.folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise UserError(f"{encoder.folder}: no tokenizer can be loaded ({str(error).splitlines()[0]})") from None
 
 
 def most_tokens(encoder: Encoder) -> int:
     """How long an input, with its special tokens, the encoder's position embeddings take."""
-    config = AutoConfig.from_pretrained(encoder.folder, local_files_only=True)
+    config = AutoConfig.from_pretrained(encoder.folder, local_files_only=True, trust_remote_code=False)
     # RoBERTa numbers its positions from padding_idx + 1 on: 514 of them are 512 tokens.
     reserved = config.pad_token_id + 1 if config.model_type == "roberta" else 0
     return config.max_position_embeddings - reserved

@@ -34,7 +34,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from artificial_pain import checkpoints, metrics
 from artificial_pain.cli import DEBUG_EPOCHS
 from artificial_pain.corpora import INTENSITIES
-from artificial_pain.errors import Terminated, UserError, warn, wrong_flag
+from artificial_pain.errors import Terminated, UserError, say, warn, wrong_flag
 from artificial_pain.models import EmotionModel, head_losses, total_loss
 from artificial_pain.tokens import Splits, lengths
 
@@ -373,7 +373,7 @@ def train(trainer: EmotionTrainer) -> None:
     folder = Path(trainer.args.output_dir)
     checkpoint = checkpoints.last_whole(folder)
     if checkpoint:
-        print(f"going on from {checkpoint}", file=sys.stderr)
+        say(f"going on from {checkpoint}")
     checkpoints.require_space(folder, sum(weight.nbytes for weight in trainer.model.parameters()))
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)

@@ -21,7 +21,7 @@ def main() -> None:
     args = cli.model_parser(TASK, DATASETS, __doc__.splitlines()[0], WARMUP_STEPS).parse_args()
 
     files.require_writable(args.output_dir)
-    encoder = encoders.fetch(args.model_name, args.revision, with_weights=True)
+    encoder = encoders.fetch(args.model_name, args.revision, weights=encoders.WEIGHTS)
 
     # Imported here, so that --help, a wrong flag and a gated encoder are answered at once.
     from artificial_pain import experiment

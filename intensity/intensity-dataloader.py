@@ -19,7 +19,7 @@ def main() -> None:
     args = cli.dataloader_arguments(TASK, DATASETS, __doc__.splitlines()[0])
 
     files.require_writable(args.output_dir)
-    encoder = encoders.fetch(args.model_name, args.revision, with_weights=False)
+    encoder = encoders.fetch(args.model_name, args.revision, weights=None)
 
     # Imported here, so that --help, a wrong flag and a gated encoder are answered at once.
     from artificial_pain import preparation

@@ -36,7 +36,7 @@ def main() -> None:
     args = parser.parse_args()
 
     files.require_writable(args.output_dir)
-    encoder = encoders.fetch(args.model_name, args.revision, with_weights=True)
+    encoder = encoders.fetch(args.model_name, args.revision, weights=encoders.WEIGHTS)
 
     # Imported here, so that --help, a wrong flag and a gated encoder are answered at once.
     from artificial_pain import corpora, experiment

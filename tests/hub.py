@@ -86,6 +86,15 @@ class _Reply:
         return cls(200, json.dumps(content).encode(), {"Content-Type": "application/json; charset=utf-8"})
 
 
+@dataclass
+class _Fault:
+    """A way to misbehave, to requests whose path contains ``path``, so many times."""
+
+    how: str
+    path: str
+    times: int
+
+
 class _Refusal(Exception):
     """A request that the hub turns down; the client picks its exception by the status and the error code."""
 
@@ -123,8 +132,29 @@ class Hub:
         self._tokens = {token: frozenset(names) for token, names in (tokens or {}).items()}
         self._server: _Server | None = None
         self._thread: Thread | None = None
+        self._faults: list[_Fault] = []
         self.requests: list[tuple[str, str]] = []
         """The method and the path, with its query, of each request so far."""
+
+    def misbehave(self, how: str, path: str = "", times: int = sys.maxsize) -> None:
+        """From now on, answer the next ``times`` requests whose path contains ``path`` in one of these ways.
+
+        hang: never; 500, 401: with that status; cut: with half of the body; bytes: with the last byte changed;
+        redirect: with another address of the same thing; loop: with its own.
+        """
+        self._faults.append(_Fault(how, path, times))
+
+    def behave(self) -> None:
+        """Answer well again."""
+        self._faults.clear()
+
+    def _fault(self, path: str) -> str | None:
+        """How to misbehave to a request."""
+        for fault in self._faults:
+            if fault.path in path and fault.times > 0 and not path.endswith("?again"):
+                fault.times -= 1
+                return fault.how
+        return None
 
     @property
     def endpoint(self) -> str:
@@ -304,13 +334,28 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         hub = self.server.hub
         hub.requests.append((self.command, self.path))
-        reply = hub._reply(self.path, self.headers)
+        reply, sent = hub._reply(self.path, self.headers), None
+        match hub._fault(self.path):
+            case "hang":
+                self.rfile.read(1)  # until the client goes away
+                return
+            case "500" | "401" as status:
+                reply = _Reply(int(status), b"{}")
+            case "cut":
+                sent = reply.body[: len(reply.body) // 2]
+            case "bytes" if reply.body:
+                sent = reply.body[:-1] + bytes([reply.body[-1] ^ 1])
+            case "redirect":
+                reply = _Reply(307, headers={**reply.headers, "Location": f"{self.path}?again"})  # of the same host
+            case "loop":
+                reply = _Reply(307, headers={**reply.headers, "Location": self.path})
         self.send_response(reply.status)
         for name, value in {**reply.headers, "Content-Length": str(len(reply.body))}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(reply.body)
+            self.wfile.write(reply.body if sent is None else sent)
+            self.close_connection |= sent is not None
 
 
 class _Server(ThreadingHTTPServer):

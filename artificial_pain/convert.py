@@ -1,0 +1,51 @@
+"""Make an encoder with safetensors of one whose weights are pickled: of the pickle, only tensors are read.
+
+python -m artificial_pain.convert mental/mental-bert-base-uncased mental-bert-base-uncased
+"""
+
+import argparse
+import pickle
+from pathlib import Path
+
+from artificial_pain import encoders, errors, files
+from artificial_pain.errors import UserError
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m artificial_pain.convert", description=__doc__.splitlines()[0])
+    parser.add_argument("name", type=encoders.checked_name, help="an encoder of the hub, or a folder with one")
+    parser.add_argument("folder", type=Path, help="the new folder, which the scripts then take as --model_name")
+    parser.add_argument("--revision", default=encoders.DEFAULT_REVISION, help="on the hub (default: %(default)s)")
+    args = parser.parse_args()
+    if args.folder.exists():
+        raise UserError(f"{args.folder}: is there already: give the name of a new folder")
+
+    encoder = encoders.fetch(args.name, args.revision, weights=encoders.PICKLED)
+
+    # Imported here, so that --help and a gated encoder are answered at once.
+    from huggingface_hub import ModelCardData
+    from transformers import AutoModel
+
+    from artificial_pain import report, tokens
+
+    try:
+        model = AutoModel.from_pretrained(
+            encoder.folder,
+            local_files_only=True,
+            use_safetensors=False,
+            weights_only=True,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError, RuntimeError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{encoder.folder / encoders.PICKLED}: is not an encoder's tensors alone ({reason})") from None
+    with files.staged(args.folder) as folder:
+        model.save_pretrained(folder)
+        tokens.load_tokenizer(encoder).save_pretrained(folder)
+        card = ModelCardData(license=report.encoder_licence(encoder), base_model=encoder.name)
+        (folder / "README.md").write_text(f"---\n{card.to_yaml()}\n---\n", encoding="utf-8")
+    print(f"{args.folder}: now an encoder for the scripts: --model_name {args.folder}")
+
+
+if __name__ == "__main__":
+    errors.run(main)

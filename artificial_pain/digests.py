@@ -1,0 +1,13 @@
+"""What tells a file from any other."""
+
+import hashlib
+from pathlib import Path
+
+
+def digest(path: Path, algorithm: str = "sha256") -> str:
+    """The hexadecimal digest of a file; "git-blob" is git's object id, SHA-1 over `blob <size>\\0` and the content."""
+    with open(path, "rb") as file:
+        if algorithm == "git-blob":
+            content = file.read()
+            return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+        return hashlib.file_digest(file, algorithm).hexdigest()

@@ -1,0 +1,289 @@
+"""The hub and the data host when they misbehave: what is tried again, what is told, and that nothing wrong is kept."""
+
+import hashlib
+import json
+import pickle
+import shutil
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+import torch
+from conftest import DATALOADER, MODEL, REPOSITORY
+from hub import Hub
+from huggingface_hub import metadata_load
+from safetensors.torch import load_file
+
+from artificial_pain import encoders, report, sources
+from artificial_pain.encoders import Encoder
+from artificial_pain.errors import UserError
+from artificial_pain.sources import Published
+
+NAME = "answerdotai/ModernBERT-base"
+SECONDS = 100  # at most, for anything that goes wrong on the hub
+FETCH = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from artificial_pain import encoders, errors
+errors.run(lambda: print(encoders.fetch(sys.argv[2], "main", weights=encoders.WEIGHTS).folder))
+"""
+HUB = ("the hub misbehaves", "retries with a limit, then one line; nothing unverified is kept; later it works")
+HOST = ("the data host misbehaves", "retries with a limit, then one line; nothing unverified is kept; later it works")
+
+# How, for what, how many times; and what is told, or nothing where it works in the end.
+FAULTS = [
+    ("500", "/api/", 2, None),
+    ("500", "/resolve/", 2, None),
+    ("cut", "model.safetensors", 1, None),
+    ("redirect", "/api/", 9, None),
+    ("redirect", "/resolve/", 99, None),
+    ("500", "/api/", 99, "answered HTTP 500: try again later"),
+    ("cut", "model.safetensors", 99, "peer closed connection without sending complete message body"),
+    ("bytes", "model.safetensors", 99, "model.safetensors is not the file that the hub promised, and was removed"),
+    ("bytes", "tokenizer.json", 99, "tokenizer.json is not the file that the hub promised, and was removed"),
+    ("loop", "model.safetensors", 99, "TooManyRedirects"),
+    ("401", "/api/", 99, "refused the token (HTTP 401)"),
+    ("401", "model.safetensors", 99, "refused the token (HTTP 401)"),
+    ("hang", "/api/", 99, "cannot be reached (ReadTimeout"),
+]
+SLOW = [("hang", "model.safetensors", 99, "ReadTimeout"), ("500", "model.safetensors", 99, "HTTP 500: try again later")]
+FAULTS += [pytest.param(*fault, marks=pytest.mark.full) for fault in SLOW]
+
+
+@pytest.mark.fault(*HUB)
+@pytest.mark.parametrize(("how", "path", "times", "told"), FAULTS)
+def test_the_hub_misbehaves(how, path, times, told, tiny, command, tmp_path):
+    """It hangs, answers 500, 401 or half, redirects, sends other bytes; once or always; for each kind of request."""
+    program = tmp_path / "fetch.py"
+    program.write_text(FETCH)
+    with Hub({NAME: tiny[NAME]}) as hub:
+        environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DOWNLOAD_TIMEOUT": "2"}
+        hub.misbehave(how, path, times)
+        started = time.monotonic()
+        done = command(program, REPOSITORY, NAME, **environment)
+        assert time.monotonic() - started < SECONDS
+        if told:
+            assert done.code == 1 and told in done.error
+        else:
+            assert done.code == 0, done.err
+        hub.behave()
+        done = command(program, REPOSITORY, NAME, **environment)
+        assert done.code == 0, done.err
+    folder = Path(done.out.strip())
+    for name in ("config.json", "tokenizer.json", encoders.WEIGHTS):
+        assert (folder / name).read_bytes() == (tiny[NAME] / name).read_bytes()
+
+
+@pytest.mark.fault("a damaged cache of the hub", "the file is removed and told; the next start downloads it")
+def test_a_file_of_the_cache_that_was_damaged_is_found_out(tiny, command, tmp_path):
+    """A byte of the weights changed after they were downloaded."""
+    program = tmp_path / "fetch.py"
+    program.write_text(FETCH)
+    with Hub({NAME: tiny[NAME]}) as hub:
+        environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home")}
+        weights = Path(command(program, REPOSITORY, NAME, **environment).out.strip(), encoders.WEIGHTS).resolve()
+        content = bytearray(weights.read_bytes())
+        content[-1] ^= 1
+        weights.write_bytes(content)
+        assert "is not the file that the hub promised" in command(program, REPOSITORY, NAME, **environment).error
+        assert not weights.exists()
+        assert command(program, REPOSITORY, NAME, **environment).code == 0
+    assert weights.read_bytes() == (tiny[NAME] / encoders.WEIGHTS).read_bytes()
+
+
+CONTENT = b"a corpus\n" * 1000
+PUBLISHED_DIGEST = hashlib.sha256(CONTENT).hexdigest()
+
+
+class DataHost(ThreadingHTTPServer):
+    """Serves CONTENT, after `times` requests that it answers in the way of `how`."""
+
+    def __init__(self, how: str, times: int):
+        self.how, self.times, self.requests = how, times, 0
+        super().__init__(("127.0.0.1", 0), DataHandler)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}/corpus.json"
+
+    def handle_error(self, *_: object) -> None:
+        """A client that went away is none."""
+
+
+class DataHandler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.server.requests += 1
+        if self.path == "/elsewhere":
+            return self.send(200, CONTENT, CONTENT)
+        self.server.times -= 1
+        match self.server.how if self.server.times >= 0 else None:
+            case "hang":
+                self.rfile.read(1)
+            case "cut":
+                self.send(200, CONTENT[:100], CONTENT)
+            case "bytes":
+                self.send(200, CONTENT[:-1] + b"!", CONTENT)
+            case "redirect":
+                self.send(302, b"", b"", Location="/elsewhere")
+            case "loop":
+                self.send(302, b"", b"", Location="/corpus.json")
+            case None:
+                self.send(200, CONTENT, CONTENT)
+            case status:
+                self.send(int(status), b"", b"")
+
+    def send(self, status: int, sent: bytes, promised: bytes, **headers: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(promised)))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(sent)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def data_host(how, times) -> Iterator[DataHost]:
+    host = DataHost(how, times)
+    Thread(target=host.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    yield host
+    host.shutdown()
+    host.server_close()
+
+
+@pytest.mark.fault(*HOST)
+@pytest.mark.parametrize(
+    ("how", "times", "told"),
+    [
+        ("500", 2, None),
+        ("cut", 1, None),
+        ("bytes", 1, None),
+        ("hang", 1, None),
+        ("redirect", 9, None),
+        ("500", 99, "500 Server Error"),
+        ("401", 99, "401 Client Error"),
+        ("cut", 99, "IncompleteRead"),
+        ("bytes", 99, "it is not the published file"),
+        ("loop", 999, "Exceeded 30 redirects"),
+        ("hang", 99, "Read timed out"),
+    ],
+)
+def test_the_data_host_misbehaves(how, times, told, data_host, monkeypatch, tmp_path):
+    """It hangs, answers 500, 401 or half, redirects, sends other bytes; once, twice or always."""
+    monkeypatch.setattr(sources, "TIMEOUT", 0.5)
+    published = Published(data_host.url, "sha256", PUBLISHED_DIGEST)
+    started = time.monotonic()
+    if told:
+        with pytest.raises(UserError, match="give a copy with --data_source FILE") as raised:
+            sources.download(published, tmp_path)
+        assert told in str(raised.value) and data_host.url in str(raised.value)
+        assert list(tmp_path.iterdir()) == [], "nothing is kept"
+        data_host.times = 0
+    assert sources.download(published, tmp_path).read_bytes() == CONTENT
+    assert time.monotonic() - started < 20
+
+
+@pytest.mark.fault(*HOST)
+def test_a_data_host_that_refuses(tmp_path):
+    """A port where nobody listens."""
+    with pytest.raises(UserError, match="Connection refused"):
+        sources.download(Published("http://127.0.0.1:9/corpus.json", "sha256", PUBLISHED_DIGEST), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+class Planted:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+PICKLES = ("weights that are pickled", "refused, with the command that converts them; what is in them is never run")
+
+
+@pytest.fixture
+def pickled(tiny, tmp_path) -> Path:
+    """A tiny BERT as repositories from before safetensors have it."""
+    folder = tmp_path / "old" / "mental-bert-base-uncased"
+    shutil.copytree(tiny["mental/mental-bert-base-uncased"], folder)
+    torch.save(load_file(folder / encoders.WEIGHTS), folder / encoders.PICKLED)
+    (folder / encoders.WEIGHTS).unlink()
+    return folder
+
+
+@pytest.mark.fault(*PICKLES)
+def test_pickled_weights_are_refused_and_can_be_converted(pickled, tiny, sample_splits, command, tmp_path):
+    """A repository of the hub and a folder with pytorch_model.bin alone; converted by the command that was printed."""
+    name, program = "mental/mental-bert-base-uncased", tmp_path / "fetch.py"
+    program.write_text(FETCH)
+    with Hub({name: pickled}) as hub:
+        environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home")}
+        told = command(program, REPOSITORY, name, **environment).error
+        assert "has no model.safetensors" in told and "--revision refs/pr/N" in told
+        assert f"python -m artificial_pain.convert {name} NEW_FOLDER" in told
+        folder = tmp_path / "mental-bert-base-uncased"
+        words = ["artificial_pain.convert", name, folder]
+        done = command("-m", *words, PYTHONPATH=str(REPOSITORY), **environment)
+    assert done.code == 0 and f"--model_name {folder}" in done.out, done.err
+    assert {path.suffix for path in folder.iterdir()} == {".json", ".safetensors", ".md"}
+    assert metadata_load(folder / "README.md")["license"] == "cc-by-nc-4.0"
+    before, after = load_file(tiny[name] / encoders.WEIGHTS), load_file(folder / encoders.WEIGHTS)
+    weight = "embeddings.word_embeddings.weight"
+    assert torch.equal(after[weight], before[f"bert.{weight}"])
+    assert report.licence("SAD", None, Encoder(str(folder), folder, None)) == "cc-by-nc-4.0"
+    words = ["--model_name", folder, "--dataset_name", "SAD", "--output_dir", sample_splits, "--seed", "31"]
+    done = command(MODEL, *words, "--epochs", "1", WANDB_MODE="disabled")
+    assert done.code == 0, done.err
+
+
+@pytest.mark.fault(*PICKLES)
+@pytest.mark.parametrize("pickled_name", ["pytorch_model.bin", "pytorch_model-00001-of-00002.bin", "model.pt"])
+def test_a_folder_with_a_pickle_is_refused(pickled_name, pickled, script, tmp_path):
+    """A pickle that makes a file, in a folder given as encoder; and the same given to be converted."""
+    (pickled / encoders.PICKLED).unlink()
+    (pickled / pickled_name).write_bytes(pickle.dumps(Planted(tmp_path / "ran")))
+    done = script(MODEL, "--model_name", pickled, "--dataset_name", "SAD", "--output_dir", tmp_path / "out")
+    assert done.code == 1 and "a pickle can run code" in done.error and "artificial_pain.convert" in done.error
+    done = script(REPOSITORY / "artificial_pain/convert.py", pickled, tmp_path / "new")
+    assert done.code == 1 and not (tmp_path / "new").exists()
+    told = "is not an encoder's tensors alone" if pickled_name == encoders.PICKLED else f"has no {encoders.PICKLED}"
+    assert told in done.error and not (tmp_path / "ran").exists()
+
+
+@pytest.mark.fault("code in an encoder's folder", "it is never run")
+def test_code_of_a_folder_is_not_run(tiny, script, monkeypatch, tmp_path):
+    """config.json and tokenizer_config.json with an auto_map to a module that makes a file."""
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    folder, ran = tmp_path / "encoder", tmp_path / "ran"
+    shutil.copytree(tiny["mental/mental-bert-base-uncased"], folder)
+    classes = "".join(f"class {name}: pass\n" for name in ("Config", "Model", "Tok"))
+    (folder / "planted.py").write_text(f"open({str(ran)!r}, 'w')\n{classes}")
+    for name, kinds in {
+        "config.json": {"AutoConfig": "planted.Config", "AutoModel": "planted.Model"},
+        "tokenizer_config.json": {"AutoTokenizer": ["planted.Tok", "planted.Tok"]},
+    }.items():
+        content = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps({**content, "auto_map": kinds}))
+    words = ["--model_name", folder, "--dataset_name", "SAD", "--output_dir", tmp_path / "out"]
+    outcomes = [script(DATALOADER, *words, "--data_source", "sample"), script(MODEL, *words, "--epochs", "1")]
+    assert not ran.exists()
+    assert all(done.code == 0 or done.error for done in outcomes)
+
+
+@pytest.mark.parametrize(
+    ("dataset_name", "source", "name", "expected"),
+    [
+        ("ESConv", None, NAME, "cc-by-nc-4.0"),
+        ("ESConv", "a copy", NAME, "cc-by-nc-4.0"),
+        ("ESConv", "sample", NAME, "apache-2.0"),
+        ("SAD", None, NAME, "apache-2.0"),
+        ("SAD", None, "mental/mental-roberta-base", "cc-by-nc-4.0"),
+    ],
+)
+def test_a_licence_that_forbids_commercial_use_follows(dataset_name, source, name, expected, tmp_path):
+    assert report.licence(dataset_name, source, Encoder(name, tmp_path, "commit")) == expected

@@ -4,10 +4,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
-from conftest import DATALOADER, GATED, GOOD_TOKEN, MINILM, MODEL, POOR_TOKEN, REPOSITORY
+from conftest import DATALOADER, GATED, GOOD_TOKEN, MINILM, MODEL, POOR_TOKEN
 from hub import Hub
-from safetensors.torch import load_file
 
 from artificial_pain import encoders, tokens
 
@@ -130,26 +128,6 @@ def test_a_package_with_other_weights_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(encoders, "package_folder", lambda: tmp_path / "package" / "model")
     with pytest.raises(encoders.UserError, match="its SHA-256 is"):
         encoders._from_package()
-
-
-def test_a_repository_from_before_safetensors(tiny, command, tmp_path):
-    """As the gated ones may be: weights as pytorch_model.bin, of which only tensors are read."""
-    name, folder = "mental/mental-bert-base-uncased", tmp_path / "old"
-    shutil.copytree(tiny[name], folder)
-    torch.save(load_file(folder / encoders.WEIGHTS), folder / encoders.OLD_WEIGHTS)
-    (folder / encoders.WEIGHTS).unlink()
-    program = tmp_path / "program.py"
-    program.write_text(
-        "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from artificial_pain import encoders; from artificial_pain.models import EmotionModel\n"
-        f"encoder = encoders.fetch({name!r}, 'main', with_weights=True)\n"
-        "model = EmotionModel.from_encoder(encoder, ['a', 'b'])\n"
-        "print(model.encoder.embeddings.word_embeddings.weight.sum().item())\n"
-    )
-    with Hub({name: folder}) as hub:
-        done = command(program, REPOSITORY, HF_ENDPOINT=hub.endpoint, HF_HOME=str(tmp_path / "hub"))
-    expected = load_file(tiny[name] / encoders.WEIGHTS)["bert.embeddings.word_embeddings.weight"].sum().item()
-    assert float(done.out) == pytest.approx(expected), done.err
 
 
 def test_a_folder_without_a_tokenizer_is_told(tiny, script, tmp_path):

@@ -4,6 +4,8 @@ import json
 import os
 import pty
 import re
+import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ import pytest
 import wandb
 from conftest import MODEL, REPOSITORY
 from wandb_server import ENTITY, KEY, WandbServer
+from warm import Script, wait_for
 
 from artificial_pain import tracking
 
@@ -33,7 +36,7 @@ def record(words: list, seed: int) -> dict:
 
 
 def test_with_a_key_the_run_is_online(words, command):
-    """Against a server that takes runs but speaks nothing of artifacts: what fails there stops nothing."""
+    """Against a stand-in for the server."""
     with WandbServer() as server:
         environment = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY, "WANDB_PROJECT": "mine"}
         environment["WANDB_ENTITY"] = "team"
@@ -96,7 +99,9 @@ def test_no_setting_of_wandb_stops_a_run(environment, mode, told, monkeypatch, c
     )
 
 
+@pytest.mark.fault("W&B that cannot be reached", "the training goes on offline, in 30 s")
 def test_a_server_that_cannot_be_reached_costs_less_than_30_seconds(words, command):
+    """The port of the server refuses."""
     started = time.monotonic()
     environment = {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": KEY}
     program = (
@@ -110,6 +115,69 @@ def test_a_server_that_cannot_be_reached_costs_less_than_30_seconds(words, comma
     done = command(script, REPOSITORY, **environment)
     assert done.out.strip() == "offline" and "W&B cannot be used as set up" in done.err
     assert time.monotonic() - started < 30 + IMPORTS
+
+
+@pytest.mark.fault(
+    "W&B that dies in a run", "the training goes on, the run is on disk, the sync command printed; in 30 s"
+)
+def test_a_server_that_dies_in_a_run_stops_nothing(words, command):
+    """The server closes once the run has begun; the printed command then uploads all of it to another."""
+    with WandbServer(mortal=True) as server:
+        done = command(MODEL, *words, "--seed", "16", WANDB_BASE_URL=server.url, WANDB_API_KEY=KEY)
+    assert done.code == 0 and "warning: W&B failed (TimeoutError" in done.err and "Traceback" not in done.err
+    assert not server.history and record(words, 16)["wandb"]["mode"] == "online"
+    assert [row["epoch"] for row in synced(done.out) if "validation/loss" in row] == [1, 2]
+
+
+@pytest.mark.fault(
+    "W&B that dies in a run", "the training goes on, the run is on disk, the sync command printed; in 30 s"
+)
+def test_the_end_of_a_run_on_a_dead_network_costs_less_than_30_seconds(monkeypatch, tmp_path):
+    """The time of the end of a run, with the server gone."""
+    with WandbServer(mortal=True) as server:
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        monkeypatch.setenv("WANDB_API_KEY", KEY)
+        with tracking.start("name", {}, tmp_path) as tracker:
+            tracker.log({"train/loss": 1.0}, step=1)
+            begun = time.monotonic()
+    assert time.monotonic() - begun < 30
+    assert f"wandb sync {tmp_path}" in tracker.how_to_look()
+    wandb.teardown()
+
+
+def synced(out: str) -> list[dict]:
+    """The history on a server after the command that the script printed for it; all of one run."""
+    with WandbServer() as server:
+        words = shlex.split(out.split("(wandb login): ")[1])
+        environment = {**os.environ, "WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY}
+        subprocess.run(words, env=environment, check=True, capture_output=True, timeout=60)
+    assert len(server.configs) == 1
+    return server.history
+
+
+@pytest.mark.fault("a continued run in W&B", "it stays one run, online and offline")
+@pytest.mark.parametrize("mode", ["online", "offline"])
+def test_a_run_that_goes_on_stays_one_run(mode, words, tmp_path):
+    """Stopped by SIGTERM after its first epoch, and continued; offline, the printed command uploads both parts."""
+    words = [*words, "--seed", "17" if mode == "online" else "18", "--restart", "--batch_size", "8"]
+    with WandbServer() as server:
+        environment = {"WANDB_MODE": mode, "WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY}
+        script = Script(MODEL, words, tmp_path, **environment)
+        wait_for(lambda: "epoch    1" in script.told(), script)
+        os.kill(script.pid, signal.SIGTERM)
+        assert script.wait() == 143, script.told()
+        words.remove("--restart")
+        script = Script(MODEL, words, tmp_path, **environment)
+        assert script.wait() == 0 and "going on from" in script.told(), script.told()
+    out = script.out.read_text()
+    described = record(words, int(words[words.index("--seed") + 1]))["wandb"]
+    assert len(described["folders"]) == 2 and all(described["id"] in folder for folder in described["folders"])
+    if mode == "online":
+        assert server.configs.keys() == {described["id"]} and described["url"] in out, script.told()
+    history = server.history if mode == "online" else synced(out)
+    assert [row["epoch"] for row in history if "validation/loss" in row] == [1, 2]
+    steps = [row["_step"] for row in history if "train/loss" in row]
+    assert steps == sorted(set(steps)), "no step twice"
 
 
 def test_runs_of_one_process_and_of_one_group_stay_apart(words, clean_environment, tmp_path):

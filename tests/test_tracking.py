@@ -117,21 +117,21 @@ def test_a_server_that_cannot_be_reached_costs_less_than_30_seconds(words, comma
     assert time.monotonic() - started < 30 + IMPORTS
 
 
-@pytest.mark.fault(
-    "W&B that dies in a run", "the training goes on, the run is on disk, the sync command printed; in 30 s"
-)
+DIES = ("W&B that dies in a run", "the training goes on, the run is on disk, the sync command printed; in 30 s")
+
+
+@pytest.mark.fault(*DIES)
 def test_a_server_that_dies_in_a_run_stops_nothing(words, command):
     """The server closes once the run has begun; the printed command then uploads all of it to another."""
     with WandbServer(mortal=True) as server:
         done = command(MODEL, *words, "--seed", "16", WANDB_BASE_URL=server.url, WANDB_API_KEY=KEY)
-    assert done.code == 0 and "warning: W&B failed (TimeoutError" in done.err and "Traceback" not in done.err
+    assert done.code == 0 and "warning: W&B failed (" in done.err and "Traceback" not in done.err
     assert not server.history and record(words, 16)["wandb"]["mode"] == "online"
     assert [row["epoch"] for row in synced(done.out) if "validation/loss" in row] == [1, 2]
 
 
-@pytest.mark.fault(
-    "W&B that dies in a run", "the training goes on, the run is on disk, the sync command printed; in 30 s"
-)
+@pytest.mark.full
+@pytest.mark.fault(*DIES)
 def test_the_end_of_a_run_on_a_dead_network_costs_less_than_30_seconds(monkeypatch, tmp_path):
     """The time of the end of a run, with the server gone."""
     with WandbServer(mortal=True) as server:

@@ -61,7 +61,8 @@ def fine_tune(
             report.write_evaluation(run_folder, trainer, splits, results, predictions, encoder, finished)
             how_to_look = tracking.how_to_look(finished["wandb"])
         else:
-            with tracking.start(name, vars(args), args.output_dir, stopped and stopped["wandb"]) as tracker:
+            config = {**vars(args), "git": record["git"]}
+            with tracking.start(name, config, args.output_dir, stopped and stopped["wandb"]) as tracker:
                 record |= {"started": (stopped or record)["started"], "wandb": tracker.describe()}
                 runs.begin(run_folder, record)
                 trainer.add_callback(tracking.Curves(tracker))

@@ -28,13 +28,12 @@ def find(run_folder: Path, record: dict, restart: bool) -> tuple[dict | None, di
     """
     finish_replacing(run_folder)
     checkpoints = checkpoints_folder(run_folder)
-    if restart:
-        shutil.rmtree(checkpoints, ignore_errors=True)
-        return None, None
-    stopped, finished = _read(checkpoints / RECORD), _read(run_folder / RECORD)
+    stopped = None if restart else _read(checkpoints / RECORD)
+    finished = None if restart else _read(run_folder / RECORD)
     if stopped and finished and stopped["started"] == finished["started"]:
-        shutil.rmtree(checkpoints)  # the process died between its last two moments
-        stopped = None
+        stopped = None  # the process died after it had written the run, before it had removed the checkpoints
+    if checkpoints.exists() and not stopped:
+        shutil.rmtree(checkpoints)  # nobody's, also where it was being removed when its process died
     if stopped:
         _require_same(run_folder, "stopped", stopped, record)
         return stopped, None

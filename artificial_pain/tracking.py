@@ -97,6 +97,7 @@ def start(name: str, config: dict, folder: Path, earlier: dict | None = None) ->
                     init_timeout=INIT_TIMEOUT,
                     finish_timeout=FINISH_TIMEOUT,
                     finish_timeout_raises=True,
+                    disable_git=True,  # it would log the remote's URL with the user, which may be a token
                     silent=True,
                     console="off",
                 ),

@@ -227,6 +227,12 @@ class EmotionTrainer(Trainer):
             self.state.best_model_checkpoint = f"{self.args.output_dir}/checkpoint-{self.state.best_global_step}"
         return begin
 
+    def _load_best_model(self) -> None:
+        reason = checkpoints.damage(Path(self.state.best_model_checkpoint))
+        if reason:
+            raise UserError(f"{self.state.best_model_checkpoint}: damaged since it was written ({reason}): train again")
+        super()._load_best_model()
+
     def _load_scaler(self, checkpoint: str | None) -> None:
         if self.accelerator.scaler is not None:  # a run that goes on in another precision has none
             super()._load_scaler(checkpoint)

@@ -62,7 +62,7 @@ def command_lines(until: threading.Event, found: dict[str, str]) -> None:
 
 @pytest.mark.fault("tokens, keys, passwords", "they are in no output, file, W&B data or child's command line of a run")
 def test_secrets_reach_nothing_that_a_run_writes(tiny, data_host, clean_environment, tmp_path):
-    """Planted as HF_TOKEN, WANDB_API_KEY and in a URL; searched in all that two scripts wrote, sent and started."""
+    """Planted as HF_TOKEN, WANDB_API_KEY, in a URL, a git remote; searched in all written, sent and started."""
     name = GATED[0]
     until, lines = threading.Event(), {}
     watching = threading.Thread(target=command_lines, args=(until, lines))
@@ -78,6 +78,9 @@ def test_secrets_reach_nothing_that_a_run_writes(tiny, data_host, clean_environm
             "HF_TOKEN": HF_TOKEN,
             "WANDB_BASE_URL": server.url,
             "WANDB_API_KEY": WANDB_KEY,
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "remote.origin.url",
+            "GIT_CONFIG_VALUE_0": f"https://{URL_USER}:{URL_PASSWORD}@example.org/repository.git",
         }
         words = ["--model_name", name, "--dataset_name", "SAD", "--output_dir", tmp_path / "out"]
         commands = [[DATALOADER, *words, "--data_source", data_host], [MODEL, *words, "--epochs", 1]]

@@ -18,10 +18,10 @@ demo: .venv/installed
 		intensity/$(RUNS)/accuracy-4-heads-intensity-change
 
 test: lint
-	$(VENV)/python -m pytest
+	OMP_NUM_THREADS=1 $(VENV)/python -m pytest --numprocesses 2
 
 faults: .venv/installed
-	$(VENV)/python -m pytest --faults
+	OMP_NUM_THREADS=1 $(VENV)/python -m pytest --numprocesses 2 --faults
 
 audit: .venv/installed
 	$(VENV)/pip install --quiet --disable-pip-version-check pip-audit==2.10.1

@@ -102,16 +102,21 @@ def fetch(name: str, revision: str, weights: str | None) -> Encoder:
 
 def _download(name: str, revision: str, wanted: Sequence[str]) -> Path:
     """The folder of the hub's cache with the wanted files, as many as there are; each is what the hub said it is."""
-    from huggingface_hub import constants, get_session, snapshot_download
+    from huggingface_hub import constants, set_client_factory, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.utils._http import default_client_factory
 
     def bound(request) -> None:
-        """Without it the client would wait for some answers for ever."""
         timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
         request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), timeout)
 
-    hooks = get_session().event_hooks
-    get_session().event_hooks = {**hooks, "request": [*hooks["request"], bound]}
+    def impatient_client():
+        """The library's own, which would wait for some answers for ever."""
+        client = default_client_factory()
+        client.event_hooks = {**client.event_hooks, "request": [*client.event_hooks["request"], bound]}
+        return client
+
+    set_client_factory(impatient_client)
     waits = iter(WAITS)
     while True:
         try:

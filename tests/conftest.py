@@ -61,7 +61,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for outcome, reports in terminalreporter.stats.items():
         for report in reports:
             if outcome and hasattr(report, "fault") and (outcome != "passed" or report.when == "call"):
-                outcomes.setdefault(report.fault, set()).add(outcome)
+                outcomes.setdefault(tuple(report.fault), set()).add(outcome)
     widths = FAULTS_TABLE.values()
     terminalreporter.section("faults")
     rows = [tuple(FAULTS_TABLE)]

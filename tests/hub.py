@@ -139,8 +139,8 @@ class Hub:
     def misbehave(self, how: str, path: str = "", times: int = sys.maxsize) -> None:
         """From now on, answer the next ``times`` requests whose path contains ``path`` in one of these ways.
 
-        hang: never; 500, 401: with that status; cut: with half of the body; bytes: with the last byte changed;
-        redirect: with another address of the same thing; loop: with its own.
+        hang: never; 500, 401: with that status; cut: with half of the body; half: the same, whatever was asked for;
+        bytes: with the last byte changed; redirect: with another address of the same thing; loop: with its own.
         """
         self._faults.append(_Fault(how, path, times))
 
@@ -341,6 +341,10 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             case "500" | "401" as status:
                 reply = _Reply(int(status), b"{}")
+            case "half":
+                del self.headers["Range"]
+                reply = hub._reply(self.path, self.headers)
+                sent = reply.body[: len(reply.body) // 2]
             case "cut":
                 sent = reply.body[: len(reply.body) // 2]
             case "bytes" if reply.body:

@@ -28,6 +28,8 @@ FETCH = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from artificial_pain import encoders, errors
+from huggingface_hub import constants
+constants.DOWNLOAD_CHUNK_SIZE = 10_000  # so that the tiny files come in several pieces, as large ones do
 errors.run(lambda: print(encoders.fetch(sys.argv[2], "main", weights=encoders.WEIGHTS).folder))
 """
 HUB = ("the hub misbehaves", "retries with a limit, then one line; nothing unverified is kept; later it works")
@@ -49,7 +51,11 @@ FAULTS = [
     ("401", "model.safetensors", 99, "refused the token (HTTP 401)"),
     ("hang", "/api/", 99, "cannot be reached (ReadTimeout"),
 ]
-SLOW = [("hang", "model.safetensors", 99, "ReadTimeout"), ("500", "model.safetensors", 99, "HTTP 500: try again later")]
+SLOW = [
+    ("half", "model.safetensors", 99, "was asked for 8 times"),
+    ("hang", "model.safetensors", 99, "ReadTimeout"),
+    ("500", "model.safetensors", 99, "HTTP 500: try again later"),
+]
 FAULTS += [pytest.param(*fault, marks=pytest.mark.full) for fault in SLOW]
 
 

@@ -70,7 +70,7 @@ def how_to_look(described: dict) -> str:
         return "W&B: disabled"
     if described["url"]:
         return f"W&B: {described['url']}"
-    command = shlex.join([program("wandb"), "sync", *described["folders"]])
+    command = shlex.join([program("wandb"), "sync", "--include-online", *described["folders"]])
     return f"W&B: logged offline; to see it in the browser, with a key (wandb login): {command}"
 
 

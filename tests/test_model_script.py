@@ -58,7 +58,7 @@ def test_the_console_ends_with_the_table_and_where_to_look(run_folder):
     for name, row in [("fine-tuned", results["test"]), ("majority class", results["baselines"]["majority"])]:
         assert lines[name].split()[-2:] == [f"{row['macro_f1']:.3f}", f"{row['accuracy']:.3f}"]
     assert f"Figures: {run_folder / 'confusion_matrix_test.png'}" in out
-    program, _, folder = shlex.split(out.split("(wandb login): ")[1])
+    program, *_, folder = shlex.split(out.split("(wandb login): ")[1])
     assert shutil.which(program) and list(Path(folder).glob("run-*.wandb")), "what the printed command would upload"
 
 

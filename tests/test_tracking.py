@@ -62,7 +62,7 @@ def test_without_a_key_the_run_is_offline_and_whole(words, command, tmp_path):
     described = record(words, 12)["wandb"]
     assert described["mode"] == "offline" and described["project"] == "mine" and described["url"] is None
     folder = Path(*described["folders"])
-    assert folder.is_relative_to(tmp_path) and f"wandb sync {folder}" in done.out
+    assert folder.is_relative_to(tmp_path) and f"wandb sync --include-online {folder}" in done.out
     assert list(folder.glob("*.wandb"))
     tables = {path.name.split("_")[0] for path in (folder / "files/media/table/test").iterdir()}
     assert tables == {"predictions", "confusion"}
@@ -141,7 +141,7 @@ def test_the_end_of_a_run_on_a_dead_network_costs_less_than_30_seconds(monkeypat
             tracker.log({"train/loss": 1.0}, step=1)
             begun = time.monotonic()
     assert time.monotonic() - begun < 30
-    assert f"wandb sync {tmp_path}" in tracker.how_to_look()
+    assert f"wandb sync --include-online {tmp_path}" in tracker.how_to_look()
     wandb.teardown()
 
 
@@ -150,8 +150,8 @@ def synced(out: str) -> list[dict]:
     with WandbServer() as server:
         words = shlex.split(out.split("(wandb login): ")[1])
         environment = {**os.environ, "WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY}
-        subprocess.run(words, env=environment, check=True, capture_output=True, timeout=60)
-    assert len(server.configs) == 1
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and len(server.configs) == 1, done.stderr
     return server.history
 
 

@@ -44,12 +44,18 @@ def wrong_flag(message: str) -> NoReturn:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call a script's main(); a UserError, Ctrl-C and SIGTERM are one line on stderr, and exit code 1, 130 and 143."""
+    """Call a script's main(); what ends it is one line on stderr, and the exit code.
+
+    A UserError and a lack of memory: 1; Ctrl-C: 130; SIGTERM: 143.
+    """
     signal.signal(signal.SIGTERM, _terminate)
     try:
         main()
     except UserError as error:
         say(f"error: {error}")
+        sys.exit(1)
+    except MemoryError as error:
+        say(f"error: out of memory ({str(error) or 'none is left'}): close other programs, or take a larger machine")
         sys.exit(1)
     except (KeyboardInterrupt, Terminated) as stop:
         say(str(stop) or "stopped")

@@ -17,7 +17,6 @@ import torch
 from accelerate.utils.memory import should_reduce_batch_size
 from datasets import Dataset
 from sklearn.metrics import accuracy_score, f1_score
-from torch.utils.data import SequentialSampler
 from transformers import (
     DataCollatorWithPadding,
     EarlyStoppingCallback,
@@ -175,8 +174,8 @@ class EpochSampler(LengthGroupedSampler):
 
 
 class EmotionTrainer(Trainer):
-    """A Trainer that groups the training examples by length, evaluates in the order of the dataset, logs the loss of
-    each head, seals its checkpoints, and stops where a loss or a gradient is not finite.
+    """A Trainer that groups the training examples by length, logs the loss of each head, seals its checkpoints, and
+    stops where a loss or a gradient is not finite.
     """
 
     def __init__(self, *args, **kwargs):
@@ -185,9 +184,6 @@ class EmotionTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> EpochSampler:
         return EpochSampler(self.args.train_batch_size, lengths(self.train_dataset).tolist(), self.args.seed)
-
-    def _get_eval_sampler(self, eval_dataset: Dataset) -> SequentialSampler:
-        return SequentialSampler(eval_dataset)
 
     def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, **kwargs)

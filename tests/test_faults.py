@@ -15,7 +15,7 @@ import torch
 from conftest import DATALOADER, INTENSITY_MODEL, MODEL
 from warm import Script, sealed, wait_for
 
-from artificial_pain import cli, encoders, files, models, tokens, training
+from artificial_pain import cli, encoders, errors, files, models, tokens, training
 from artificial_pain.errors import UserError
 
 QUIET = {"WANDB_MODE": "disabled"}
@@ -172,6 +172,13 @@ def test_a_lack_of_memory_is_told_with_what_it_depends_on(encoder, dialogue_spli
     assert script.wait() == 1
     assert "error: out of memory with --batch_size 512 (evaluation: 64), texts of up to 512 tokens" in script.last()
     assert "Traceback" not in script.told()
+
+
+def test_a_lack_of_memory_outside_of_the_training_is_told(capsys):
+    """More asked for than there can be, where a dataloader works."""
+    with pytest.raises(SystemExit) as ended:
+        errors.run(lambda: bytearray(2**60))
+    assert ended.value.code == 1 and capsys.readouterr().err.startswith("error: out of memory (none is left)")
 
 
 AT_ONCE = ("two at work in one folder", "no mixed files: the second waits, or ends with who is at work")

@@ -476,7 +476,7 @@ def test_the_git_blob_id_is_gits(tmp_path):
 
 def test_the_real_sad_is_the_published_one(corpora):
     published = sources.PUBLISHED["SAD"]
-    assert sources.digest_of((corpora / "SAD_v1.zip").read_bytes(), published.algorithm) == published.digest
+    assert digest(corpora / "SAD_v1.zip", published.algorithm) == published.digest
 
 
 def test_a_url_as_source_is_downloaded_and_read(server, script, tmp_path, monkeypatch):

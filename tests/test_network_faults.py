@@ -46,7 +46,7 @@ FAULTS = [
     ("cut", "model.safetensors", 99, "peer closed connection without sending complete message body"),
     ("bytes", "model.safetensors", 99, "model.safetensors is not the file that the hub promised, and was removed"),
     ("bytes", "tokenizer.json", 99, "tokenizer.json is not the file that the hub promised, and was removed"),
-    ("loop", "model.safetensors", 99, "TooManyRedirects"),
+    ("loop", "model.safetensors", 99, "was asked for 8 times"),
     ("401", "/api/", 99, "refused the token (HTTP 401)"),
     ("401", "model.safetensors", 99, "refused the token (HTTP 401)"),
     ("hang", "/api/", 99, "cannot be reached (ReadTimeout"),

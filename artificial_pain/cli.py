@@ -55,12 +55,15 @@ def _folder(text: str) -> Path:
 
 def _source(text: str) -> str:
     """A local file's absolute path: the model script may say it again, in another folder."""
+    _not_empty(text)
     return text if text == "sample" or text.startswith(("http://", "https://")) else str(Path(text).absolute())
 
 
-positive_integer = _number(int, "a whole number of 1 or more", lambda value: value >= 1)
+MOST = 1_000_000  # of anything that a flag counts; far more than any use, and no overflow in a library
+
+positive_integer = _number(int, f"a whole number from 1 to {MOST:,}", lambda value: 1 <= value <= MOST)
 positive_float = _number(float, "a number above 0", lambda value: 0 < value < float("inf"))
-not_negative_integer = _number(int, "a whole number of 0 or more", lambda value: value >= 0)
+not_negative_integer = _number(int, f"a whole number from 0 to {MOST:,}", lambda value: 0 <= value <= MOST)
 # numpy's legacy generators, which scikit-learn and the Trainer seed, take 32 bits.
 seed_integer = _number(int, "a whole number from 0 to 4294967295", lambda value: 0 <= value < 2**32)
 

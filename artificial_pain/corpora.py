@@ -12,7 +12,7 @@ import unicodedata
 import zipfile
 import zlib
 from functools import reduce
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PureWindowsPath
 from reprlib import repr as shown  # some characters of whatever stands in a file, in one line
 
 import pandas as pd
@@ -172,7 +172,8 @@ def _excel_content(content: bytes, path: Path) -> bytes:
     names = archive.namelist()
     if WORKBOOK not in names:
         for name in names:
-            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name.replace("\\", "/")).parts:
+            member = PureWindowsPath(name)  # which takes either slash
+            if member.anchor or ".." in member.parts:
                 raise UserError(f"{path}: refused, its member {shown(name)} would climb out of a folder")
         sheets = [name for name in names if name.endswith(".xlsx") and not name.startswith("__MACOSX/")]
         if len(sheets) != 1:

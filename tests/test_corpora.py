@@ -258,7 +258,9 @@ PATHS = pytest.mark.fault("member path that climbs", "one line and exit code 1; 
 
 
 @PATHS
-@pytest.mark.parametrize("name", ["../SAD_v1.xlsx", "a/../../SAD_v1.xlsx", "/SAD_v1.xlsx", "..\\SAD_v1.xlsx"])
+@pytest.mark.parametrize(
+    "name", ["../S.xlsx", "a/../../S.xlsx", "/S.xlsx", "..\\S.xlsx", "C:\\S.xlsx", "\\\\host\\S.xlsx"]
+)
 def test_a_member_path_that_climbs_is_refused(name):
     """a zip whose member is to be written outside of the folder"""
     assert "would climb out of a folder" in refused(zipped({name: excel(GOOD_SHEET)}))
@@ -363,7 +365,9 @@ def test_a_file_larger_than_the_largest_is_refused_unread(tmp_path):
 
 
 WRONG_FLAGS = {
-    "no samples": (["--balanced", "--samples_per_label", "0"], "'0' is not a whole number of 1 or more"),
+    "no samples": (["--balanced", "--samples_per_label", "0"], "'0' is not a whole number from 1 to 1,000,000"),
+    "too many samples": (["--balanced", "--samples_per_label", "9" * 15], "is not a whole number from 1 to 1,000,000"),
+    "no source": (["--data_source", ""], "expected a name, found nothing"),
     "no number": (["--max_length", "many"], "'many' is not a whole number"),
     "too long for the encoder": (["--max_length", "513"], "takes 3 to 512 tokens"),
     "no room for a word": (["--max_length", "2"], "takes 3 to 512 tokens"),

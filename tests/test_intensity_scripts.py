@@ -203,7 +203,11 @@ WRONG_FLAGS = {
     "five heads": (INTENSITY_MODEL, ["--head_num", "5"], "choose from 1, 2, 3, 4"),
     "half a head": (INTENSITY_MODEL, ["--head_num", "1.5"], "invalid int value"),
     "another metric": (INTENSITY_MODEL, ["--model_metric", "f1"], "choose from 'accuracy', 'loss', 'macro_f1'"),
-    "warming up backwards": (INTENSITY_MODEL, ["--warmup_steps", "-1"], "'-1' is not a whole number of 0 or more"),
+    "warming up backwards": (
+        INTENSITY_MODEL,
+        ["--warmup_steps", "-1"],
+        "'-1' is not a whole number from 0 to 1,000,000",
+    ),
 }
 
 

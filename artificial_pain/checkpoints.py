@@ -13,7 +13,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from transformers.trainer import TRAINER_STATE_NAME
 
-from artificial_pain.digests import digest
+from artificial_pain import digests
 from artificial_pain.errors import UserError, warn
 from artificial_pain.files import write_json
 
@@ -54,7 +54,7 @@ def seal(checkpoint: Path) -> None:
     files = [path for path in sorted(checkpoint.iterdir()) if path.name != SEAL]
     for path in files:
         _to_disk(path)
-    write_json(checkpoint / f"{SEAL}.partial", {path.name: digest(path) for path in files})
+    write_json(checkpoint / f"{SEAL}.partial", {path.name: digests.digest(path) for path in files})
     _to_disk(checkpoint / f"{SEAL}.partial")
     os.replace(checkpoint / f"{SEAL}.partial", checkpoint / SEAL)
     _to_disk(checkpoint)
@@ -72,25 +72,22 @@ def _to_disk(path: Path) -> None:
 def damage(checkpoint: Path) -> str | None:
     """What is wrong with a sealed checkpoint: the first file that is not what was written; None if it is whole."""
     try:
-        digests = json.loads((checkpoint / SEAL).read_text(encoding="utf-8"))
-        for name, written in digests.items():
-            if digest(checkpoint / name) != written:
-                return f"{name} is not what was written"
+        return digests.damage(checkpoint, json.loads((checkpoint / SEAL).read_text(encoding="utf-8")))
     except OSError as error:
-        return f"{Path(error.filename).name} cannot be read: {error.strerror}"
+        return f"{SEAL} cannot be read: {error.strerror}"
     except (ValueError, AttributeError):  # no JSON, or JSON of something else
         return f"{SEAL} is not what was written"
-    return None
 
 
 def last_whole(folder: Path) -> Path | None:
     """The checkpoint to go on from: the last that is whole, as is the best one before it, which it needs in the end.
 
-    A damaged one is told and removed, with those that need it; one that was being written is removed.
+    One that is damaged, or was not written to its end, is told and removed, with those that need it.
     """
     whole: dict[int, Path] = {}
     for step, checkpoint in _by_step(folder).items():
         if not (checkpoint / SEAL).exists():
+            warn(f"{checkpoint} was not written to its end, and was removed")
             shutil.rmtree(checkpoint)
             continue
         reason = damage(checkpoint)
@@ -104,6 +101,11 @@ def last_whole(folder: Path) -> Path | None:
         before = f"step {max(whole)}" if whole else "the start"
         warn(f"{checkpoint} is damaged ({reason}) and was removed: what is left goes on from {before}")
     return whole[max(whole)] if whole else None
+
+
+def any_sealed(folder: Path) -> bool:
+    """Whether there is a checkpoint to go on from, as far as its seal tells."""
+    return any(folder.glob(f"checkpoint-*/{SEAL}"))
 
 
 def _by_step(folder: Path) -> dict[int, Path]:

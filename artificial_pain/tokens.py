@@ -15,6 +15,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 
 from artificial_pain.corpora import INTENSITIES
+from artificial_pain.digests import damage, digest
 from artificial_pain.encoders import Encoder
 from artificial_pain.errors import UserError, wrong_flag
 from artificial_pain.files import SPLITS, Layout, at_work, finish_replacing, write_json
@@ -94,10 +95,10 @@ def tokenizer_digest(tokenizer: PreTrainedTokenizerFast) -> str:
 
 def fingerprint(folder: Path, layout: Layout) -> str:
     """The SHA-256 over the text splits and the label mapping below `folder`: the identity of the data."""
-    digest = hashlib.sha256((folder / layout.label_mapping).read_bytes())
+    whole = hashlib.sha256((folder / layout.label_mapping).read_bytes())
     for name in SPLITS:
-        digest.update((folder / layout.text_splits / f"{name}_split.csv").read_bytes())
-    return digest.hexdigest()
+        whole.update((folder / layout.text_splits / f"{name}_split.csv").read_bytes())
+    return whole.hexdigest()
 
 
 def save(
@@ -119,7 +120,10 @@ def save(
     datasets.disable_progress_bars()
     tokenized.save_to_disk(folder / layout.tokenized_splits)
     datasets.enable_progress_bars()
-    write_json(folder / layout.tokenized_splits / SIDECAR, {**sidecar, "fingerprint": data})
+    folder = folder / layout.tokenized_splits
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    digests = {path.relative_to(folder).as_posix(): digest(path) for path in files}
+    write_json(folder / SIDECAR, {**sidecar, "fingerprint": data, "sha256": digests})
     return data
 
 
@@ -154,6 +158,9 @@ def _load(layout: Layout, encoder: Encoder, tokenizer: PreTrainedTokenizerFast, 
     try:
         sidecar = json.loads((folder / SIDECAR).read_text())
         data = fingerprint(layout.corpus, layout)
+        reason = damage(folder, sidecar.pop("sha256"))
+        if reason:
+            raise UserError(f"{folder}: damaged ({reason}): run {run}")
         texts = {name: read_text_split(layout.corpus / layout.text_splits / f"{name}_split.csv") for name in SPLITS}
         tokenized = datasets.load_from_disk(folder)
         label_names = tokenized["train"].features["labels"].names
@@ -161,7 +168,7 @@ def _load(layout: Layout, encoder: Encoder, tokenizer: PreTrainedTokenizerFast, 
         made_from, made_with = (sidecar["dataset_name"], sidecar["fingerprint"]), sidecar["tokenizer"]
     except FileNotFoundError as error:
         raise UserError(f"{error.filename or folder}: there are no such splits yet: run {run}") from None
-    except (ValueError, KeyError, TypeError) as error:  # of JSON, CSV and Arrow alike
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # of JSON, CSV and Arrow alike
         raise UserError(f"{folder}: damaged ({str(error).splitlines()[0]}): run {run}") from None
     if made_with != tokenizer_digest(tokenizer):
         raise UserError(f"{folder}: tokenized for {made_for}, not for {encoder.name} at {encoder.revision}: run {run}")
@@ -178,7 +185,7 @@ def _settings(statistics: Path) -> dict:
     """The settings of the dataloader that wrote the text splits; {} where none can be read."""
     try:
         return json.loads(statistics.read_text())["settings"]
-    except (FileNotFoundError, ValueError, KeyError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return {}
 
 

@@ -5,6 +5,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import datasets
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -126,7 +127,8 @@ def test_debug_is_3_epochs_in_a_folder_of_its_own(words, run_folder, script, mon
 
 WRONG_FLAGS = {
     "debug and epochs": (["--debug", "--epochs", "5"], "not allowed with argument"),
-    "no batch": (["--batch_size", "0"], "'0' is not a whole number of 1 or more"),
+    "no batch": (["--batch_size", "0"], "'0' is not a whole number from 1 to 1,000,000"),
+    "too large a batch": (["--batch_size", "9" * 30], "is not a whole number from 1 to 1,000,000"),
     "a rate of nothing": (["--learning_rate", "0"], "'0' is not a number above 0"),
     "no number": (["--head_learning_rate", "nan"], "'nan' is not a number above 0"),
     "fp16 without a GPU": (["--precision", "fp16"], "--precision fp16 needs an NVIDIA or AMD GPU"),
@@ -201,24 +203,34 @@ def test_a_reloaded_model_cuts_texts_where_the_training_did(encoder, script, mon
     assert len(tokenizer("one two three four five six seven eight nine ten", truncation=True)["input_ids"]) == 9
 
 
-def test_a_sidecar_of_another_shape_is_told(encoder, script, tmp_path):
+@pytest.mark.fault("damaged splits", "nothing is trained; one line with the command that makes them anew")
+def test_damaged_splits_are_told(encoder, sample_splits, script, tmp_path):
+    """Their files cut, emptied, removed, of another shape, or with one token exchanged for another."""
+    shutil.copytree(sample_splits / "SAD", tmp_path / "SAD", ignore=shutil.ignore_patterns("*loss-*"))
+    folder = tmp_path / "SAD/mental-bert-base-uncased/tokenized_splits"
     words = ["--model_name", encoder, "--dataset_name", "SAD", "--output_dir", tmp_path]
-    script(DATALOADER, *words, "--data_source", "sample")
-    (tmp_path / "SAD/mental-bert-base-uncased/tokenized_splits/tokenization.json").write_text("{}")
-    done = script(MODEL, *words)
-    assert done.code == 1 and "damaged" in done.error
 
+    def refused(path: Path, content: bytes | None) -> None:
+        before = path.read_bytes()
+        path.unlink() if content is None else path.write_bytes(content)
+        done = script(MODEL, *words)
+        assert done.code == 1 and "classification-dataloader.py" in done.error, path
+        path.write_bytes(before)
 
-@pytest.mark.parametrize(
-    "name", ["tokenized_splits/tokenization.json", "tokenized_splits/train/data-00000-of-00001.arrow"]
-)
-def test_damaged_splits_are_told(name, encoder, script, tmp_path):
-    words = ["--model_name", encoder, "--dataset_name", "SAD", "--output_dir", tmp_path]
-    script(DATALOADER, *words, "--data_source", "sample")
-    path = tmp_path / "SAD/mental-bert-base-uncased" / name
-    path.write_bytes(path.read_bytes()[:100])
-    done = script(MODEL, *words)
-    assert done.code == 1 and "damaged" in done.error and "classification-dataloader.py" in done.error
+    arrow, state, sidecar = (
+        folder / name for name in ("train/data-00000-of-00001.arrow", "test/state.json", "tokenization.json")
+    )
+    content, first = arrow.read_bytes(), datasets.load_from_disk(folder)["train"][0]["input_ids"]
+    tokens, exchanged = (np.array(ids, dtype=np.int32).tobytes() for ids in (first, [*first[:1], *first[:0:-1]]))
+    assert content.count(tokens) == 1 and tokens != exchanged
+    refused(arrow, content.replace(tokens, exchanged))
+    for path in (arrow, state, sidecar):
+        for damage in (path.read_bytes()[:-50], b"", None):
+            refused(path, damage)
+    for damage in (b"{}", b"[]", b"null"):
+        refused(sidecar, damage)
+    (tmp_path / "SAD/dataset_statistics.json").write_text("[]")
+    refused(sidecar, None)
 
 
 def test_text_splits_that_were_replaced_since_are_told(encoder, tiny, script, tmp_path):

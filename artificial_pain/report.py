@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 from huggingface_hub import ModelCardData, metadata_load
-from transformers import Trainer
+from transformers import CONFIG_NAME, Trainer
 
 from artificial_pain import figures
 from artificial_pain.cli import REPOSITORY
@@ -97,7 +97,7 @@ def write_run(
             "epochs_trained": state.epoch,
             "steps_trained": state.global_step,
             "best_step": state.best_global_step,
-            "weights_sha256": digest(folder / WEIGHTS),
+            "sha256": {name: digest(folder / name) for name in (CONFIG_NAME, WEIGHTS)},
         }
         write_json(folder / RECORD, {**record, **trained})
         _write_evaluation(folder, results, predictions, encoder, splits, record)

@@ -4,15 +4,26 @@ import json
 import shutil
 from pathlib import Path
 
-from artificial_pain.digests import digest
+from transformers import CONFIG_NAME
+
+from artificial_pain import checkpoints
+from artificial_pain.digests import damage
 from artificial_pain.encoders import WEIGHTS
-from artificial_pain.errors import UserError
+from artificial_pain.errors import UserError, warn
 from artificial_pain.files import finish_replacing, write_json
 from artificial_pain.models import EmotionModel
 from artificial_pain.report import RECORD
 
 # Of the flags, those that a run may go on with another value of.
 FREE = {"output_dir", "restart", "precision", "no_log_predictions"}
+# Of a record, what is read again.
+BEGUN = {
+    "arguments": set(),
+    "data": {"fingerprint", "max_length"},
+    "encoder": {"revision"},
+    "wandb": {"id", "mode", "url", "folders"},
+}
+FINISHED = {**BEGUN, "sha256": {CONFIG_NAME, WEIGHTS}}
 
 
 def checkpoints_folder(run_folder: Path) -> Path:
@@ -27,42 +38,53 @@ def find(run_folder: Path, record: dict, restart: bool) -> tuple[dict | None, di
     where the run in the folder is one of other settings.
     """
     finish_replacing(run_folder)
-    checkpoints = checkpoints_folder(run_folder)
-    stopped = None if restart else _read(checkpoints / RECORD)
-    finished = None if restart else _read(run_folder / RECORD)
+    folder = checkpoints_folder(run_folder)
+    stopped = None if restart else _read(folder / RECORD, BEGUN)
+    finished = None if restart else _read(run_folder / RECORD, FINISHED)
     if stopped and finished and stopped["started"] == finished["started"]:
         stopped = None  # the process died after it had written the run, before it had removed the checkpoints
-    if checkpoints.exists() and not stopped:
-        shutil.rmtree(checkpoints)  # nobody's, also where it was being removed when its process died
+    if stopped and _differences(stopped, record) and not checkpoints.any_sealed(folder):
+        stopped = None  # nothing of its training is lost
+    if folder.exists() and not stopped:
+        shutil.rmtree(folder)  # nobody's, also where it was being removed when its process died
     if stopped:
         _require_same(run_folder, "stopped", stopped, record)
+        _warn_of_changes(run_folder, stopped, record)
         return stopped, None
     if finished:
         _require_same(run_folder, "finished", finished, record)
     return None, finished
 
 
-def _read(path: Path) -> dict | None:
-    """A record; None if there is none."""
+def _read(path: Path, parts: dict[str, set[str]]) -> dict | None:
+    """A record, which has at least these parts; None if there is none."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        return {name: record[name] for name in ("started", "arguments", "data", "encoder", "wandb")} | record
+        if "started" not in record or not all(record[part].keys() >= names for part, names in parts.items()):
+            raise ValueError("it is no record of a run")
+        return record
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: cannot be read ({error!r}): add --restart to train the run anew") from None
 
 
-def _require_same(run_folder: Path, state: str, earlier: dict, now: dict) -> None:
-    """Raise UserError that tells what the settings of two runs, by their records, do not share."""
+def _differences(earlier: dict, now: dict) -> list[str]:
+    """What the settings of two runs, by their records, do not share."""
     flags = sorted((earlier["arguments"].keys() | now["arguments"].keys()) - FREE)
     values = {flag: (earlier["arguments"].get(flag), now["arguments"].get(flag)) for flag in flags}
     differences = [f"--{flag} {then}, not {value}" for flag, (then, value) in values.items() if then != value]
     for what, key, part in (("text splits", "data", "fingerprint"), ("tokens", "data", "max_length")):
-        if earlier[key].get(part) != now[key][part]:
+        if earlier[key][part] != now[key][part]:
             differences.append(f"other {what}")
     if earlier["encoder"] != now["encoder"]:
-        differences.append(f"the encoder's revision {earlier['encoder'].get('revision')}")
+        differences.append(f"the encoder's revision {earlier['encoder']['revision']}")
+    return differences
+
+
+def _require_same(run_folder: Path, state: str, earlier: dict, now: dict) -> None:
+    """Raise UserError that tells in what the settings differ, if they do."""
+    differences = _differences(earlier, now)
     if differences:
         raise UserError(
             f"{run_folder}: a {state} run of other settings is there ({'; '.join(differences)}): give its command "
@@ -70,18 +92,31 @@ def _require_same(run_folder: Path, state: str, earlier: dict, now: dict) -> Non
         )
 
 
+def _warn_of_changes(run_folder: Path, stopped: dict, now: dict) -> None:
+    """Tell what is not a setting, and can change the bits all the same."""
+    parts = {"git": "code", "versions": "versions of Python and packages", "device": "device or number of threads"}
+    changed = [name for part, name in parts.items() if stopped.get(part) != now[part]]
+    if changed:
+        warn(f"{run_folder}: goes on with other {', '.join(changed)}: the bits can be others than if never stopped")
+
+
 def begin(run_folder: Path, record: dict) -> None:
-    """Note whose checkpoints they are that will be in the folder."""
-    checkpoints = checkpoints_folder(run_folder)
-    checkpoints.mkdir(parents=True, exist_ok=True)
-    partial = checkpoints / f"{RECORD}.partial"
-    write_json(partial, record)
-    partial.replace(checkpoints / RECORD)
+    """Note whose checkpoints they are that will be in the folder. Raises UserError where that cannot be written."""
+    folder = checkpoints_folder(run_folder)
+    partial = folder / f"{RECORD}.partial"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(partial, record)
+        partial.replace(folder / RECORD)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot be written ({error.strerror}): make room, or give another --output_dir"
+        ) from None
 
 
 def load_model(run_folder: Path, record: dict) -> EmotionModel:
-    """The model of a finished run. Raises UserError where its weights are not those that were written."""
-    path = run_folder / WEIGHTS
-    if not path.is_file() or digest(path) != record.get("weights_sha256"):
-        raise UserError(f"{path}: missing or damaged: add --restart to train the run anew")
+    """The model of a finished run. Raises UserError where its files are not those that were written."""
+    reason = damage(run_folder, record["sha256"])
+    if reason:
+        raise UserError(f"{run_folder}: damaged ({reason}): add --restart to train the run anew")
     return EmotionModel.from_pretrained(run_folder)

@@ -50,7 +50,7 @@ class Experiment:
         """The files of the run: their bytes; of run.json, how the training went."""
         files = {path.name: path.read_bytes() for path in (root / self.run).iterdir() if path.is_file()}
         record = json.loads(files["run.json"])
-        kept = {name: record[name] for name in ("epochs_trained", "steps_trained", "best_step", "weights_sha256")}
+        kept = {name: record[name] for name in ("epochs_trained", "steps_trained", "best_step", "sha256")}
         return files | {"run.json": json.dumps(kept).encode()}
 
     def goes_on(self, root: Path) -> str:
@@ -186,7 +186,7 @@ def change(path: Path) -> None:
 
 
 FILES = ["optimizer.pt", "trainer_state.json", "model.safetensors", "sha256.json"]
-CASES = [(name, damage) for name in FILES for damage in DAMAGES if (name, damage) != ("sha256.json", "gone")]
+CASES = [(name, damage) for name in FILES for damage in DAMAGES]
 
 
 @pytest.mark.fault("a damaged checkpoint", "it is found out and told, and the one before is used: the same bits again")
@@ -199,7 +199,9 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(name, damage, e
     before, last = sealed(stopped / experiment.run / "checkpoints")
     DAMAGES[damage](last / name)
     told = experiment.goes_on(stopped)
-    assert f"warning: {last} is damaged" in told and name in told and f"going on from {before}" in told
+    without_seal = (name, damage) == ("sha256.json", "gone")  # as it is until the rest is written
+    reason = "was not written to its end" if without_seal else f"is damaged ({name}"
+    assert f"warning: {last} {reason}" in told and f"going on from {before}" in told
 
 
 @pytest.mark.fault("a damaged checkpoint", "it is found out and told, and the one before is used: the same bits again")
@@ -257,7 +259,36 @@ def test_a_finished_run_is_evaluated_only(experiment, stopped):
 
     change(folder / "model.safetensors")
     damaged = experiment.start(stopped)
-    assert damaged.wait() == 1 and "model.safetensors: missing or damaged: add --restart" in damaged.told()
+    assert damaged.wait() == 1 and "damaged (model.safetensors is not what was written): add --re" in damaged.told()
+    (folder / "config.json").unlink()
+    damaged = experiment.start(stopped)
+    assert damaged.wait() == 1 and "damaged (config.json cannot be read: No such file" in damaged.told()
+    (folder / "run.json").write_text((folder / "run.json").read_text().replace('"wandb": {', '"other": {'))
+    damaged = experiment.start(stopped)
+    assert damaged.wait() == 1 and "run.json: cannot be read (KeyError('wandb')): add --restart" in damaged.told()
+
+
+@pytest.mark.parametrize("experiment", ["intensity"], indirect=True)
+def test_where_nothing_of_a_run_is_lost_other_settings_replace_it(experiment, stopped):
+    """A run that has a checkpoint is kept from other settings, and one that has none gives way to them."""
+    other = experiment.start(stopped, "--batch_size", "8", "--epochs", "1")
+    assert other.wait() == 1
+    assert "a stopped run of other settings is there (--batch_size 16, not 8; --epochs 12, not 1)" in other.told()
+    for checkpoint in sealed(stopped / experiment.run / "checkpoints"):
+        shutil.rmtree(checkpoint)
+    other = experiment.start(stopped, "--batch_size", "8", "--epochs", "1")
+    assert other.wait() == 0 and json.loads((stopped / experiment.run / "run.json").read_text())["epochs_trained"] == 1
+
+
+@pytest.mark.parametrize("experiment", ["intensity"], indirect=True)
+def test_what_may_change_the_bits_is_told(experiment, stopped):
+    """The run was begun with another version of a package, and another number of threads."""
+    path = stopped / experiment.run / "checkpoints" / "run.json"
+    record = json.loads(path.read_text())
+    record["versions"]["torch"], record["device"]["threads"] = "1.0", 99
+    path.write_text(json.dumps(record))
+    told = experiment.goes_on(stopped)
+    assert "goes on with other versions of Python and packages, device or number of threads: the bits can be" in told
 
 
 @pytest.mark.parametrize("experiment", ["intensity"], indirect=True)

@@ -1,13 +1,17 @@
 """How the scripts speak of what goes wrong: one line on stderr, exit code 1 (argparse's own is 2)."""
 
+import errno
 import os
 import re
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
 SHORTEST_SECRET = 6  # characters
+# What a user can mend, wherever a file is read, written or removed: full and failing disks, and rights.
+OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 class UserError(Exception):
@@ -46,7 +50,7 @@ def wrong_flag(message: str) -> NoReturn:
 def run(main: Callable[[], None]) -> None:
     """Call a script's main(); what ends it is one line on stderr, and the exit code.
 
-    A UserError and a lack of memory: 1; Ctrl-C: 130; SIGTERM: 143.
+    A UserError, and what the machine lacks: 1; Ctrl-C: 130; SIGTERM: 143. A bug of ours: its traceback, and 1.
     """
     signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -60,6 +64,13 @@ def run(main: Callable[[], None]) -> None:
     except (KeyboardInterrupt, Terminated) as stop:
         say(str(stop) or "stopped")
         sys.exit(130 if isinstance(stop, KeyboardInterrupt) else 143)
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+            place = error.filename or "a file"
+            say(f"error: {place}: {error.strerror}: mend that, and give the same command again")
+        else:
+            say(traceback.format_exc())  # which may quote a secret, as Python's own would
+        sys.exit(1)
 
 
 def _terminate(*_: object) -> NoReturn:

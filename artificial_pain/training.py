@@ -25,6 +25,7 @@ from transformers import (
     ProgressCallback,
     Trainer,
     TrainerCallback,
+    TrainerState,
     TrainingArguments,
     logging,
 )
@@ -125,12 +126,16 @@ class StopOnSignal(TrainerCallback):
             control.should_log = control.should_save = True
 
     def on_save(self, args, state, control, **kwargs):
+        self._stop(state)
+
+    def _stop(self, state: TrainerState) -> None:
         if self.received:
             kind = KeyboardInterrupt if self.received == signal.SIGINT else Terminated
             raise kind(f"stopped after step {state.global_step} of {state.max_steps}, with a checkpoint")
 
     def on_train_end(self, args, state, control, **kwargs):
         self._restore()
+        self._stop(state)  # of a signal that came after the last checkpoint
 
 
 def learning_curves(history: Sequence[dict]) -> pd.DataFrame:
@@ -396,8 +401,8 @@ def telling_out_of_memory(args: argparse.Namespace, max_length: int) -> Iterator
             raise
         raise UserError(
             f"out of memory with --batch_size {args.batch_size} (evaluation: {EVALUATION_BATCH_SIZE}), texts of up to "
-            f"{max_length} tokens and --precision {args.precision}: try a smaller --batch_size, bf16, or the "
-            "dataloader with a smaller --max_length"
+            f"{max_length} tokens and --precision {args.precision}: try --precision bf16, or --restart with a smaller "
+            "--batch_size, or with splits that the dataloader makes with a smaller --max_length"
         ) from error
 
 

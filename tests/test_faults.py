@@ -16,7 +16,7 @@ from conftest import DATALOADER, INTENSITY_MODEL, MODEL
 from warm import Script, sealed, wait_for
 
 from artificial_pain import cli, encoders, errors, files, models, tokens, training
-from artificial_pain.errors import UserError
+from artificial_pain.errors import Terminated, UserError
 
 QUIET = {"WANDB_MODE": "disabled"}
 FAST = ["--epochs", 3, "--batch_size", 16, "--learning_rate", "1e-3"]
@@ -83,6 +83,20 @@ def test_the_needed_space_is_checked_before_the_training(words, disk, tmp_path):
     script = Script(MODEL, [*words, *FAST, "--output_dir", disk / "root"], tmp_path, **QUIET)
     assert script.wait() == 1 and "epoch " not in script.told()
     assert re.search(r"the checkpoints need \d+ MB of disk, and \d+ MB are free: make room", script.last())
+
+
+@pytest.mark.fault(*DISK)
+def test_a_disk_that_is_full_from_the_start_is_told(words, disk, tmp_path):
+    """A tmpfs without room for anything but the locks, which are there."""
+    folder = disk / "root/SAD/mental-bert-base-uncased"
+    for lock in (disk / "root/.SAD.lock", folder / ".loss-classification.lock"):
+        lock.write_text("an earlier process")
+    fill(disk, left=0)
+    script = Script(MODEL, [*words, *FAST, "--output_dir", disk / "root"], tmp_path, **QUIET)
+    assert script.wait() == 1 and "Traceback" not in script.told()
+    assert script.last().startswith(
+        f"error: {folder}/loss-classification/checkpoints: cannot be written (No space left"
+    )
 
 
 @pytest.mark.fault(*DISK)
@@ -179,6 +193,29 @@ def test_a_lack_of_memory_outside_of_the_training_is_told(capsys):
     with pytest.raises(SystemExit) as ended:
         errors.run(lambda: bytearray(2**60))
     assert ended.value.code == 1 and capsys.readouterr().err.startswith("error: out of memory (none is left)")
+
+
+def test_the_traceback_of_a_bug_has_no_secrets(capsys, monkeypatch):
+    """What the scripts do not expect ends them with its traceback, less what is secret in the environment."""
+    monkeypatch.setenv("HF_TOKEN", "hf_planted")
+    with pytest.raises(SystemExit) as ended:
+        errors.run(lambda: {}["hf_planted"])
+    told = capsys.readouterr().err
+    assert ended.value.code == 1 and told.startswith("Traceback") and "KeyError: '***'" in told
+
+
+@pytest.mark.fault("SIGTERM, Ctrl-C", "a checkpoint, one line with the command that goes on; exit code 143, 130")
+def test_a_signal_after_the_last_checkpoint_is_not_lost(trainer):
+    """Sent when nothing is left to do but to load the best checkpoint."""
+    load_best = trainer._load_best_model
+
+    def signalled() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        load_best()
+
+    trainer._load_best_model = signalled
+    with pytest.raises(Terminated, match="stopped after step 36 of 36, with a checkpoint"):
+        training.train(trainer)
 
 
 AT_ONCE = ("two at work in one folder", "no mixed files: the second waits, or ends with who is at work")

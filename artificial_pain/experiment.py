@@ -58,7 +58,8 @@ def fine_tune(
         )
         if finished:
             results, predictions = evaluation.evaluate(trainer, splits, fitted)
-            report.write_evaluation(run_folder, trainer, splits, results, predictions, encoder, finished)
+            with runs.replaced(run_folder) as folder:
+                report.write_evaluation(folder, results, predictions, encoder, splits, finished)
             how_to_look = tracking.how_to_look(finished["wandb"])
         else:
             config = {**vars(args), "git": record["git"]}
@@ -68,7 +69,9 @@ def fine_tune(
                 trainer.add_callback(tracking.Curves(tracker))
                 training.train(trainer)
                 results, predictions = evaluation.evaluate(trainer, splits, fitted)
-                report.write_run(run_folder, trainer, splits, results, predictions, encoder, record)
+                with runs.replaced(run_folder) as folder:
+                    report.write_training(folder, trainer, splits, record)
+                    report.write_evaluation(folder, results, predictions, encoder, splits, record)
                 texts = not args.no_log_predictions
                 tracking.log_results(tracker, results, predictions["test"], splits.label_names, run_folder, texts)
             how_to_look = tracker.how_to_look()

@@ -81,7 +81,7 @@ def _told(loss: str) -> str:
 
 
 def draw_learning_curves(path: Path, curves: pd.DataFrame, best_epoch: int) -> None:
-    """Every loss by epoch, of training and validation (`training.learning_curves`); a line marks the kept epoch."""
+    """Every loss by epoch, of training and validation (`trainer.learning_curves`); a line marks the kept epoch."""
     losses = [name for name in curves if not name.startswith("eval_")]
     size = (3.6 * len(losses) + 1, 3.6)
     figure, grid = plt.subplots(1, len(losses), figsize=size, squeeze=False, layout="constrained")

@@ -10,6 +10,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
+from artificial_pain.corpora import INTENSITIES
 from artificial_pain.encoders import Encoder
 from artificial_pain.errors import UserError
 
@@ -87,6 +88,14 @@ def total_loss(losses: torch.Tensor) -> torch.Tensor:
     known = ~regression.isnan()
     mean = regression.where(known, 0).sum() / known.sum().clamp(min=1)
     return EMOTION_WEIGHT * emotion + (1 - EMOTION_WEIGHT) * mean
+
+
+def named_losses(losses: torch.Tensor, targets: Sequence[str]) -> dict[str, float]:
+    """The losses (1 + targets,) of the heads by name, those that there are; none where the emotion has the only one."""
+    if not targets:
+        return {}
+    names = ["emotion", *(INTENSITIES[target] for target in targets)]
+    return {f"loss_{name}": loss.item() for name, loss in zip(names, losses, strict=True) if not loss.isnan()}
 
 
 class EmotionModel(PreTrainedModel):

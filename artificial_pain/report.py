@@ -3,7 +3,6 @@
 import argparse
 import platform
 import shlex
-import shutil
 import subprocess
 import sys
 from datetime import datetime
@@ -19,10 +18,10 @@ from artificial_pain import figures
 from artificial_pain.cli import REPOSITORY
 from artificial_pain.digests import digest
 from artificial_pain.encoders import ENCODERS, WEIGHTS, Encoder
-from artificial_pain.files import staged, write_json
+from artificial_pain.files import write_json
 from artificial_pain.tables import results_table
 from artificial_pain.tokens import Splits, write_text_csv
-from artificial_pain.training import learning_curves
+from artificial_pain.trainer import learning_curves
 
 RECORD = "run.json"
 PACKAGES = [
@@ -76,52 +75,27 @@ def run_record(args: argparse.Namespace, encoder: Encoder, splits: Splits, preci
     }
 
 
-def write_run(
-    run_folder: Path,
-    trainer: Trainer,
-    splits: Splits,
-    results: dict,
-    predictions: dict[str, pd.DataFrame],
-    encoder: Encoder,
-    record: dict,
-) -> None:
-    """All files of a run, in place of an earlier run's, together or not at all; then the checkpoints are removed."""
+def write_training(folder: Path, trainer: Trainer, splits: Splits, record: dict) -> None:
+    """The files that come of a training: the model, its tokenizer, the learning curves, and the record."""
     tokenizer, state = trainer.processing_class, trainer.state
     tokenizer.model_max_length = splits.settings["max_length"]  # it cuts texts where the training did
-    with staged(run_folder) as folder:
-        trainer.model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-        best_epoch = round(state.best_global_step / state.global_step * state.epoch)
-        figures.draw_learning_curves(folder / "learning_curves.png", learning_curves(state.log_history), best_epoch)
-        trained = {
-            "epochs_trained": state.epoch,
-            "steps_trained": state.global_step,
-            "best_step": state.best_global_step,
-            "sha256": {name: digest(folder / name) for name in (CONFIG_NAME, WEIGHTS)},
-        }
-        write_json(folder / RECORD, {**record, **trained})
-        _write_evaluation(folder, results, predictions, encoder, splits, record)
-    shutil.rmtree(trainer.args.output_dir)
+    trainer.model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    best_epoch = round(state.best_global_step / state.global_step * state.epoch)
+    figures.draw_learning_curves(folder / "learning_curves.png", learning_curves(state.log_history), best_epoch)
+    trained = {
+        "epochs_trained": state.epoch,
+        "steps_trained": state.global_step,
+        "best_step": state.best_global_step,
+        "sha256": {name: digest(folder / name) for name in (CONFIG_NAME, WEIGHTS)},
+    }
+    write_json(folder / RECORD, {**record, **trained})
 
 
 def write_evaluation(
-    run_folder: Path,
-    trainer: Trainer,
-    splits: Splits,
-    results: dict,
-    predictions: dict[str, pd.DataFrame],
-    encoder: Encoder,
-    record: dict,
-) -> None:
-    """The files of an evaluation, in place of those of a finished run; what came of its training stays."""
-    with staged(run_folder) as folder:
-        _write_evaluation(folder, results, predictions, encoder, splits, record)
-    shutil.rmtree(trainer.args.output_dir)
-
-
-def _write_evaluation(
     folder: Path, results: dict, predictions: dict[str, pd.DataFrame], encoder: Encoder, splits: Splits, record: dict
 ) -> None:
+    """The files that come of an evaluation: metrics, predictions, figures, and the model card."""
     write_json(folder / "evaluation_results.json", results)
     for split, frame in predictions.items():
         scores = results[split]

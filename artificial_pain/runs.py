@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from transformers import CONFIG_NAME
@@ -10,7 +12,7 @@ from artificial_pain import checkpoints
 from artificial_pain.digests import damage
 from artificial_pain.encoders import WEIGHTS
 from artificial_pain.errors import UserError, warn
-from artificial_pain.files import finish_replacing, write_json
+from artificial_pain.files import finish_replacing, staged, write_json
 from artificial_pain.models import EmotionModel
 from artificial_pain.report import RECORD
 
@@ -112,6 +114,14 @@ def begin(run_folder: Path, record: dict) -> None:
         raise UserError(
             f"{folder}: cannot be written ({error.strerror}): make room, or give another --output_dir"
         ) from None
+
+
+@contextmanager
+def replaced(run_folder: Path) -> Iterator[Path]:
+    """Yield an empty folder whose files replace those of the run, together; then the checkpoints are removed."""
+    with staged(run_folder) as folder:
+        yield folder
+    shutil.rmtree(checkpoints_folder(run_folder))
 
 
 def load_model(run_folder: Path, record: dict) -> EmotionModel:

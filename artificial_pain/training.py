@@ -4,15 +4,11 @@ import argparse
 import functools
 import math
 import pickle
-import signal
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 import numpy as np
-import pandas as pd
 import torch
 from accelerate.utils.memory import should_reduce_batch_size
 from datasets import Dataset
@@ -24,19 +20,18 @@ from transformers import (
     PreTrainedTokenizerFast,
     ProgressCallback,
     Trainer,
-    TrainerCallback,
-    TrainerState,
     TrainingArguments,
     logging,
 )
-from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from artificial_pain import checkpoints, metrics
+from artificial_pain.callbacks import EpochLines, StopOnSignal
 from artificial_pain.cli import DEBUG_EPOCHS
 from artificial_pain.corpora import INTENSITIES
-from artificial_pain.errors import Terminated, UserError, say, warn, wrong_flag
-from artificial_pain.models import EmotionModel, head_losses, total_loss
+from artificial_pain.errors import UserError, say, warn, wrong_flag
+from artificial_pain.models import EmotionModel, head_losses, named_losses, total_loss
 from artificial_pain.tokens import Splits, lengths
+from artificial_pain.trainer import EmotionTrainer
 
 EVALUATION_BATCH_SIZE = 64  # no gradients are kept: a few times the training batch fits where that does
 LOGGING_STEPS = 10  # between the points of the learning curves in W&B; the end of an epoch is one too
@@ -68,206 +63,6 @@ def optimizer(model: EmotionModel, learning_rate: float, head_learning_rate: flo
     return torch.optim.Adam(groups, fused=True)
 
 
-class EpochLines(ProgressCallback):
-    """The Trainer's progress bars, with a line an epoch in place of its printed dictionaries."""
-
-    def on_epoch_end(self, args, state, control, **kwargs):
-        control.should_log = True  # so that no point of the learning curves is of two epochs
-
-    def on_log(self, args, state, control, logs=None, **kwargs):
-        pass
-
-    def close(self) -> None:
-        """End the bars where the training is left in the middle."""
-        for bar in (self.prediction_bar, self.training_bar):
-            if bar is not None:
-                bar.close()
-
-    def on_evaluate(self, args, state, control, metrics=None, **kwargs):
-        super().on_evaluate(args, state, control, **kwargs)
-        if self.training_bar is None:
-            return
-        told = {
-            "train loss": learning_curves(state.log_history)["loss"].iloc[-1],
-            "validation loss": metrics["eval_loss"],
-            "accuracy": metrics["eval_accuracy"],
-            "macro-F1": metrics["eval_macro_f1"],
-        }
-        errors = {f"MAE {name}": metrics.get(f"eval_mae_{name}") for name in INTENSITIES.values()}
-        told |= {name: error for name, error in errors.items() if error is not None}
-        values = "".join(f"   {name} {value:.3f}" for name, value in told.items())
-        self.training_bar.write(f"epoch {round(state.epoch):4d}{values}", file=sys.stderr)
-
-
-class StopOnSignal(TrainerCallback):
-    """On SIGTERM or Ctrl-C, finish the step or the evaluation, let a checkpoint be written, and leave the training.
-
-    A second signal ends it at once.
-    """
-
-    def __init__(self):
-        self.received: int | None = None
-        self._before = {}
-
-    def on_train_begin(self, args, state, control, **kwargs):
-        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.received = number
-        self._restore()
-
-    def _restore(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def on_step_end(self, args, state, control, **kwargs):
-        # The last step of an epoch is not: its checkpoint is written after the evaluation that belongs to it.
-        if self.received and not state.epoch.is_integer():
-            control.should_log = control.should_save = True
-
-    def on_save(self, args, state, control, **kwargs):
-        self._stop(state)
-
-    def _stop(self, state: TrainerState) -> None:
-        if self.received:
-            kind = KeyboardInterrupt if self.received == signal.SIGINT else Terminated
-            raise kind(f"stopped after step {state.global_step} of {state.max_steps}, with a checkpoint")
-
-    def on_train_end(self, args, state, control, **kwargs):
-        self._restore()
-        self._stop(state)  # of a signal that came after the last checkpoint
-
-
-def learning_curves(history: Sequence[dict]) -> pd.DataFrame:
-    """The losses by epoch, of training (their means over its steps) and, as eval_…, of validation.
-
-    history: what the Trainer logged, `trainer.state.log_history`.
-    """
-    training = pd.DataFrame([log for log in history if "loss" in log])
-    evaluations = pd.DataFrame([log for log in history if "eval_loss" in log])
-    # A log is the mean over the steps since the one before it.
-    training["steps"] = training["step"].diff().fillna(training["step"])
-    curves = {}
-    names = ["loss", "loss_emotion", *(f"loss_{name}" for name in INTENSITIES.values())]  # a log may be in any order
-    for name in [name for name in names if name in training]:
-        # A head that had nothing to learn from is left out of the log; a loss that is NaN stays one.
-        logged = training if name == "loss" else training[training[name].notna()]
-        epoch = np.ceil(logged["epoch"]).astype(int)
-        sums = (logged[name] * logged["steps"]).groupby(epoch).sum(skipna=False)
-        curves[name] = sums / logged["steps"].groupby(epoch).sum()
-        if f"eval_{name}" in evaluations:
-            curves[f"eval_{name}"] = evaluations.set_index(evaluations["epoch"].astype(int))[f"eval_{name}"]
-    return pd.DataFrame(curves)
-
-
-class EpochSampler(LengthGroupedSampler):
-    """Groups examples by length, in an order that follows from the seed and the epoch alone.
-
-    So a training that goes on in the middle of an epoch sees the rest of that epoch's batches.
-    """
-
-    def __init__(self, batch_size: int, lengths: Sequence[int], seed: int):
-        super().__init__(batch_size, lengths=lengths, generator=torch.Generator())
-        self.seed, self.epoch = seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[int]:
-        self.generator.manual_seed(int(np.random.SeedSequence((self.seed, self.epoch)).generate_state(1)[0]))
-        return super().__iter__()
-
-
-class EmotionTrainer(Trainer):
-    """A Trainer that groups the training examples by length, logs the loss of each head, seals its checkpoints, and
-    stops where a loss or a gradient is not finite.
-    """
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self._head_losses: list[torch.Tensor] = []  # of the steps since the last log, left on their device
-
-    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> EpochSampler:
-        return EpochSampler(self.args.train_batch_size, lengths(self.train_dataset).tolist(), self.args.seed)
-
-    def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
-        loss, outputs = super().compute_loss(model, inputs, return_outputs=True, **kwargs)
-        if model.training:
-            self._head_losses.append(outputs.head_losses.detach())
-        return (loss, outputs) if return_outputs else loss
-
-    def training_step(self, *args, **kwargs) -> torch.Tensor:
-        loss = super().training_step(*args, **kwargs)
-        self._require_finite("loss", loss)
-        return loss
-
-    def _get_grad_norm(self, *args, **kwargs) -> torch.Tensor:
-        norm = super()._get_grad_norm(*args, **kwargs)
-        # In fp16 the loss is scaled until the gradients are finite; a step with others is left out.
-        if not self.args.fp16 or self.accelerator.scaler.get_scale() < 1:
-            self._require_finite("gradient", norm)
-        return norm
-
-    def _require_finite(self, what: str, value: torch.Tensor) -> None:
-        """Raise UserError, before the step that would spoil the weights."""
-        if not torch.isfinite(value).all():
-            raise UserError(
-                f"step {self.state.global_step + 1}: the {what} is not finite: add --precision fp32 to go on from the "
-                "last checkpoint, or --restart with a lower --learning_rate and --head_learning_rate"
-            )
-
-    def _save_checkpoint(self, model, trial) -> None:
-        folder = Path(self.args.output_dir)
-        with checkpoints.written(folder / f"checkpoint-{self.state.global_step}"):
-            super()._save_checkpoint(model, trial)
-        checkpoints.thin_out(folder, self.state.best_global_step)
-
-    def _init_training_state(self, *args, **kwargs) -> tuple[int, int]:
-        begin = super()._init_training_state(*args, **kwargs)
-        if self.state.best_global_step:  # its path is that of the run that wrote it, from its working directory
-            self.state.best_model_checkpoint = f"{self.args.output_dir}/checkpoint-{self.state.best_global_step}"
-        return begin
-
-    def _load_best_model(self) -> None:
-        reason = checkpoints.damage(Path(self.state.best_model_checkpoint))
-        if reason:
-            raise UserError(f"{self.state.best_model_checkpoint}: damaged since it was written ({reason}): train again")
-        super()._load_best_model()
-
-    def _load_scaler(self, checkpoint: str | None) -> None:
-        if self.accelerator.scaler is not None:  # a run that goes on in another precision has none
-            super()._load_scaler(checkpoint)
-
-    def callback(self, kind: type[TrainerCallback]) -> TrainerCallback:
-        """The one callback of a kind."""
-        (found,) = (callback for callback in self.callback_handler.callbacks if isinstance(callback, kind))
-        return found
-
-    def _run_epoch(self, *args, **kwargs) -> None:
-        stopping = self.callback(EarlyStoppingCallback)
-        if stopping.early_stopping_patience_counter >= stopping.early_stopping_patience:
-            self.control.should_training_stop = True  # as it had when the checkpoint was written
-        else:
-            super()._run_epoch(*args, **kwargs)
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        if "loss" in logs:
-            targets = self.model.config.intensity_targets
-            # A row a step; of several GPUs in one process, the rows of a step come as one.
-            losses = torch.cat(self._head_losses).reshape(-1, 1 + len(targets))
-            logs.update(_named_losses(losses.nanmean(dim=0), targets))  # over the steps where a target was known
-            self._head_losses.clear()
-        super().log(logs, start_time)
-
-
-def _named_losses(losses: torch.Tensor, targets: Sequence[str]) -> dict[str, float]:
-    """The losses (1 + targets,) of the heads by name, those that there are; none where the emotion has the only one."""
-    if not targets:
-        return {}
-    names = ["emotion", *(INTENSITIES[target] for target in targets)]
-    return {f"loss_{name}": loss.item() for name, loss in zip(names, losses, strict=True) if not loss.isnan()}
-
-
 def by_length(dataset: Dataset) -> np.ndarray:
     """The order from the longest example to the shortest: batches without padding; a lack of memory shows at once."""
     return np.argsort(-lengths(dataset), kind="stable")
@@ -286,7 +81,7 @@ def validation_metrics(prediction: EvalPrediction, targets: Sequence[str]) -> di
     reported = {
         # In place of the Trainer's own, a mean over batches, in which the known intensities are of unequal number.
         "loss": total_loss(losses).item(),
-        **_named_losses(losses, targets),
+        **named_losses(losses, targets),
         "accuracy": accuracy_score(labels, predicted),
         "macro_f1": f1_score(labels, predicted, labels=np.arange(logits.shape[1]), average="macro", zero_division=0),
     }

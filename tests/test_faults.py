@@ -17,6 +17,7 @@ from warm import Script, sealed, wait_for
 
 from artificial_pain import cli, encoders, errors, files, models, tokens, training
 from artificial_pain.errors import Terminated, UserError
+from artificial_pain.trainer import EmotionTrainer
 
 QUIET = {"WANDB_MODE": "disabled"}
 FAST = ["--epochs", 3, "--batch_size", 16, "--learning_rate", "1e-3"]
@@ -128,7 +129,7 @@ def test_a_training_that_diverges_stops_at_the_step(words, root, tmp_path):
 
 
 @pytest.fixture
-def trainer(encoder, root, script_arguments, tmp_path) -> training.EmotionTrainer:
+def trainer(encoder, root, script_arguments, tmp_path) -> EmotionTrainer:
     """A Trainer as the script makes it, on the CPU."""
     source = encoders.Encoder(str(encoder), encoder, None)
     tokenizer = tokens.load_tokenizer(source)

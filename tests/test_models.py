@@ -17,6 +17,7 @@ from artificial_pain.encoders import Encoder
 from artificial_pain.errors import UserError
 from artificial_pain.models import EmotionModel, head_losses, total_loss
 from artificial_pain.tokens import Splits
+from artificial_pain.trainer import EmotionTrainer, learning_curves
 
 NAMES = ["mental/mental-roberta-base", "mental/mental-bert-base-uncased", "answerdotai/ModernBERT-base"]
 LABELS = ["anger", "fear", "shame"]
@@ -205,7 +206,7 @@ def splits() -> Splits:
     return Splits(tokenized, {}, LABELS, "", {})
 
 
-def make_trainer(folder: Path, splits: Splits, checkpoints: Path, **settings: object) -> training.EmotionTrainer:
+def make_trainer(folder: Path, splits: Splits, checkpoints: Path, **settings: object) -> EmotionTrainer:
     """A Trainer of a tiny model with four heads; one epoch, unless the settings say something else."""
     args = {"debug": False, "epochs": 1, "batch_size": 6, "patience": 5, "warmup_steps": 0, "seed": 42}
     args |= {"learning_rate": 1e-3, "head_learning_rate": 1e-3, **settings}
@@ -294,7 +295,7 @@ def test_a_learning_curve_is_the_mean_over_the_steps_of_its_epoch():
     ]
     history = [{"step": n, "epoch": n / 14, "loss": loss, **final} for n, loss, final in logs]
     history += [{"step": n, "epoch": n / 14, "eval_loss": n / 7} for n in (14, 28)]
-    curves = training.learning_curves(history)
+    curves = learning_curves(history)
     assert curves["loss"].tolist() == pytest.approx([(10 * 1 + 4 * 8) / 14, 4])
     assert curves["loss_final"].tolist() == pytest.approx([2, (6 * 1 + 8 * 3) / 14])
     assert curves["eval_loss"].tolist() == [2, 4] and list(curves.index) == [1, 2]
@@ -302,5 +303,5 @@ def test_a_learning_curve_is_the_mean_over_the_steps_of_its_epoch():
 
 def test_a_learning_curve_does_not_hide_a_loss_that_is_not_a_number():
     history = [{"step": 5, "epoch": 0.5, "loss": 1.0}, {"step": 10, "epoch": 1.0, "loss": MISSING}]
-    curves = training.learning_curves([*history, {"step": 10, "epoch": 1.0, "eval_loss": MISSING}])
+    curves = learning_curves([*history, {"step": 10, "epoch": 1.0, "eval_loss": MISSING}])
     assert len(curves) == 1 and curves["loss"].isna().all() and curves["eval_loss"].isna().all()

@@ -1,9 +1,9 @@
 """Write the small synthetic sample: ESConv.json and SAD_v1.zip.
 
-Nothing in the sample was said by a person. Every sentence is put together from the tables of phrases.py, in the
-file layouts of the ESConv and SAD corpora, so that the whole pipeline can be tried without a download. Scores
-on it show that the code runs and learns; they say nothing about real conversations. The same seed always gives
-the same bytes.
+Nothing in the sample was said by a person. Every sentence is put together from the tables of dialogue_phrases.py and
+stressor_phrases.py, in the file layouts of the ESConv and SAD corpora, so that the whole pipeline can be tried without
+a download. Scores on it show that the code runs and learns; they say nothing about real conversations. The same seed
+always gives the same bytes.
 
     python artificial_pain/sample/make_sample.py [--output_dir DIR] [--seed 7]
 """
@@ -19,8 +19,7 @@ import zipfile
 from datetime import datetime
 from pathlib import Path
 
-from openpyxl import Workbook
-from phrases import (
+from dialogue_phrases import (
     ADJECTIVES,
     ADVERBS,
     BEFORE,
@@ -31,22 +30,19 @@ from phrases import (
     FEEL,
     GREETINGS,
     NEAR,
-    NEIGHBOURS,
     NEUTRAL_ADJECTIVES,
     PROBLEMS,
     REPLIES,
     SHARED_SIGNS,
-    SHARED_STRESSORS,
     SIGNS,
     STATES,
     STRENGTH,
-    STRESSOR_COUNTS,
-    STRESSORS,
-    TAILS,
     THANKS,
     TIMES,
     WEIGHTS,
 )
+from openpyxl import Workbook
+from stressor_phrases import NEIGHBOURS, SHARED_STRESSORS, STRESSOR_COUNTS, STRESSORS, TAILS
 
 Turn = tuple[str, str]  # (kind of turn, text); the kind decides what the supporter may say just before it
 

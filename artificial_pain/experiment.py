@@ -60,7 +60,7 @@ def fine_tune(
             results, predictions = evaluation.evaluate(trainer, splits, fitted)
             with runs.replaced(run_folder) as folder:
                 report.write_evaluation(folder, results, predictions, encoder, splits, finished)
-            how_to_look = tracking.how_to_look(finished["wandb"])
+            wandb_run = finished["wandb"]
         else:
             config = {**vars(args), "git": record["git"]}
             with tracking.start(name, config, args.output_dir, stopped and stopped["wandb"]) as tracker:
@@ -74,10 +74,10 @@ def fine_tune(
                     report.write_evaluation(folder, results, predictions, encoder, splits, record)
                 texts = not args.no_log_predictions
                 tracking.log_results(tracker, results, predictions["test"], splits.label_names, run_folder, texts)
-            how_to_look = tracker.how_to_look()
+            wandb_run = tracker.describe()
 
     print(f"{args.dataset_name} ({'balanced' if args.balanced else 'unbalanced'}), {args.model_name}")
     print(tables.results_table({"fine-tuned": results}))
     print(f"Figures: {', '.join(map(str, sorted(run_folder.glob('*_test.png'))))}")
     print(f"Run folder: {run_folder}")
-    print(how_to_look)
+    print(tracking.how_to_look(wandb_run))

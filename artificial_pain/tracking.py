@@ -10,7 +10,7 @@ import wandb
 from transformers import TrainerCallback
 
 from artificial_pain.cli import program
-from artificial_pain.errors import warn
+from artificial_pain.errors import first_line, warn
 
 PROJECT = "artificial-pain"
 # Seconds: wandb's own are 90 and no end, which is long where there is no network.
@@ -53,15 +53,11 @@ class Tracker:
         except Exception as error:  # of many families: wandb's own, pydantic's, ConnectionError, HandleAbandonedError
             if self._works:
                 warn(f"W&B failed ({_reason(error)}): the work goes on, and the run's folder will have all of it")
-            self._works = False
+            self._works, self.url = False, None  # what is there is not the whole
 
     def describe(self) -> dict:
         """For run.json."""
         return {name: getattr(self, name) for name in ("id", "name", "project", "mode", "url", "folders")}
-
-    def how_to_look(self) -> str:
-        """The line that tells where the run can be seen."""
-        return how_to_look(self.describe() if self._works else {**self.describe(), "url": None})
 
 
 def how_to_look(described: dict) -> str:
@@ -117,8 +113,7 @@ def start(name: str, config: dict, folder: Path, earlier: dict | None = None) ->
 
 
 def _reason(error: Exception) -> str:
-    """The error in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return f"{type(error).__name__}: {first_line(error)}"
 
 
 def _mode() -> str:

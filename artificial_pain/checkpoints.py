@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from transformers.trainer import TRAINER_STATE_NAME
 
 from artificial_pain import digests
-from artificial_pain.errors import UserError, warn
+from artificial_pain.errors import UserError, first_line, warn
 from artificial_pain.files import write_json
 
 SEAL = "sha256.json"  # the digest of every other file of a checkpoint; written last, so that it stands for the whole
@@ -29,11 +29,10 @@ def written(checkpoint: Path) -> Iterator[None]:
         seal(checkpoint)
     except (OSError, SafetensorError, RuntimeError) as error:  # of Python, of the weights, of torch.save
         shutil.rmtree(checkpoint, ignore_errors=True)
-        reason = str(error).splitlines()[0]
         free = shutil.disk_usage(checkpoint.parent).free
         raise UserError(
-            f"{checkpoint}: cannot be written ({reason}), with {free / 1e6:.0f} MB free: make room, and the same "
-            "command goes on from the checkpoint before"
+            f"{checkpoint}: cannot be written ({first_line(error)}), with {free / 1e6:.0f} MB free: make room, and the "
+            "same command goes on from the checkpoint before"
         ) from error
 
 

@@ -8,7 +8,7 @@ import pickle
 from pathlib import Path
 
 from artificial_pain import encoders, errors, files
-from artificial_pain.errors import UserError
+from artificial_pain.errors import UserError, first_line
 
 
 def main() -> None:
@@ -37,8 +37,9 @@ def main() -> None:
             trust_remote_code=False,
         )
     except (OSError, ValueError, RuntimeError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{encoder.folder / encoders.PICKLED}: is not an encoder's tensors alone ({reason})") from None
+        raise UserError(
+            f"{encoder.folder / encoders.PICKLED}: is not an encoder's tensors alone ({first_line(error)})"
+        ) from None
     with files.staged(args.folder) as folder:
         model.save_pretrained(folder)
         tokens.load_tokenizer(encoder).save_pretrained(folder)

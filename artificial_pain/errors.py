@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 SHORTEST_SECRET = 6  # characters
+LONGEST_REASON = 300  # characters
 # What a user can mend, wherever a file is read, written or removed: full and failing disks, and rights.
 OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM}
 
@@ -29,6 +30,12 @@ def without_secrets(text: str) -> str:
             text = text.replace(value, "***")
     text = re.sub(r"(?<=://)[^\s/]+@", "***@", text)
     return re.sub(r"([?&][\w.~%-]+=)[^\s&#'\")]+", r"\1***", text)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what a library's error says, not a page long; its kind where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:LONGEST_REASON] if lines else type(error).__name__
 
 
 def say(message: str) -> None:

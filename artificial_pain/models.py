@@ -12,7 +12,7 @@ from transformers.utils import ModelOutput
 
 from artificial_pain.corpora import INTENSITIES
 from artificial_pain.encoders import Encoder
-from artificial_pain.errors import UserError
+from artificial_pain.errors import UserError, first_line
 
 EMOTION_HEAD_SIZE = 256  # published: hidden units of the classification head
 REGRESSOR_SIZE = 128  # published: hidden units of an intensity's regressor
@@ -143,7 +143,7 @@ class EmotionModel(PreTrainedModel):
                 output_loading_info=True,
             )
         except (OSError, ValueError, RuntimeError) as error:
-            raise UserError(f"{folder}: the encoder cannot be loaded ({str(error).splitlines()[0]})") from error
+            raise UserError(f"{folder}: the encoder cannot be loaded ({first_line(error)})") from error
         missing = sorted(name for name in info["missing_keys"] if not name.startswith("pooler."))
         if missing:
             raise UserError(f"{folder}: {len(missing)} of the encoder's weights are missing, {missing[0]} among them")

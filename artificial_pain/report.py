@@ -14,13 +14,13 @@ import torch
 from huggingface_hub import ModelCardData, metadata_load
 from transformers import CONFIG_NAME, Trainer
 
-from artificial_pain import figures
+from artificial_pain import figures, text_csv
 from artificial_pain.cli import REPOSITORY
 from artificial_pain.digests import digest
 from artificial_pain.encoders import ENCODERS, WEIGHTS, Encoder
 from artificial_pain.files import write_json
 from artificial_pain.tables import results_table
-from artificial_pain.tokens import Splits, write_text_csv
+from artificial_pain.tokens import Splits
 from artificial_pain.trainer import learning_curves
 
 RECORD = "run.json"
@@ -99,7 +99,7 @@ def write_evaluation(
     write_json(folder / "evaluation_results.json", results)
     for split, frame in predictions.items():
         scores = results[split]
-        write_text_csv(folder / f"predictions_{split}.csv", frame)
+        text_csv.write(folder / f"predictions_{split}.csv", frame)
         title = f"{split} split, macro-F1 {scores['macro_f1']:.3f}"
         path = folder / f"confusion_matrix_{split}.png"
         figures.draw_confusion_matrix(path, scores["confusion_matrix"], splits.label_names, title)

@@ -1,9 +1,7 @@
 """Text splits to tokenized splits: made, saved, and loaded again only if they fit each other and the encoder."""
 
-import csv
 import hashlib
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,19 +12,17 @@ import pandas as pd
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 
+from artificial_pain import text_csv
 from artificial_pain.corpora import INTENSITIES
 from artificial_pain.digests import damage, digest
 from artificial_pain.encoders import Encoder
-from artificial_pain.errors import UserError, wrong_flag
+from artificial_pain.errors import UserError, first_line, wrong_flag
 from artificial_pain.files import SPLITS, Layout, at_work, finish_replacing, write_json
 
 SIDECAR = "tokenization.json"  # beside the tokenized splits: what they were made from and with
 # Files that make a tokenizer, whichever kind is there.
 TOKENIZER_KINDS = [{"tokenizer.json"}, {"vocab.txt"}, {"vocab.json", "merges.txt"}]
 CHUNK = 1000  # texts a call of the tokenizer: enough to keep its threads busy, few enough for a lively progress bar
-# A cell that a spreadsheet runs; apostrophes before it too, so that the one which is added can be taken off again.
-FORMULA = re.compile(r"^('*[=+\-@\t\r])")
-INERT_FORMULA = re.compile(r"^'('*[=+\-@\t\r])")
 
 
 def load_tokenizer(encoder: Encoder) -> PreTrainedTokenizerFast:
@@ -37,7 +33,7 @@ def load_tokenizer(encoder: Encoder) -> PreTrainedTokenizerFast:
     try:
         return AutoTokenizer.from_pretrained(encoder.folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:
-        raise UserError(f"{encoder.folder}: no tokenizer can be loaded ({str(error).splitlines()[0]})") from None
+        raise UserError(f"{encoder.folder}: no tokenizer can be loaded ({first_line(error)})") from None
 
 
 def most_tokens(encoder: Encoder) -> int:
@@ -111,7 +107,7 @@ def save(
     """Write the text splits, the label mapping and the tokenized splits below `folder`; return the fingerprint."""
     (folder / layout.text_splits).mkdir(parents=True)
     for name, frame in splits.items():
-        write_text_csv(folder / layout.text_splits / f"{name}_split.csv", frame.drop(columns="turns", errors="ignore"))
+        text_csv.write(folder / layout.text_splits / f"{name}_split.csv", frame.drop(columns="turns", errors="ignore"))
     names = tokenized["train"].features["labels"].names
     mapping = {str(i): name for i, name in enumerate(names)}
     write_json(folder / layout.label_mapping, mapping)
@@ -161,7 +157,7 @@ def _load(layout: Layout, encoder: Encoder, tokenizer: PreTrainedTokenizerFast, 
         reason = damage(folder, sidecar.pop("sha256"))
         if reason:
             raise UserError(f"{folder}: damaged ({reason}): run {run}")
-        texts = {name: read_text_split(layout.corpus / layout.text_splits / f"{name}_split.csv") for name in SPLITS}
+        texts = {name: text_csv.read_split(layout.corpus / layout.text_splits / f"{name}_split.csv") for name in SPLITS}
         tokenized = datasets.load_from_disk(folder)
         label_names = tokenized["train"].features["labels"].names
         made_for = f"{sidecar['model_name']} at revision {sidecar['revision']}"
@@ -169,7 +165,7 @@ def _load(layout: Layout, encoder: Encoder, tokenizer: PreTrainedTokenizerFast, 
     except FileNotFoundError as error:
         raise UserError(f"{error.filename or folder}: there are no such splits yet: run {run}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:  # of JSON, CSV and Arrow alike
-        raise UserError(f"{folder}: damaged ({str(error).splitlines()[0]}): run {run}") from None
+        raise UserError(f"{folder}: damaged ({first_line(error)}): run {run}") from None
     if made_with != tokenizer_digest(tokenizer):
         raise UserError(f"{folder}: tokenized for {made_for}, not for {encoder.name} at {encoder.revision}: run {run}")
     if made_from != (layout.dataset_name, data):
@@ -187,25 +183,3 @@ def _settings(statistics: Path) -> dict:
         return json.loads(statistics.read_text())["settings"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return {}
-
-
-def write_text_csv(path: Path, frame: pd.DataFrame) -> None:
-    """Every text quoted: pandas would leave a lone carriage return bare, and end the row there on reading.
-
-    A text that a spreadsheet would run as a formula gets an apostrophe before it, which makes it a text there.
-    """
-    texts = {
-        column: frame[column].str.replace(FORMULA, r"'\1", regex=True)
-        for column in frame.select_dtypes(["object", "string"])
-    }
-    frame = frame.assign(**texts).rename(columns=lambda name: FORMULA.sub(r"'\1", name))
-    frame.to_csv(path, quoting=csv.QUOTE_NONNUMERIC)
-
-
-def read_text_split(path: Path) -> pd.DataFrame:
-    """A text split as it was before it was written: "NA" or "1" stays a text, an empty intensity is NaN."""
-    missing = dict.fromkeys(INTENSITIES, "")
-    kinds = dict.fromkeys(["text", "label_name", "problem_type", "experience_type"], str)
-    frame = pd.read_csv(path, index_col=0, keep_default_na=False, na_values=missing, dtype=kinds)
-    texts = {column: frame[column].str.replace(INERT_FORMULA, r"\1", regex=True) for column in kinds if column in frame}
-    return frame.assign(**texts)

@@ -28,7 +28,7 @@ from artificial_pain import checkpoints, metrics
 from artificial_pain.callbacks import EpochLines, StopOnSignal
 from artificial_pain.cli import DEBUG_EPOCHS
 from artificial_pain.corpora import INTENSITIES
-from artificial_pain.errors import UserError, say, warn, wrong_flag
+from artificial_pain.errors import UserError, first_line, say, warn, wrong_flag
 from artificial_pain.models import EmotionModel, head_losses, named_losses, total_loss
 from artificial_pain.tokens import Splits, lengths
 from artificial_pain.trainer import EmotionTrainer
@@ -180,8 +180,9 @@ def train(trainer: EmotionTrainer) -> None:
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{checkpoint}: holds more than numbers ({reason}): add --restart to train anew") from error
+        raise UserError(
+            f"{checkpoint}: holds more than numbers ({first_line(error)}): add --restart to train anew"
+        ) from error
     finally:
         trainer.callback(EpochLines).close()
 

@@ -13,7 +13,7 @@ from conftest import DATALOADER, MINILM, REPOSITORY
 from datasets import load_from_disk
 from transformers import AutoTokenizer
 
-from artificial_pain import encoders, files, tokens
+from artificial_pain import encoders, files, text_csv
 
 WORDS = ["--model_name", MINILM, "--data_source", "sample"]
 
@@ -42,7 +42,7 @@ def test_the_files_of_esconv(balanced, script, tokenizer, tmp_path):
     most = 120 if balanced else 512
 
     for split in files.SPLITS:
-        texts = tokens.read_text_split(corpus / f"{prefix}dataset_splits" / f"{split}_split.csv")
+        texts = text_csv.read_split(corpus / f"{prefix}dataset_splits" / f"{split}_split.csv")
         data = tokenized[split]
         assert texts.index.name == "dialogue_idx"
         assert data.column_names == ["labels", "initial_intensity", "final_intensity", "intensity_change",
@@ -169,8 +169,8 @@ def test_an_error_while_staging_leaves_the_old_files(tmp_path):
 )
 def test_a_text_comes_back_from_the_csv_as_it_went(text, tmp_path):
     written = pd.DataFrame({"text": [text], "label_name": [text], "label": [3], "final_intensity": [np.nan]})
-    tokens.write_text_csv(tmp_path / "x.csv", written)
-    frame = tokens.read_text_split(tmp_path / "x.csv")
+    text_csv.write(tmp_path / "x.csv", written)
+    frame = text_csv.read_split(tmp_path / "x.csv")
     assert len(frame) == 1
     row = frame.loc[0]
     assert row["text"] == row["label_name"] == text and row["label"] == 3 and np.isnan(row["final_intensity"])

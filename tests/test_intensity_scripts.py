@@ -19,7 +19,7 @@ from transformers import AutoTokenizer
 from wandb_server import KEY, WandbServer
 
 from artificial_pain import corpora as corpus_files
-from artificial_pain import metrics, tokens
+from artificial_pain import metrics, text_csv
 from artificial_pain.models import EmotionModel
 
 FAST = ["--epochs", "2", "--batch_size", "16", "--learning_rate", "1e-3", "--head_learning_rate", "1e-3"]
@@ -65,7 +65,7 @@ def test_both_tasks_have_the_same_splits(dialogue_splits, encoder, script, tmp_p
 
 def test_a_made_example_keeps_the_intensities_of_its_dialogue(dialogue_splits):
     corpus = corpus_files.read("ESConv", REPOSITORY / "artificial_pain/sample/ESConv.json")
-    train = tokens.read_text_split(dialogue_splits / "ESConv/balanced_dataset_splits/train_split.csv")
+    train = text_csv.read_split(dialogue_splits / "ESConv/balanced_dataset_splits/train_split.csv")
     assert train["made"].sum() > 50 and train["initial_intensity"].isna().any()
     columns = ["label_name", *TARGETS.values()]
     pd.testing.assert_frame_equal(train[columns], corpus.loc[train.index, columns])
@@ -92,7 +92,7 @@ def test_the_folder_has_the_published_files(run_folder):
 def test_metrics_predictions_and_model_agree(split, run_folder, dialogue_splits):
     results = json.loads((run_folder / "evaluation_results.json").read_text())[split]
     predictions = pd.read_csv(run_folder / f"predictions_{split}.csv", index_col="dialogue_idx")
-    texts = tokens.read_text_split(dialogue_splits / f"ESConv/balanced_dataset_splits/{split}_split.csv")
+    texts = text_csv.read_split(dialogue_splits / f"ESConv/balanced_dataset_splits/{split}_split.csv")
     columns = ["text", "label_name", *TARGETS.values()]
     pd.testing.assert_frame_equal(predictions[columns], texts[columns])
 

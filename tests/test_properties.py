@@ -25,7 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
-from artificial_pain import corpora, metrics, splits, tokens
+from artificial_pain import corpora, metrics, splits, text_csv, tokens
 from artificial_pain.encoders import Encoder
 from artificial_pain.errors import UserError
 
@@ -293,9 +293,9 @@ def test_a_sheet_of_which_some_bytes_are_changed(where, what, over, inside):
 
 def as_written(frame: pd.DataFrame, folder: Path) -> tuple[list[list[str]], pd.DataFrame]:
     """The cells of the CSV, and the frame that is read from it."""
-    tokens.write_text_csv(folder / "split.csv", frame)
+    text_csv.write(folder / "split.csv", frame)
     with (folder / "split.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.reader(file)), tokens.read_text_split(folder / "split.csv")
+        return list(csv.reader(file)), text_csv.read_split(folder / "split.csv")
 
 
 FORMULAS = pytest.mark.fault(

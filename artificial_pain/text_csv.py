@@ -1,0 +1,35 @@
+"""Texts of people in CSV files: none is lost or changed on the way, and none is run by a spreadsheet."""
+
+import csv
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from artificial_pain.corpora import INTENSITIES
+
+# A cell that a spreadsheet runs; apostrophes before it too, so that the one which is added can be taken off again.
+FORMULA = re.compile(r"^('*[=+\-@\t\r])")
+INERT_FORMULA = re.compile(r"^'('*[=+\-@\t\r])")
+
+
+def write(path: Path, frame: pd.DataFrame) -> None:
+    """Every text quoted: pandas would leave a lone carriage return bare, and end the row there on reading.
+
+    A text that a spreadsheet would run as a formula gets an apostrophe before it, which makes it a text there.
+    """
+    texts = {
+        column: frame[column].str.replace(FORMULA, r"'\1", regex=True)
+        for column in frame.select_dtypes(["object", "string"])
+    }
+    frame = frame.assign(**texts).rename(columns=lambda name: FORMULA.sub(r"'\1", name))
+    frame.to_csv(path, quoting=csv.QUOTE_NONNUMERIC)
+
+
+def read_split(path: Path) -> pd.DataFrame:
+    """A text split as it was before it was written: "NA" or "1" stays a text, an empty intensity is NaN."""
+    missing = dict.fromkeys(INTENSITIES, "")
+    kinds = dict.fromkeys(["text", "label_name", "problem_type", "experience_type"], str)
+    frame = pd.read_csv(path, index_col=0, keep_default_na=False, na_values=missing, dtype=kinds)
+    texts = {column: frame[column].str.replace(INERT_FORMULA, r"\1", regex=True) for column in kinds if column in frame}
+    return frame.assign(**texts)

@@ -90,11 +90,23 @@ class Outcome:
         return lines[0]
 
 
+class Planted:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
 @pytest.fixture(scope="session")
 def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment without the settings of whoever runs the tests, and with a home of its own."""
     home = tmp_path_factory.mktemp("home")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "WANDB_", "XDG_"))}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("HF_", "PYTHON", "WANDB_", "XDG_"))
+    }
     return {
         **kept,
         "HOME": str(home),

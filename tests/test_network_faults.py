@@ -12,7 +12,7 @@ from threading import Thread
 
 import pytest
 import torch
-from conftest import DATALOADER, MODEL, REPOSITORY
+from conftest import DATALOADER, MODEL, REPOSITORY, Planted
 from hub import Hub
 from huggingface_hub import metadata_load
 from safetensors.torch import load_file
@@ -197,16 +197,6 @@ def test_a_data_host_that_refuses(tmp_path):
     with pytest.raises(UserError, match="Connection refused"):
         sources.download(Published("http://127.0.0.1:9/corpus.json", "sha256", PUBLISHED_DIGEST), tmp_path)
     assert list(tmp_path.iterdir()) == []
-
-
-class Planted:
-    """Makes a file when it is unpickled."""
-
-    def __init__(self, path: Path):
-        self.path = str(path)
-
-    def __reduce__(self):
-        return open, (self.path, "w")
 
 
 PICKLES = ("weights that are pickled", "refused, with the command that converts them; what is in them is never run")

@@ -14,7 +14,7 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import pytest
-from conftest import INTENSITY_MODEL, MODEL
+from conftest import INTENSITY_MODEL, MODEL, Planted
 from warm import Script, sealed, unsealed, wait_for
 
 from artificial_pain import checkpoints
@@ -220,21 +220,11 @@ def test_a_checkpoint_is_read_without_running_what_is_in_it(experiment, stopped,
     """The optimizer's state replaced by a pickle that makes a file, under a seal that fits."""
     last = sealed(stopped / experiment.run / "checkpoints")[-1]
     planted = tmp_path / "ran"
-    (last / "optimizer.pt").write_bytes(pickle.dumps(Planted(str(planted))))
+    (last / "optimizer.pt").write_bytes(pickle.dumps(Planted(planted)))
     checkpoints.seal(last)
     script = experiment.start(stopped)
     assert script.wait() == 1 and "Traceback" not in script.told() and "--restart" in script.told().splitlines()[-1]
     assert not planted.exists()
-
-
-class Planted:
-    """Makes a file when it is unpickled."""
-
-    def __init__(self, path: str):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (self.path, "w")
 
 
 @pytest.mark.fault("the same command, finished", "nothing is trained: it says so and evaluates; --restart begins anew")

@@ -94,9 +94,8 @@ def test_no_setting_of_wandb_stops_a_run(environment, mode, told, monkeypatch, c
         shown = capsys.readouterr().err
     assert tracker.mode == mode
     assert told in shown if told else "warning: W&B" not in shown
-    assert ("wandb sync" in tracker.how_to_look().replace(str(Path(sys.executable).parent) + "/", "")) == (
-        mode == "offline"
-    )
+    look = tracking.how_to_look(tracker.describe())
+    assert ("wandb sync" in look.replace(f"{Path(sys.executable).parent}/", "")) == (mode == "offline")
 
 
 @pytest.mark.fault("W&B that cannot be reached", "the training goes on offline, in 30 s")
@@ -141,7 +140,7 @@ def test_the_end_of_a_run_on_a_dead_network_costs_less_than_30_seconds(monkeypat
             tracker.log({"train/loss": 1.0}, step=1)
             begun = time.monotonic()
     assert time.monotonic() - begun < 30
-    assert f"wandb sync --include-online {tmp_path}" in tracker.how_to_look()
+    assert f"wandb sync --include-online {tmp_path}" in tracking.how_to_look(tracker.describe())
     wandb.teardown()
 
 
@@ -188,7 +187,7 @@ def test_runs_of_one_process_and_of_one_group_stay_apart(words, clean_environmen
         "import os, subprocess, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
         "from artificial_pain import tracking\n"
         "with tracking.start('one', {}, Path('.')) as one, tracking.start('two', {}, Path('.')) as two:\n"
-        "    print(one.id, two.id)\n"
+        "    print(one.id, two.id, flush=True)\n"
         "    words = [sys.executable, *sys.argv[2:]]\n"
         "    children = [subprocess.Popen([*words, '--seed', seed]) for seed in ('13', '14')]\n"
         "    assert [child.wait() for child in children] == [0, 0]\n"

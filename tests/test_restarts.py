@@ -195,13 +195,29 @@ CASES = [(name, damage) for name in FILES for damage in DAMAGES]
     ("name", "damage"), [CASES[0], *(pytest.param(*case, marks=pytest.mark.full) for case in CASES[1:])]
 )
 def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(name, damage, experiment, stopped):
-    """A file of the last checkpoint is cut, or a byte of it changed, or it is removed; every file counts."""
+    """A file of the last checkpoint is cut, or a byte of it changed, or it is removed."""
     before, last = sealed(stopped / experiment.run / "checkpoints")
     DAMAGES[damage](last / name)
     told = experiment.goes_on(stopped)
     without_seal = (name, damage) == ("sha256.json", "gone")  # as it is until the rest is written
     reason = "was not written to its end" if without_seal else f"is damaged ({name}"
     assert f"warning: {last} {reason}" in told and f"going on from {before}" in told
+
+
+@pytest.mark.fault("a damaged checkpoint", "it is found out and told, and the one before is used: the same bits again")
+@pytest.mark.parametrize("experiment", ["intensity"], indirect=True)
+def test_damage_to_any_file_of_a_checkpoint_is_found_out(experiment, stopped):
+    """Each of its files in turn is cut, changed and removed."""
+    last = sealed(stopped / experiment.run / "checkpoints")[-1]
+    files = sorted(last.iterdir())
+    assert {"optimizer.pt", "scheduler.pt", "rng_state.pth"} < {path.name for path in files}
+    for path in files:
+        content = path.read_bytes()
+        for damage in DAMAGES.values():
+            damage(path)
+            assert path.name in checkpoints.damage(last)
+            path.write_bytes(content)
+    assert checkpoints.damage(last) is None
 
 
 @pytest.mark.fault("a damaged checkpoint", "it is found out and told, and the one before is used: the same bits again")

@@ -167,7 +167,8 @@ def model_parser(task: str, datasets: Sequence[str], description: str, warmup_st
         "--precision",
         choices=["auto", "fp32", "bf16", "fp16"],
         default="auto",
-        help="auto: mixed on a GPU (bf16 where it can, else fp16), fp32 on a CPU (default: %(default)s)",
+        help="auto: mixed, bf16 where the GPU or the CPU has it, else fp16 on a GPU and fp32 on a CPU "
+        "(default: %(default)s)",
     )
     group.add_argument(
         "--restart",

@@ -23,6 +23,7 @@ from artificial_pain import metrics, text_csv
 from artificial_pain.models import EmotionModel
 
 FAST = ["--epochs", "2", "--batch_size", "16", "--learning_rate", "1e-3", "--head_learning_rate", "1e-3"]
+FAST += ["--precision", "fp32"]  # whatever the machine has
 FAST += ["--warmup_steps", "4"]
 TARGETS = {"initial": "initial_intensity", "final": "final_intensity", "change": "intensity_change"}
 

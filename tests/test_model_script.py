@@ -18,6 +18,7 @@ from artificial_pain import metrics
 from artificial_pain.models import EmotionModel
 
 FAST = ["--epochs", "2", "--batch_size", "16", "--learning_rate", "1e-3", "--head_learning_rate", "1e-3"]
+FAST += ["--precision", "fp32"]  # whatever the machine has
 
 
 @pytest.fixture(scope="module")

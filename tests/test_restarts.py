@@ -20,8 +20,8 @@ from warm import Script, sealed, unsealed, wait_for
 from artificial_pain import checkpoints
 
 MOMENTS, FEW_MOMENTS = 20, 3  # of a SIGKILL in each task: with --faults, and without
-EPOCHS, PATIENCE = 12, 2  # at most, and what ends the training before
-RATES = ["--learning_rate", "1e-3", "--head_learning_rate", "3e-3", "--batch_size", "16"]
+EPOCHS, PATIENCE = 14, 2  # at most, and what ends the training before
+RATES = ["--learning_rate", "2e-3", "--head_learning_rate", "3e-3", "--batch_size", "16"]
 ENDS = ["--epochs", EPOCHS, "--patience", PATIENCE]
 
 
@@ -279,7 +279,7 @@ def test_where_nothing_of_a_run_is_lost_other_settings_replace_it(experiment, st
     """A run that has a checkpoint is kept from other settings, and one that has none gives way to them."""
     other = experiment.start(stopped, "--batch_size", "8", "--epochs", "1")
     assert other.wait() == 1
-    assert "a stopped run of other settings is there (--batch_size 16, not 8; --epochs 12, not 1)" in other.told()
+    assert "a stopped run of other settings is there (--batch_size 16, not 8; --epochs 14, not 1)" in other.told()
     for checkpoint in sealed(stopped / experiment.run / "checkpoints"):
         shutil.rmtree(checkpoint)
     other = experiment.start(stopped, "--batch_size", "8", "--epochs", "1")

@@ -1,0 +1,87 @@
+"""What makes a training on a CPU fast: memory that is kept, products in bf16, and cheap masks for dropout.
+
+torch's masks take a draw of its generator for each value, and with them a quarter of a step. Here a draw makes the
+masks of four values, of 16 bits each; so a probability is a multiple of 1/65,536: 0.1 is 0.10001.
+"""
+
+import ctypes
+import platform
+
+import torch
+from torch import nn
+from transformers import AttentionInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import AttentionMaskInterface, eager_mask
+
+M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1  # of glibc's mallopt(3)
+VALUES = 2**16  # of 16 bits
+ATTENTION = "artificial_pain_cpu"  # the name of `attention` among transformers' attention kernels
+
+
+def multiplies_in_bf16() -> bool:
+    """Whether the CPU has instructions for it; without them bf16 is slower than fp32."""
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16"))
+
+
+def keep_freed_memory() -> None:
+    """Let the process keep the memory that it frees, to use it again: glibc's alone can be told.
+
+    By default a large tensor is given back to the system at once, and the next one is memory that the kernel has to
+    clear, page by page: a fifth of a training step.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def drop(values: torch.Tensor, p: float) -> torch.Tensor:
+    """The values, of any shape, each with probability p set to 0, the others scaled so that the mean stays."""
+    dropped = round(p * VALUES)
+    bits = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+    mask = bits.view(torch.int16)[: values.numel()].view(values.shape) < dropped - VALUES // 2
+    return values.masked_fill(mask, 0) * (VALUES / (VALUES - dropped))
+
+
+class Dropout(nn.Dropout):
+    """torch's module, with the masks above."""
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return drop(values, self.p) if self.training and self.p else values
+
+
+def attention(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float,
+    dropout: float = 0.0,
+    **kwargs,
+) -> tuple[torch.Tensor, None]:
+    """Scaled dot-product attention for transformers: (batch, heads, tokens, size) to (batch, tokens, heads, size).
+
+    torch's own has no fast kernel for dropout on a CPU; without dropout, it is that one.
+    """
+    if not dropout:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
+    scores = query * scaling @ key.transpose(2, 3)
+    if attention_mask is not None:
+        scores = scores + attention_mask.to(scores.dtype)
+    weights = scores.softmax(dim=-1, dtype=scores.dtype)  # autocast would make it fp32
+    return (drop(weights, dropout) @ value).transpose(1, 2), None
+
+
+AttentionInterface.register(ATTENTION, attention)
+AttentionMaskInterface.register(ATTENTION, eager_mask)  # 0 and the lowest number, which is added to the scores
+
+
+def make_dropout_cheap(model: PreTrainedModel) -> None:
+    """Give a model the dropout of this module, in attention and everywhere else."""
+    model.set_attn_implementation(ATTENTION)
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if type(child) is nn.Dropout:
+                setattr(parent, name, Dropout(child.p).train(child.training))

@@ -1,0 +1,84 @@
+"""Training on a CPU: its dropout is dropout, whatever it costs, and bf16 is used where the CPU has it."""
+
+import pytest
+import torch
+from transformers import AutoModel, set_seed
+
+from artificial_pain import cpu, training
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
+def test_dropout_drops_a_share_and_keeps_the_mean(p: float):
+    """Of 10^6 ones; six standard deviations of the share are 0.003 at most."""
+    set_seed(0)
+    values = torch.ones(1000, 1000, requires_grad=True)
+    dropped = cpu.drop(values, p)
+    assert (dropped == 0).float().mean().item() == pytest.approx(p, abs=0.003)
+    assert dropped.max().item() == pytest.approx(1 / (1 - p), rel=1e-3)
+    assert dropped.mean().item() == pytest.approx(1, abs=0.003 / (1 - p))
+    dropped.sum().backward()
+    assert torch.equal(values.grad, dropped)  # of ones: what scales the value scales its gradient
+
+
+def test_the_masks_of_values_drawn_together_are_independent():
+    """Four values share a draw: each pair of their masks meets as often as chance has it."""
+    set_seed(0)
+    masks = (cpu.drop(torch.ones(250_000, 4), 0.3) == 0).float()
+    assert torch.allclose(masks.T @ masks / len(masks), 0.3 * (0.3 + 0.7 * torch.eye(4)), atol=0.006)
+
+
+@pytest.mark.parametrize("shape", [(1,), (7,), (2, 3, 5)])
+def test_dropout_of_any_number_of_values(shape: tuple[int, ...]):
+    assert cpu.drop(torch.ones(shape), 0.5).shape == shape
+
+
+def test_dropout_follows_the_seed_and_is_off_in_evaluation():
+    values, module = torch.ones(100), cpu.Dropout(0.5)
+    set_seed(1)
+    first = module(values)
+    set_seed(1)
+    assert torch.equal(first, module(values)) and not torch.equal(first, module(values))
+    assert torch.equal(module.eval()(values), values)
+
+
+def test_attention_is_the_same_but_for_its_dropout(encoder):
+    """Without dropout the same hidden states as torch's attention; with it, other ones whose mean comes near them."""
+    model = AutoModel.from_pretrained(encoder)
+    ids = torch.tensor([[2, 5, 6, 7, 3], [2, 8, 3, 0, 0]])
+    batch = {"input_ids": ids, "attention_mask": (ids != 0).long()}
+    hidden = model.eval()(**batch).last_hidden_state
+    cpu.make_dropout_cheap(model)
+    assert torch.equal(model(**batch).last_hidden_state, hidden)
+
+    for module in model.train().modules():  # of attention alone
+        if isinstance(module, cpu.Dropout) and module is not model.encoder.layer[0].attention.self.dropout:
+            module.p = 0.0
+    set_seed(0)
+    with torch.no_grad():
+        draws = torch.stack([model(**batch).last_hidden_state for _ in range(500)])
+    real = batch["attention_mask"].bool()
+    assert not torch.equal(draws[0][real], hidden[real])
+    error = (draws.mean(dim=0) - hidden)[real].abs().max()
+    assert error < 6 * draws.std(dim=0)[real].max() / 500**0.5 + 0.01
+
+
+def test_padding_changes_nothing_with_dropout(encoder):
+    """What is padded has no weight, also where some of the others are dropped."""
+    model = AutoModel.from_pretrained(encoder)
+    cpu.make_dropout_cheap(model)
+    ids = torch.tensor([[2, 5, 6, 3, 0, 0]])
+    mask = (ids != 0).long()
+    hidden = []
+    for padding in (0, 9):
+        set_seed(0)
+        filled = ids.masked_fill(mask == 0, padding)
+        hidden.append(model.train()(input_ids=filled, attention_mask=mask).last_hidden_state[:, :4])
+    assert torch.equal(*hidden)
+
+
+@pytest.mark.parametrize("instructions, used", [({"amx_bf16": True}, "bf16"), ({"avx2": True}, None), ({}, None)])
+def test_auto_precision_is_bf16_where_the_cpu_has_it(instructions, used, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    flags = training.mixed_precision("auto")
+    assert [name for name, on in flags.items() if on] == [used] * (used is not None)

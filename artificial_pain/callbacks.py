@@ -6,6 +6,7 @@ from types import FrameType
 
 from transformers import ProgressCallback, TrainerCallback, TrainerState
 
+from artificial_pain import processes
 from artificial_pain.corpora import INTENSITIES
 from artificial_pain.errors import Terminated
 from artificial_pain.trainer import learning_curves
@@ -45,11 +46,11 @@ class EpochLines(ProgressCallback):
 class StopOnSignal(TrainerCallback):
     """On SIGTERM or Ctrl-C, finish the step or the evaluation, let a checkpoint be written, and leave the training.
 
-    A second signal ends it at once.
+    A second signal ends it at once. Of several processes, all stop at the same step, whichever has the signal.
     """
 
     def __init__(self):
-        self.received: int | None = None
+        self.received = 0
         self._before = {}
 
     def on_train_begin(self, args, state, control, **kwargs):
@@ -65,15 +66,16 @@ class StopOnSignal(TrainerCallback):
 
     def on_step_end(self, args, state, control, **kwargs):
         # The last step of an epoch is not: its checkpoint is written after the evaluation that belongs to it.
-        if self.received and not state.epoch.is_integer():
+        if processes.highest(self.received) and not state.epoch.is_integer():
             control.should_log = control.should_save = True
 
     def on_save(self, args, state, control, **kwargs):
         self._stop(state)
 
     def _stop(self, state: TrainerState) -> None:
-        if self.received:
-            kind = KeyboardInterrupt if self.received == signal.SIGINT else Terminated
+        received = processes.highest(self.received)
+        if received:
+            kind = KeyboardInterrupt if received == signal.SIGINT else Terminated
             raise kind(f"stopped after step {state.global_step} of {state.max_steps}, with a checkpoint")
 
     def on_train_end(self, args, state, control, **kwargs):

@@ -9,6 +9,8 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
+from artificial_pain import processes
+
 SHORTEST_SECRET = 6  # characters
 LONGEST_REASON = 300  # characters
 # What a user can mend, wherever a file is read, written or removed: full and failing disks, and rights.
@@ -39,8 +41,19 @@ def first_line(error: BaseException) -> str:
 
 
 def say(message: str) -> None:
-    """Print a line on stderr, without secrets."""
+    """Print a line on stderr, without secrets; of several processes, the first does."""
+    if processes.IS_FIRST:
+        _print(message)
+
+
+def _print(message: str) -> None:
     print(without_secrets(message), file=sys.stderr)
+
+
+def _say_the_end(message: str) -> None:
+    """Say why the job ends, in whichever process that was found first."""
+    if processes.is_first_to_end():
+        _print(message)
 
 
 def warn(message: str) -> None:
@@ -50,7 +63,7 @@ def warn(message: str) -> None:
 
 def wrong_flag(message: str) -> NoReturn:
     """End as argparse does, for a flag whose value only later work shows to be wrong: one line, exit code 2."""
-    say(f"error: {message}")
+    _say_the_end(f"error: {message}")
     sys.exit(2)
 
 
@@ -63,20 +76,22 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except UserError as error:
-        say(f"error: {error}")
+        _say_the_end(f"error: {error}")
         sys.exit(1)
     except MemoryError as error:
-        say(f"error: out of memory ({str(error) or 'none is left'}): close other programs, or take a larger machine")
+        _say_the_end(
+            f"error: out of memory ({str(error) or 'none is left'}): close other programs, or take a larger machine"
+        )
         sys.exit(1)
     except (KeyboardInterrupt, Terminated) as stop:
-        say(str(stop) or "stopped")
+        _say_the_end(str(stop) or "stopped")
         sys.exit(130 if isinstance(stop, KeyboardInterrupt) else 143)
     except Exception as error:
         if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
             place = error.filename or "a file"
-            say(f"error: {place}: {error.strerror}: mend that, and give the same command again")
+            _say_the_end(f"error: {place}: {error.strerror}: mend that, and give the same command again")
         else:
-            say(traceback.format_exc())  # which may quote a secret, as Python's own would
+            _print(traceback.format_exc())  # which may quote a secret, as Python's own would
         sys.exit(1)
 
 

@@ -5,11 +5,23 @@ import functools
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from transformers import set_seed
 
-from artificial_pain import baselines, cli, evaluation, files, report, runs, tables, tokens, tracking, training
+from artificial_pain import (
+    baselines,
+    cli,
+    evaluation,
+    files,
+    processes,
+    report,
+    runs,
+    tables,
+    tokens,
+    tracking,
+    training,
+)
 from artificial_pain.encoders import Encoder
 from artificial_pain.errors import Terminated, say
 from artificial_pain.models import EmotionModel
@@ -22,7 +34,8 @@ def _telling_how_to_go_on() -> Iterator[None]:
         yield
     except (KeyboardInterrupt, Terminated) as stop:
         words = [cli.program("python"), *(word for word in sys.argv if word != "--restart")]
-        raise type(stop)(f"{str(stop) or 'stopped'}: to go on: {shlex.join(words)}") from None
+        again = shlex.join(words) if processes.COUNT == 1 else "the same command again, without --restart"
+        raise type(stop)(f"{str(stop) or 'stopped'}: to go on: {again}") from None
 
 
 @_telling_how_to_go_on()
@@ -31,22 +44,27 @@ def fine_tune(
 ) -> None:
     """Train a run, go on with it where it was stopped, or evaluate it where it is finished; print its results.
 
+    In a job of several processes each does this; the first alone has to do with files and W&B.
+
     kind: what the run's folder is called, and name: the W&B run. metric: of the validation split, the checkpoint that
     is best by it is kept. targets: the intensities to predict beside the emotion.
     """
+    processes.start()
     precision = training.mixed_precision(args.precision)
     tokenizer = tokens.load_tokenizer(encoder)
     layout = files.Layout(args.output_dir, args.dataset_name, encoder.short_name, args.balanced)
-    splits = tokens.load(layout, encoder, tokenizer, functools.partial(cli.dataloader_command, task, args))
+    with processes.telling_of_lost(), processes.in_turn():
+        splits = tokens.load(layout, encoder, tokenizer, functools.partial(cli.dataloader_command, task, args))
     fitted = baselines.fit(splits.texts["train"], targets)
     run_folder = layout.run_folder(kind, args.seed, args.debug)
     record = report.run_record(args, encoder, splits, precision)
 
     with (
-        files.at_work(run_folder, wait=False),
+        files.at_work(run_folder, wait=False) if processes.IS_FIRST else nullcontext(),
+        processes.telling_of_lost(),
         training.telling_out_of_memory(args, splits.settings["max_length"]),
     ):
-        stopped, finished = runs.find(run_folder, record, args.restart)
+        stopped, finished = processes.of_first(lambda: runs.find(run_folder, record, args.restart))
         set_seed(args.seed)
         if finished:
             say(f"{run_folder}: the run is finished, and is evaluated; --restart trains it anew")
@@ -58,24 +76,29 @@ def fine_tune(
         )
         if finished:
             results, predictions = evaluation.evaluate(trainer, splits, fitted)
-            with runs.replaced(run_folder) as folder:
-                report.write_evaluation(folder, results, predictions, encoder, splits, finished)
+            if processes.IS_FIRST:
+                with runs.replaced(run_folder) as folder:
+                    report.write_evaluation(folder, results, predictions, encoder, splits, finished)
             wandb_run = finished["wandb"]
         else:
             config = {**vars(args), "git": record["git"]}
             with tracking.start(name, config, args.output_dir, stopped and stopped["wandb"]) as tracker:
                 record |= {"started": (stopped or record)["started"], "wandb": tracker.describe()}
-                runs.begin(run_folder, record)
+                if processes.IS_FIRST:
+                    runs.begin(run_folder, record)
                 trainer.add_callback(tracking.Curves(tracker))
                 training.train(trainer)
                 results, predictions = evaluation.evaluate(trainer, splits, fitted)
-                with runs.replaced(run_folder) as folder:
-                    report.write_training(folder, trainer, splits, record)
-                    report.write_evaluation(folder, results, predictions, encoder, splits, record)
-                texts = not args.no_log_predictions
-                tracking.log_results(tracker, results, predictions["test"], splits.label_names, run_folder, texts)
+                if processes.IS_FIRST:
+                    with runs.replaced(run_folder) as folder:
+                        report.write_training(folder, trainer, splits, record)
+                        report.write_evaluation(folder, results, predictions, encoder, splits, record)
+                    texts = not args.no_log_predictions
+                    tracking.log_results(tracker, results, predictions["test"], splits.label_names, run_folder, texts)
             wandb_run = tracker.describe()
 
+    if not processes.IS_FIRST:
+        return
     print(f"{args.dataset_name} ({'balanced' if args.balanced else 'unbalanced'}), {args.model_name}")
     print(tables.results_table({"fine-tuned": results}))
     print(f"Figures: {', '.join(map(str, sorted(run_folder.glob('*_test.png'))))}")

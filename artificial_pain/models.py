@@ -16,6 +16,7 @@ from artificial_pain.errors import UserError, first_line
 
 EMOTION_HEAD_SIZE = 256  # published: hidden units of the classification head
 REGRESSOR_SIZE = 128  # published: hidden units of an intensity's regressor
+NO_EXAMPLE = -1  # in place of the label of an example that fills a batch, and is not to be learned from
 EMOTION_WEIGHT = 0.5  # published: the cross-entropy's share of the loss; the intensities have the rest
 
 
@@ -57,23 +58,35 @@ class EmotionOutput(ModelOutput):
     head_losses: torch.Tensor | None = None
 
 
+def known_counts(labels: torch.Tensor, annotated: torch.Tensor) -> torch.Tensor:
+    """How many examples each of the `head_losses` is of: (1 + targets,)."""
+    return torch.cat([(labels != NO_EXAMPLE).sum()[None], (~annotated.isnan()).sum(dim=0)])
+
+
 def head_losses(
-    logits: torch.Tensor, intensities: torch.Tensor, labels: torch.Tensor, annotated: torch.Tensor
+    logits: torch.Tensor,
+    intensities: torch.Tensor,
+    labels: torch.Tensor,
+    annotated: torch.Tensor,
+    counts: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """The cross-entropy of the emotion, then the mean squared error of each target: (1 + targets,).
 
     logits: (examples, labels); intensities: (examples, targets, labels); labels: (examples,); annotated:
     (examples, targets), NaN where missing. The error is that of the true emotion's output, its mean over the examples
     whose target is known, NaN where none is.
+
+    counts: what the sums over the examples are divided by, in place of their own `known_counts`.
     """
+    counts = known_counts(labels, annotated) if counts is None else counts
     at_true = intensities[torch.arange(len(labels), device=labels.device), :, labels]
     known = ~annotated.isnan()
     # NaNs are replaced before the subtraction, and counts of 0 before the division: masking the result alone would
     # leave NaN in the gradient.
     squared_errors = (at_true - annotated.nan_to_num()).square() * known
-    counts = known.sum(dim=0)
-    means = squared_errors.sum(dim=0) / counts.clamp(min=1)
-    return torch.cat([nn.functional.cross_entropy(logits, labels)[None], means.where(counts > 0, torch.nan)])
+    sums = [nn.functional.cross_entropy(logits, labels, ignore_index=NO_EXAMPLE, reduction="sum")[None]]
+    means = torch.cat([*sums, squared_errors.sum(dim=0)]) / counts.where(counts > 0, 1)
+    return means.where(counts > 0, torch.nan)
 
 
 def total_loss(losses: torch.Tensor) -> torch.Tensor:
@@ -153,24 +166,31 @@ class EmotionModel(PreTrainedModel):
         config.label2id = {name: i for i, name in enumerate(label_names)}
         return cls(config, encoder)
 
+    def annotations(self, labels: torch.Tensor, annotated: dict[str, torch.Tensor]) -> torch.Tensor:
+        """The annotation of every target, (batch, targets), of a batch of labels and the other columns of it."""
+        return _stacked([annotated[target] for target in self.regressors], labels)
+
     def forward(
         self,
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor,
         labels: torch.Tensor | None = None,
+        counts: torch.Tensor | None = None,
         **annotated: torch.Tensor,
     ) -> EmotionOutput:
         """input_ids, attention_mask: (batch, tokens); labels: (batch,); annotated: by target, (batch,), NaN if missing.
 
-        The loss needs the labels and the annotation of every target.
+        The loss needs the labels and the annotation of every target; counts as of `head_losses`.
         """
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state[:, 0]
-        logits = self.emotion_head(hidden)
-        intensities = _stacked([regressor(hidden) for regressor in self.regressors.values()], logits)
+        # The heads are fp32 in mixed precision too: an intensity of 3 would have steps of 1/64 in bf16.
+        with torch.autocast(hidden.device.type, enabled=False):
+            hidden = hidden.float()
+            logits = self.emotion_head(hidden)
+            intensities = _stacked([regressor(hidden) for regressor in self.regressors.values()], logits)
         loss = losses = None
         if labels is not None:
-            targets = _stacked([annotated[target] for target in self.regressors], labels)
-            losses = head_losses(logits, intensities, labels, targets)
+            losses = head_losses(logits, intensities, labels, self.annotations(labels, annotated), counts)
             loss = total_loss(losses)
         return EmotionOutput(loss=loss, logits=logits, intensities=intensities, head_losses=losses)
 

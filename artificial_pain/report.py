@@ -14,7 +14,7 @@ import torch
 from huggingface_hub import ModelCardData, metadata_load
 from transformers import CONFIG_NAME, Trainer
 
-from artificial_pain import figures, text_csv
+from artificial_pain import figures, processes, text_csv
 from artificial_pain.cli import REPOSITORY
 from artificial_pain.digests import digest
 from artificial_pain.encoders import ENCODERS, WEIGHTS, Encoder
@@ -67,6 +67,7 @@ def run_record(args: argparse.Namespace, encoder: Encoder, splits: Splits, preci
             "type": "cuda" if on_gpu else "cpu",
             "name": torch.cuda.get_device_name() if on_gpu else platform.machine(),
             "threads": torch.get_num_threads(),
+            "processes": processes.COUNT,
         },
         "seed": args.seed,
         "encoder": {"name": encoder.name, "revision": encoder.revision},

@@ -9,6 +9,7 @@ import pandas as pd
 import wandb
 from transformers import TrainerCallback
 
+from artificial_pain import processes
 from artificial_pain.cli import program
 from artificial_pain.errors import first_line, warn
 
@@ -74,8 +75,10 @@ def start(name: str, config: dict, folder: Path, earlier: dict | None = None) ->
     """Begin a W&B run of its own, or go on with the one that `earlier`, from run.json, describes.
 
     WANDB_MODE, WANDB_PROJECT, WANDB_ENTITY and WANDB_DIR win over what is set here. Where that cannot be, it is
-    offline, and where that cannot be either, there is none: each is told.
+    offline, and where that cannot be either, there is none: each is told. Of several processes, the first alone logs.
     """
+    if not processes.IS_FIRST:
+        return Tracker(None)
     earlier = earlier or {"id": None, "folders": []}
 
     def begin(mode: str) -> Tracker:

@@ -1,6 +1,8 @@
 """Hugging Face's Trainer for emotions: the order of the examples, losses by head, sealed checkpoints."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +12,10 @@ from datasets import Dataset
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
-from artificial_pain import checkpoints
+from artificial_pain import checkpoints, processes
 from artificial_pain.corpora import INTENSITIES
 from artificial_pain.errors import UserError
-from artificial_pain.models import named_losses
+from artificial_pain.models import NO_EXAMPLE, known_counts, named_losses
 from artificial_pain.tokens import lengths
 
 
@@ -23,16 +25,21 @@ class EpochSampler(LengthGroupedSampler):
     So a training that goes on in the middle of an epoch sees the rest of that epoch's batches.
     """
 
-    def __init__(self, batch_size: int, lengths: Sequence[int], seed: int):
+    def __init__(self, batch_size: int, lengths: Sequence[int], seed: int, fill: int = 0):
+        """`fill` examples come after those of the lengths, and last in each epoch."""
         super().__init__(batch_size, lengths=lengths, generator=torch.Generator())
-        self.seed, self.epoch = seed, 0
+        self.seed, self.epoch, self.fill = seed, 0, fill
+
+    def __len__(self) -> int:
+        return super().__len__() + self.fill
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
         self.generator.manual_seed(int(np.random.SeedSequence((self.seed, self.epoch)).generate_state(1)[0]))
-        return super().__iter__()
+        examples = super().__len__()
+        return chain(super().__iter__(), range(examples, examples + self.fill))
 
 
 class EmotionTrainer(Trainer):
@@ -45,9 +52,16 @@ class EmotionTrainer(Trainer):
         self._head_losses: list[torch.Tensor] = []  # of the steps since the last log, left on their device
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> EpochSampler:
-        return EpochSampler(self.args.train_batch_size, lengths(self.train_dataset).tolist(), self.args.seed)
+        fill = self.train_dataset["labels"][:].count(NO_EXAMPLE)
+        examples = lengths(self.train_dataset)[: len(self.train_dataset) - fill].tolist()
+        return EpochSampler(self.args.train_batch_size * processes.COUNT, examples, self.args.seed, fill)
 
     def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
+        if model.training and processes.COUNT > 1:
+            # The gradients are averaged over the processes. So that they are those of the whole batch, each process
+            # divides its sums by the mean of all counts, not by its own.
+            counts = known_counts(inputs["labels"], self.model.annotations(inputs["labels"], inputs))
+            inputs = {**inputs, "counts": self.accelerator.reduce(counts.float(), "mean")}
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, **kwargs)
         if model.training:
             self._head_losses.append(outputs.head_losses.detach())
@@ -75,9 +89,13 @@ class EmotionTrainer(Trainer):
 
     def _save_checkpoint(self, model, trial) -> None:
         folder = Path(self.args.output_dir)
-        with checkpoints.written(folder / f"checkpoint-{self.state.global_step}"):
+        checkpoint = folder / f"checkpoint-{self.state.global_step}"
+        with checkpoints.written(checkpoint) if processes.IS_FIRST else nullcontext():
             super()._save_checkpoint(model, trial)
-        checkpoints.thin_out(folder, self.state.best_global_step)
+            processes.wait_for_all()  # each process writes the state of its random numbers
+        if processes.IS_FIRST:
+            checkpoints.thin_out(folder, self.state.best_global_step)
+        processes.wait_for_all()
 
     def _init_training_state(self, *args, **kwargs) -> tuple[int, int]:
         begin = super()._init_training_state(*args, **kwargs)
@@ -110,8 +128,8 @@ class EmotionTrainer(Trainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs:
             targets = self.model.config.intensity_targets
-            # A row a step; of several GPUs in one process, the rows of a step come as one.
-            losses = torch.cat(self._head_losses).reshape(-1, 1 + len(targets))
+            losses = torch.cat(self._head_losses).reshape(-1, 1 + len(targets))  # a row a step
+            losses = self.accelerator.reduce(losses, "mean")  # of the processes
             logs.update(named_losses(losses.nanmean(dim=0), targets))  # over the steps where a target was known
             self._head_losses.clear()
         super().log(logs, start_time)

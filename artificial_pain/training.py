@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import accelerate
 import numpy as np
 import torch
 from accelerate.utils.memory import should_reduce_batch_size
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 from sklearn.metrics import accuracy_score, f1_score
 from transformers import (
     DataCollatorWithPadding,
@@ -24,12 +25,12 @@ from transformers import (
     logging,
 )
 
-from artificial_pain import checkpoints, metrics
+from artificial_pain import checkpoints, cpu, metrics, processes
 from artificial_pain.callbacks import EpochLines, StopOnSignal
 from artificial_pain.cli import DEBUG_EPOCHS
 from artificial_pain.corpora import INTENSITIES
 from artificial_pain.errors import UserError, first_line, say, warn, wrong_flag
-from artificial_pain.models import EmotionModel, head_losses, named_losses, total_loss
+from artificial_pain.models import NO_EXAMPLE, EmotionModel, head_losses, named_losses, total_loss
 from artificial_pain.tokens import Splits, lengths
 from artificial_pain.trainer import EmotionTrainer
 
@@ -48,6 +49,8 @@ def mixed_precision(precision: str) -> dict[str, bool]:
     if precision == "auto" and on_gpu:
         # bf16 has the range of fp32; ModernBERT overflows in fp16.
         precision = "bf16" if bf16_on_gpu else "fp16"
+    if precision == "auto" and cpu.multiplies_in_bf16():
+        precision = "bf16"
     if precision == "fp16" and not on_gpu:
         wrong_flag("--precision fp16 needs an NVIDIA or AMD GPU, and there is none here: use fp32 or auto")
     if precision == "bf16" and on_gpu and not bf16_on_gpu:
@@ -66,6 +69,16 @@ def optimizer(model: EmotionModel, learning_rate: float, head_learning_rate: flo
 def by_length(dataset: Dataset) -> np.ndarray:
     """The order from the longest example to the shortest: batches without padding; a lack of memory shows at once."""
     return np.argsort(-lengths(dataset), kind="stable")
+
+
+def filled(train: Dataset, batch_size: int, targets: Sequence[str]) -> Dataset:
+    """The training examples, and behind them as many as the last batch lacks, from which nothing is learned.
+
+    So each of several processes has its part of every batch, as large as the others'.
+    """
+    lacking = train.select([0] * (-len(train) % batch_size))
+    nothing = {"labels": [NO_EXAMPLE] * len(lacking)} | {target: [math.nan] * len(lacking) for target in targets}
+    return concatenate_datasets([train, Dataset.from_dict({**lacking.to_dict(), **nothing}, features=train.features)])
 
 
 def validation_metrics(prediction: EvalPrediction, targets: Sequence[str]) -> dict[str, float]:
@@ -108,10 +121,16 @@ def training_arguments(
             f"--warmup_steps {args.warmup_steps}, but the training has {steps} steps: the learning rates rise to "
             f"{steps / args.warmup_steps:.0%} of what was asked for"
         )
+    if args.batch_size % processes.COUNT:
+        wrong_flag(
+            f"--batch_size {args.batch_size} cannot be shared evenly by {processes.COUNT} processes: take a multiple "
+            f"of {processes.COUNT}"
+        )
     return TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=epochs,
-        per_device_train_batch_size=args.batch_size,
+        per_device_train_batch_size=args.batch_size // processes.COUNT,
+        ddp_find_unused_parameters=False,  # all are used
         per_device_eval_batch_size=EVALUATION_BATCH_SIZE,
         learning_rate=args.learning_rate,
         lr_scheduler_type="linear",
@@ -128,6 +147,7 @@ def training_arguments(
         dataloader_pin_memory=torch.cuda.is_available(),
         use_cpu=not torch.accelerator.is_available(),  # unless it is said, bf16 is refused on a CPU
         disable_tqdm=False,  # else the bars follow transformers' verbosity
+        log_level_replica="error",  # as that of the first process
         report_to="none",  # tracking.py logs: the Trainer's own would log settings that are not the optimizer's
         seed=args.seed,
         **precision,
@@ -154,7 +174,7 @@ def make_trainer(
     trainer = EmotionTrainer(
         model=model,
         args=training_arguments(args, precision, metric, folder, targets, len(train)),
-        train_dataset=train,
+        train_dataset=train if processes.COUNT == 1 else filled(train, args.batch_size, targets),
         eval_dataset=validation.select(by_length(validation)),
         data_collator=DataCollatorWithPadding(tokenizer),
         processing_class=tokenizer,
@@ -162,6 +182,9 @@ def make_trainer(
         optimizers=(optimizer(model, args.learning_rate, args.head_learning_rate), None),
         callbacks=[EarlyStoppingCallback(args.patience), StopOnSignal()],
     )
+    if trainer.args.device.type == "cpu":
+        cpu.keep_freed_memory()
+        cpu.make_dropout_cheap(model)
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(EpochLines)
     return trainer
@@ -173,10 +196,12 @@ def train(trainer: EmotionTrainer) -> None:
     Raises UserError where the disk cannot hold the checkpoints, or where the training cannot go on.
     """
     folder = Path(trainer.args.output_dir)
-    checkpoint = checkpoints.last_whole(folder)
+    checkpoint = processes.of_first(lambda: checkpoints.last_whole(folder))
     if checkpoint:
         say(f"going on from {checkpoint}")
-    checkpoints.require_space(folder, sum(weight.nbytes for weight in trainer.model.parameters()))
+    if processes.IS_FIRST:
+        checkpoints.require_space(folder, sum(weight.nbytes for weight in trainer.model.parameters()))
+    accelerate.utils.set_seed(trainer.args.seed, device_specific=True)  # each process has dropout of its own
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except pickle.UnpicklingError as error:

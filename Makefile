@@ -1,4 +1,5 @@
 # make demo: the four scripts on the bundled sample, offline, and one table.   make test: lint and tests.
+# make bench: how fast the training is beside the published recipe.
 # make faults: what goes wrong around a run, done to it, as a table.   make audit: known vulnerabilities of the pins.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv/bin
@@ -7,7 +8,13 @@ DATA := --model_name $(ENCODER) --data_source sample
 TRAINING := --model_name $(ENCODER) --epochs 4 --learning_rate 1e-4 --head_learning_rate 1e-3
 RUNS := demo/ESConv/$(notdir $(ENCODER))
 
-.PHONY: demo test lint faults audit
+# What make bench measures: the real corpora, where ARTIFICIAL_PAIN_CORPORA names a folder with them, else the sample.
+BENCH := --output_dir classification/bench
+CORPORA := $(ARTIFICIAL_PAIN_CORPORA)
+SAD := $(if $(CORPORA),$(CORPORA)/SAD_v1.zip,sample)
+ESCONV := $(if $(CORPORA),$(CORPORA)/ESConv.json,sample)
+
+.PHONY: demo test lint faults audit bench
 
 demo: .venv/installed
 	$(VENV)/python classification/classification-dataloader.py $(DATA) --output_dir classification/demo
@@ -22,6 +29,12 @@ test: lint
 
 faults: .venv/installed
 	OMP_NUM_THREADS=1 $(VENV)/python -m pytest --numprocesses 2 --faults
+
+bench: .venv/installed
+	$(VENV)/python classification/classification-dataloader.py --model_name $(ENCODER) $(BENCH) \
+		--dataset_name SAD --data_source $(SAD)
+	$(VENV)/python classification/classification-dataloader.py --model_name $(ENCODER) $(BENCH) --data_source $(ESCONV)
+	PYTHONPATH=. $(VENV)/python tests/benchmarks/training_speed.py --model_name $(ENCODER) $(BENCH)
 
 audit: .venv/installed
 	$(VENV)/pip install --quiet --disable-pip-version-check pip-audit==2.10.1

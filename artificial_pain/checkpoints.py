@@ -22,11 +22,10 @@ COPIES = 3  # of the weights in a checkpoint: themselves, and Adam's two moments
 
 
 @contextmanager
-def written(checkpoint: Path) -> Iterator[None]:
-    """Seal the checkpoint that the block writes. Raises UserError, and leaves nothing of it, where that fails."""
+def telling_unwritable(checkpoint: Path) -> Iterator[None]:
+    """That a checkpoint cannot be written becomes a UserError, and nothing is left of it."""
     try:
         yield
-        seal(checkpoint)
     except (OSError, SafetensorError, RuntimeError) as error:  # of Python, of the weights, of torch.save
         shutil.rmtree(checkpoint, ignore_errors=True)
         free = shutil.disk_usage(checkpoint.parent).free
@@ -49,14 +48,18 @@ def require_space(folder: Path, weights: int) -> None:
 
 
 def seal(checkpoint: Path) -> None:
-    """Say that the checkpoint is whole: from here on, it survives that the process or the machine dies."""
-    files = [path for path in sorted(checkpoint.iterdir()) if path.name != SEAL]
-    for path in files:
-        _to_disk(path)
-    write_json(checkpoint / f"{SEAL}.partial", {path.name: digests.digest(path) for path in files})
-    _to_disk(checkpoint / f"{SEAL}.partial")
-    os.replace(checkpoint / f"{SEAL}.partial", checkpoint / SEAL)
-    _to_disk(checkpoint)
+    """Say that the checkpoint is whole: from here on, it survives that the process or the machine dies.
+
+    Raises UserError where it cannot be written to the disk.
+    """
+    with telling_unwritable(checkpoint):
+        files = [path for path in sorted(checkpoint.iterdir()) if path.name != SEAL]
+        for path in files:
+            _to_disk(path)
+        write_json(checkpoint / f"{SEAL}.partial", {path.name: digests.digest(path) for path in files})
+        _to_disk(checkpoint / f"{SEAL}.partial")
+        os.replace(checkpoint / f"{SEAL}.partial", checkpoint / SEAL)
+        _to_disk(checkpoint)
 
 
 def _to_disk(path: Path) -> None:
@@ -91,7 +94,7 @@ def last_whole(folder: Path) -> Path | None:
             continue
         reason = damage(checkpoint)
         if reason is None:
-            best = json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))["best_global_step"]
+            best = _best_step(checkpoint)
             if best in {None, step, *whole}:
                 whole[step] = checkpoint
                 continue
@@ -118,10 +121,20 @@ def remove(checkpoint: Path) -> None:
     shutil.rmtree(checkpoint)
 
 
-def thin_out(folder: Path, best_step: int | None) -> None:
-    """Keep two checkpoints: the last, and the best; the one before the last where the last is the best, or none is."""
-    steps = list(_by_step(folder))
-    kept = set(steps[-1:]) | ({best_step} & set(steps[:-1]) or set(steps[-2:-1]))
-    for step, checkpoint in _by_step(folder).items():
-        if step not in kept:
+def _best_step(checkpoint: Path) -> int | None:
+    """The step of the best checkpoint so far when this one was written; None before the first evaluation."""
+    return json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))["best_global_step"]
+
+
+def thin_out(folder: Path) -> None:
+    """Keep two checkpoints: the last, and the best; where the last is the best, the best before it.
+
+    So if the last is damaged, there is one to go on from, which needs no other.
+    """
+    *earlier, last = _by_step(folder).items()
+    best = _best_step(last[1])
+    if earlier and best in {None, last[0]}:
+        best = _best_step(earlier[-1][1]) or earlier[-1][0]
+    for step, checkpoint in earlier:
+        if step != best:
             remove(checkpoint)

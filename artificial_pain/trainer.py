@@ -1,6 +1,7 @@
 """Hugging Face's Trainer for emotions: the order of the examples, losses by head, sealed checkpoints."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from itertools import chain
 from pathlib import Path
@@ -50,6 +51,8 @@ class EmotionTrainer(Trainer):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self._head_losses: list[torch.Tensor] = []  # of the steps since the last log, left on their device
+        self._beside = ThreadPoolExecutor(max_workers=1)
+        self._sealing = self._beside.submit(lambda: None)  # of the last checkpoint: none yet
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> EpochSampler:
         fill = self.train_dataset["labels"][:].count(NO_EXAMPLE)
@@ -88,14 +91,20 @@ class EmotionTrainer(Trainer):
             )
 
     def _save_checkpoint(self, model, trial) -> None:
-        folder = Path(self.args.output_dir)
-        checkpoint = folder / f"checkpoint-{self.state.global_step}"
-        with checkpoints.written(checkpoint) if processes.IS_FIRST else nullcontext():
+        self.finish_checkpoint()
+        checkpoint = Path(self.args.output_dir, f"checkpoint-{self.state.global_step}")
+        with checkpoints.telling_unwritable(checkpoint) if processes.IS_FIRST else nullcontext():
             super()._save_checkpoint(model, trial)
-            processes.wait_for_all()  # each process writes the state of its random numbers
+        processes.wait_for_all()  # each process writes the state of its random numbers
         if processes.IS_FIRST:
-            checkpoints.thin_out(folder, self.state.best_global_step)
-        processes.wait_for_all()
+            self._sealing = self._beside.submit(_seal, checkpoint)
+
+    def finish_checkpoint(self) -> None:
+        """Wait until the last checkpoint is sealed, which is done beside the training.
+
+        Raises UserError where it cannot be.
+        """
+        self._sealing.result()
 
     def _init_training_state(self, *args, **kwargs) -> tuple[int, int]:
         begin = super()._init_training_state(*args, **kwargs)
@@ -104,6 +113,8 @@ class EmotionTrainer(Trainer):
         return begin
 
     def _load_best_model(self) -> None:
+        self.finish_checkpoint()
+        processes.wait_for_all()
         reason = checkpoints.damage(Path(self.state.best_model_checkpoint))
         if reason:
             raise UserError(f"{self.state.best_model_checkpoint}: damaged since it was written ({reason}): train again")
@@ -133,6 +144,11 @@ class EmotionTrainer(Trainer):
             logs.update(named_losses(losses.nanmean(dim=0), targets))  # over the steps where a target was known
             self._head_losses.clear()
         super().log(logs, start_time)
+
+
+def _seal(checkpoint: Path) -> None:
+    checkpoints.seal(checkpoint)
+    checkpoints.thin_out(checkpoint.parent)
 
 
 def learning_curves(history: Sequence[dict]) -> pd.DataFrame:

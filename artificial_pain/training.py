@@ -210,6 +210,7 @@ def train(trainer: EmotionTrainer) -> None:
         ) from error
     finally:
         trainer.callback(EpochLines).close()
+        trainer.finish_checkpoint()
 
 
 @contextmanager

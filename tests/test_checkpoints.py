@@ -1,0 +1,50 @@
+"""Which checkpoints are kept, and which of them a training goes on from."""
+
+import json
+import shutil
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from artificial_pain import checkpoints
+
+
+def write(folder, step: int, best: int | None) -> None:
+    """A checkpoint of its state alone, as the training writes and thins them out."""
+    (folder / f"checkpoint-{step}").mkdir(parents=True)
+    (folder / f"checkpoint-{step}/trainer_state.json").write_text(json.dumps({"best_global_step": best}))
+    checkpoints.seal(folder / f"checkpoint-{step}")
+    checkpoints.thin_out(folder)
+
+
+@given(better=st.lists(st.booleans(), min_size=1, max_size=8))
+def test_a_training_can_go_on_whichever_checkpoint_is_lost(better, tmp_path_factory):
+    """Two are kept at most, the last and the best; none is called damaged; the last is not needed by the other"""
+    folder, best = tmp_path_factory.mktemp("checkpoints"), None
+    for step, is_better in enumerate(better, start=1):
+        best = step if is_better else best
+        write(folder, step, best)
+        kept = {int(path.name.split("-")[1]) for path in folder.iterdir()}
+        assert len(kept) == min(step, 2) and {step, best or step} <= kept
+    assert checkpoints.last_whole(folder) == folder / f"checkpoint-{len(better)}"
+    assert len(list(folder.iterdir())) == len(kept)
+    shutil.rmtree(folder / f"checkpoint-{len(better)}")
+    assert (checkpoints.last_whole(folder) is None) == (len(better) == 1)
+
+
+def test_a_checkpoint_is_kept_until_a_better_one_is_sealed(tmp_path, capsys):
+    """Where the last of three is the best, the best before it is kept, not the one between them"""
+    for step, best in ((1, 1), (2, 1), (3, 3)):
+        write(tmp_path, step, best)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-1", "checkpoint-3"]
+    assert checkpoints.last_whole(tmp_path) == tmp_path / "checkpoint-3"
+    assert capsys.readouterr().err == ""
+
+
+def test_a_checkpoint_that_cannot_be_sealed_is_told_and_removed(tmp_path):
+    """A folder where a file is expected"""
+    (tmp_path / "checkpoint-1" / "optimizer.pt").mkdir(parents=True)
+    with pytest.raises(checkpoints.UserError, match=r"checkpoint-1: cannot be written \(.*directory.*MB free"):
+        checkpoints.seal(tmp_path / "checkpoint-1")
+    assert not list(tmp_path.iterdir())

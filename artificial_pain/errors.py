@@ -53,7 +53,7 @@ def _print(message: str) -> None:
 def _say_the_end(message: str) -> None:
     """Say why the job ends, in whichever process that was found first."""
     if processes.is_first_to_end():
-        _print(message)
+        _print(message if processes.IS_FIRST else f"\n{message}")  # the first one's bar may have been left open
 
 
 def warn(message: str) -> None:

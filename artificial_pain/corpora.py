@@ -135,17 +135,13 @@ def _intensity(value: object, where: str, set_aside: list[str]) -> float:
 
 def read_sad(content: bytes, path: Path, label_column: str) -> pd.DataFrame:
     """SAD (Mauriello et al., CHI 2021): sheet 1 of an Excel file, alone or in a zip; an example is a sentence."""
-    sheet = sheets.read(content, path)
-    for column in ("sentence", label_column):
-        if column not in sheet.columns:
-            raise UserError(f"{path}: the sheet has no column {column!r} (columns in it: {shown(list(sheet.columns))})")
+    sheet = sheets.read(content, path, ["sentence", label_column])
     if sheet.empty:
         raise UserError(f"{path}: the sheet has no rows")
     cells = {"text": sheet["sentence"].map(_text), "label_name": sheet[label_column].map(_label)}
-    frame = pd.DataFrame(cells).rename_axis("sentence_idx")
+    frame = pd.DataFrame(cells)
     for column, name in (("text", "sentence"), ("label_name", label_column)):
         empty = frame.index[frame[column] == ""]
         if len(empty):
-            # Row 1 of the sheet is its header.
-            raise UserError(f"{path}: row {empty[0] + 2} of the sheet has no text in column {name!r}")
-    return frame
+            raise UserError(f"{path}: row {empty[0]} of the sheet has no text in column {name!r}")
+    return frame.reset_index(drop=True).rename_axis("sentence_idx")

@@ -4,6 +4,7 @@ import io
 import re
 import zipfile
 import zlib
+from collections.abc import Iterator, Sequence
 from functools import reduce
 from pathlib import Path, PureWindowsPath
 from reprlib import repr as shown
@@ -16,19 +17,35 @@ from artificial_pain.errors import UserError, first_line
 # What a file may hold, so that no small one fills the memory; a corpus of 100 times SAD's sentences takes half of both.
 LARGEST = 2**30  # bytes: the file, and all that is packed in it
 MOST_CELLS = 2**25  # of a sheet: the empty ones between the others count too
+CHUNK = 2**20  # bytes that are unpacked at a time
 WORKBOOK = "xl/workbook.xml"  # a member of every .xlsx, which is a zip
 
 
-def read(content: bytes, path: Path) -> pd.DataFrame:
-    """Sheet 1 of an Excel file, alone or in a zip, every cell a text; `path` is for what is told.
+def read(content: bytes, path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Columns of sheet 1 of an Excel file, alone or in a zip, every cell a text; `path` is for what is told.
 
-    Raises UserError where it is none, or would take more memory than the bounds above.
+    Its index is the row's number in the sheet, from 1; the first that is not empty has the columns' names. Raises
+    UserError where the file is none, would take more memory than the bounds above, or lacks a column.
     """
     excel = _excel_content(content, path)
     try:
-        return pd.read_excel(io.BytesIO(excel), engine="calamine", dtype=str, na_filter=False)
+        sheet = python_calamine.load_workbook(io.BytesIO(excel)).get_sheet_by_index(0)
     except (python_calamine.CalamineError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as an Excel file ({first_line(error)})") from None
+    rows = iter(sheet.iter_rows())  # one at a time: the other columns' cells are never all objects of Python
+    header = [_text(cell) for cell in next(rows, [])]
+    for column in columns:
+        if column not in header:
+            raise UserError(f"{path}: the sheet has no column {column!r} (columns in it: {shown(header)})")
+    places = [header.index(column) for column in columns]
+    cells = [[_text(row[place]) for place in places] for row in rows]
+    first_row = (sheet.start or (0, 0))[0] + 1
+    return pd.DataFrame(cells, columns=columns, dtype=str, index=range(first_row + 1, first_row + 1 + len(cells)))
+
+
+def _text(cell: object) -> str:
+    """As the sheet shows it: Excel has whole numbers as floats."""
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
 
 def _excel_content(content: bytes, path: Path) -> bytes:
@@ -43,12 +60,12 @@ def _excel_content(content: bytes, path: Path) -> bytes:
         sheets = [name for name in names if name.endswith(".xlsx") and not name.startswith("__MACOSX/")]
         if len(sheets) != 1:
             raise UserError(f"{path}: expected one .xlsx file in the zip, found {shown(sheets or names)}")
-        content = _read_member(archive, archive.getinfo(sheets[0]), path)
+        content = b"".join(_unpacked(archive, archive.getinfo(sheets[0]), path))
         archive = _open_zip(content, f"{path}: its member {shown(sheets[0])} cannot be read as an Excel file", path)
         if WORKBOOK not in archive.namelist():
             raise UserError(f"{path}: its member {shown(sheets[0])} cannot be read as an Excel file (no {WORKBOOK})")
     for member in archive.infolist():
-        _require_few_cells(_read_member(archive, member, path), path)
+        _require_few_cells(_unpacked(archive, member, path), path)
     return content
 
 
@@ -64,31 +81,49 @@ def _open_zip(content: bytes, otherwise: str, path: Path) -> zipfile.ZipFile:
     return archive
 
 
-def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> bytes:
-    """A member's bytes, at most as many as it declares; more of them are an error of its checksum."""
+def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> Iterator[bytes]:
+    """A member's bytes in chunks, at most as many as it declares; more of them are an error of its checksum."""
     # zipfile unpacks the other methods in steps without a bound.
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise UserError(f"{path}: its member {shown(member.filename)} cannot be read (neither stored nor deflated)")
     try:
         with archive.open(member) as file:
-            return file.read(member.file_size)
+            while chunk := file.read(CHUNK):
+                yield chunk
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, NotImplementedError) as error:
         raise UserError(f"{path}: its member {shown(member.filename)} cannot be read ({first_line(error)})") from None
 
 
-def _require_few_cells(xml: bytes, path: Path) -> None:
+def _whole_tags(chunks: Iterator[bytes], path: Path) -> Iterator[bytes]:
+    """The chunks, cut in front of a tag: what follows a chunk's last "<" comes with the next one."""
+    rest = b""
+    for chunk in chunks:
+        xml = rest + chunk
+        end = max(xml.rfind(b"<"), 0)
+        if len(xml) - end > 2 * CHUNK:
+            raise UserError(f"{path}: refused, it has {CHUNK:,} bytes in a row without a tag: no Excel sheet has")
+        yield xml[:end]
+        rest = xml[end:]
+    yield rest
+
+
+def _require_few_cells(chunks: Iterator[bytes], path: Path) -> None:
     """Raise UserError if a sheet's last row and last column span more than MOST_CELLS, which calamine all holds."""
-    by_row = re.split(rb"<(?:\w+:)?row[\s/>]", xml)
-    rows, columns = len(by_row), max(len(re.findall(rb"<(?:\w+:)?c[\s/>]", row)) for row in by_row)
-    letters = set()
-    # r="17" of a row and r="B17" of a cell say where it is; one without follows the one before it.
-    for place in re.finditer(rb"""\br\s*=\s*["']([A-Za-z]*)(\d{1,10})""", xml):
-        letters.add(place[1].upper())
-        rows = max(rows, int(place[2]))
-    last = max(letters, key=lambda column: (len(column), column), default=b"")
-    columns = max(columns, reduce(lambda number, letter: 26 * number + letter - ord("A") + 1, last[:7], 0))
-    if rows * columns > MOST_CELLS:
-        raise UserError(
-            f"{path}: refused, its sheet of {rows:,} rows and {columns:,} columns is too large: expected "
-            f"{MOST_CELLS:,} cells at most"
-        )
+    rows = columns = cells = 0  # cells: of the last row so far
+    letters: set[bytes] = set()
+    for xml in _whole_tags(chunks, path):
+        before, *new = re.split(rb"<(?:\w+:)?row[\s/>]", xml)
+        counts = [len(re.findall(rb"<(?:\w+:)?c[\s/>]", row)) for row in (before, *new)]
+        counts[0] += cells
+        rows, columns, cells = rows + len(new), max(columns, *counts), counts[-1]
+        # r="17" of a row and r="B17" of a cell say where it is; one without follows the one before it.
+        places = re.findall(rb"""\br\s*=\s*["']([A-Za-z]*)(\d{1,10})""", xml)
+        letters |= {column.upper() for column in {column for column, _ in places}}
+        rows = max(rows, *map(int, {row for _, row in places}), 0)
+        last = max(letters, key=lambda column: (len(column), column), default=b"")
+        columns = max(columns, reduce(lambda number, letter: 26 * number + letter - ord("A") + 1, last[:7], 0))
+        if rows * columns > MOST_CELLS:
+            raise UserError(
+                f"{path}: refused, its sheet of {rows:,} rows and {columns:,} columns is too large: expected "
+                f"{MOST_CELLS:,} cells at most"
+            )

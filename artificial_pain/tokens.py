@@ -9,7 +9,9 @@ from pathlib import Path
 import datasets
 import numpy as np
 import pandas as pd
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+import pyarrow as pa
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
+from tqdm import tqdm
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 
 from artificial_pain import text_csv
@@ -59,21 +61,38 @@ def tokenize(
     Also returns each split's share of texts that were cut at `max_length` tokens.
     """
 
-    def encode(batch: dict) -> dict:
-        encoded = tokenizer(batch["text"], truncation=True, max_length=max_length, return_token_type_ids=False)
-        return {**encoded, "truncated": [bool(one.overflowing) for one in encoded.encodings]}
-
     tokenized, truncated = {}, {}
     for name, frame in splits.items():
+        input_ids, cut = _encode(frame["text"].tolist(), tokenizer, max_length, f"Tokenizing {name}")
+        truncated[name] = cut / len(frame)
+        # In place of a mask of zeros and ones, as many ones: nothing is padded here.
+        masks = [pa.ListArray.from_arrays(ids.offsets, np.ones(len(ids.values), "int8")) for ids in input_ids]
         intensities = [column for column in INTENSITIES if column in frame]
-        features = Features({"text": Value("string"), "labels": ClassLabel(names=label_names)})
+        features = Features({"labels": ClassLabel(names=label_names)})
         features.update({column: Value("float32") for column in intensities})
-        columns = frame.rename(columns={"label": "labels"})[list(features)].to_dict("list")
-        texts = Dataset.from_dict(columns, features=features)
-        made = texts.map(encode, batched=True, batch_size=CHUNK, remove_columns="text", desc=f"Tokenizing {name}")
-        truncated[name] = float(np.mean(made["truncated"]))
-        tokenized[name] = made.remove_columns("truncated")
+        features.update({"input_ids": List(Value("int32")), "attention_mask": List(Value("int8"))})
+        columns = [pa.array(frame[column].to_numpy()) for column in ("label", *intensities)]
+        columns += [pa.chunked_array(input_ids), pa.chunked_array(masks)]
+        tokenized[name] = Dataset(pa.table(columns, names=list(features)).cast(features.arrow_schema))
     return DatasetDict(tokenized), truncated
+
+
+def _encode(
+    texts: list[str], tokenizer: PreTrainedTokenizerFast, max_length: int, told: str
+) -> tuple[list[pa.ListArray], int]:
+    """The token ids, an array for each CHUNK texts, and how many texts were cut. `told` stands beside the bar."""
+    backend = tokenizer.backend_tokenizer  # called without the detours of transformers and datasets: 2.5 times the rate
+    backend.no_padding()
+    backend.enable_truncation(max_length, direction=tokenizer.truncation_side)
+    chunks, cut = [], 0
+    with tqdm(total=len(texts), desc=told, unit=" texts") as bar:
+        for start in range(0, len(texts), CHUNK):
+            encodings = backend.encode_batch_fast(texts[start : start + CHUNK])
+            chunks.append(pa.array([encoding.ids for encoding in encodings], pa.list_(pa.int32())))
+            full = np.flatnonzero(chunks[-1].value_lengths().to_numpy() == max_length)
+            cut += sum(bool(encodings[i].overflowing) for i in full)
+            bar.update(len(encodings))
+    return chunks, cut
 
 
 def lengths(dataset: Dataset) -> np.ndarray:

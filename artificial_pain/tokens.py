@@ -105,7 +105,7 @@ def tokenizer_digest(tokenizer: PreTrainedTokenizerFast) -> str:
     """What the ids mean: the SHA-256 of the vocabulary and all rules of the tokenizer, less its run-time settings."""
     rules = json.loads(tokenizer.backend_tokenizer.to_str())
     rules.update(truncation=None, padding=None)
-    return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(rules).encode()).hexdigest()
 
 
 def fingerprint(folder: Path, layout: Layout) -> str:

@@ -9,7 +9,6 @@ TRAINING := --model_name $(ENCODER) --epochs 4 --learning_rate 1e-4 --head_learn
 RUNS := demo/ESConv/$(notdir $(ENCODER))
 
 # What make bench measures: the real corpora, where ARTIFICIAL_PAIN_CORPORA names a folder with them, else the sample.
-BENCH := --output_dir classification/bench
 CORPORA := $(ARTIFICIAL_PAIN_CORPORA)
 SAD := $(if $(CORPORA),$(CORPORA)/SAD_v1.zip,sample)
 ESCONV := $(if $(CORPORA),$(CORPORA)/ESConv.json,sample)
@@ -31,10 +30,8 @@ faults: .venv/installed
 	OMP_NUM_THREADS=1 $(VENV)/python -m pytest --numprocesses 2 --faults
 
 bench: .venv/installed
-	$(VENV)/python classification/classification-dataloader.py --model_name $(ENCODER) $(BENCH) \
-		--dataset_name SAD --data_source $(SAD)
-	$(VENV)/python classification/classification-dataloader.py --model_name $(ENCODER) $(BENCH) --data_source $(ESCONV)
-	PYTHONPATH=. $(VENV)/python tests/benchmarks/training_speed.py --model_name $(ENCODER) $(BENCH)
+	PYTHONPATH=. $(VENV)/python tests/benchmarks/bench.py --model_name $(ENCODER) --output_dir classification/bench \
+		--SAD $(SAD) --ESConv $(ESCONV)
 
 audit: .venv/installed
 	$(VENV)/pip install --quiet --disable-pip-version-check pip-audit==2.10.1

@@ -1,6 +1,6 @@
-"""The two recipes that are compared, each in a process of its own, which trains a few steps whenever it is asked to.
+"""The two recipes that are compared: the scripts' own, and the published one, written for the benchmark.
 
-In processes of their own, because ours changes settings of its whole process.
+Each runs in a process of its own, because ours changes settings of its whole process, and works when it is told to.
 """
 
 import argparse
@@ -8,7 +8,7 @@ import multiprocessing
 import resource
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -16,37 +16,107 @@ from pathlib import Path
 
 import torch
 from torch.nn.utils import clip_grad_norm_
-from transformers import TrainerCallback, set_seed
+from transformers import PreTrainedTokenizerFast, TrainerCallback, set_seed
 
 from artificial_pain import cli, encoders, files, tokens, training
 from artificial_pain.callbacks import EpochLines
 from artificial_pain.models import EmotionModel
-from artificial_pain.trainer import EpochSampler
+from artificial_pain.trainer import EmotionTrainer, EpochSampler
 
 PADDED_LENGTH = 512  # published: every text has so many tokens
 GRADIENT_NORM = 1.0  # published, as the Trainer's default: gradients are clipped to it
 WARM_UP = 3  # steps that are not measured
+READY = "ready"
+ON_GPU = torch.cuda.is_available()
 
 
 @dataclass(frozen=True)
 class Task:
-    """What both recipes train on."""
+    """What both recipes train on, and how; the published settings where nothing is said."""
 
     encoder: str
     corpus: str
-    splits: Path  # the root below which the dataloader wrote them
+    root: Path  # of the splits that the dataloader wrote
     seed: int = cli.SEED
+    epochs: int = cli.EPOCHS
+    batch_size: int = cli.BATCH_SIZE
+    learning_rate: float = cli.LEARNING_RATE
+    head_learning_rate: float = cli.HEAD_LEARNING_RATE
 
-    def load(self) -> tuple[encoders.Encoder, object, tokens.Splits]:
+    def load(self) -> tuple[encoders.Encoder, PreTrainedTokenizerFast, tokens.Splits]:
         encoder = encoders.fetch(self.encoder, encoders.DEFAULT_REVISION, weights=encoders.WEIGHTS)
         tokenizer = tokens.load_tokenizer(encoder)
-        layout = files.Layout(self.splits, self.corpus, encoder.short_name, balanced=False)
-        return encoder, tokenizer, tokens.load(layout, encoder, tokenizer, lambda settings: "the dataloader")
+        return encoder, tokenizer, self.load_splits(encoder, tokenizer)
 
-    def batches(self, splits: tokens.Splits) -> list[list[int]]:
-        """The first epoch's, in our order."""
-        order = list(EpochSampler(cli.BATCH_SIZE, tokens.lengths(splits.tokenized["train"]).tolist(), self.seed))
-        return [order[start : start + cli.BATCH_SIZE] for start in range(0, len(order), cli.BATCH_SIZE)]
+    def load_splits(self, encoder: encoders.Encoder, tokenizer: PreTrainedTokenizerFast) -> tokens.Splits:
+        layout = files.Layout(self.root, self.corpus, encoder.short_name, balanced=False)
+        return tokens.load(layout, encoder, tokenizer, lambda settings: "the dataloader")
+
+    def batches(self, splits: tokens.Splits) -> Iterator[list[list[int]]]:
+        """Each epoch's, in our order."""
+        sampler = EpochSampler(self.batch_size, tokens.lengths(splits.tokenized["train"]).tolist(), self.seed)
+        for epoch in range(self.epochs):
+            sampler.set_epoch(epoch)
+            order = list(sampler)
+            yield [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
+
+
+@contextmanager
+def our_trainer(task: Task, *callbacks: TrainerCallback) -> Iterator[EmotionTrainer]:
+    """The model script's own Trainer, with its checkpoints in a folder that goes with it."""
+    encoder, tokenizer, splits = task.load()
+    set_seed(task.seed)
+    model = EmotionModel.from_encoder(encoder, splits.label_names)
+    args = argparse.Namespace(**vars(task), debug=False, warmup_steps=0, patience=cli.PATIENCE)
+    precision = training.mixed_precision("auto")
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = training.make_trainer(model, tokenizer, splits, args, precision, "loss", Path(folder))
+        trainer.remove_callback(EpochLines)
+        for callback in callbacks:
+            trainer.add_callback(callback)
+        yield trainer
+        trainer.finish_checkpoint()
+
+
+class Published:
+    """The published recipe: every text padded, Adam that is not fused, fp32 on a CPU and fp16 on a GPU."""
+
+    def __init__(self, task: Task, padded: bool = True):
+        """`padded`: else to the longest text of the batch, which changes what it costs and not what is learned."""
+        encoder, self.tokenizer, self.splits = task.load()
+        self.padding = {"padding": "max_length", "max_length": PADDED_LENGTH} if padded else {"padding": "longest"}
+        self.device = torch.device("cuda" if ON_GPU else "cpu")
+        set_seed(task.seed)
+        self.model = EmotionModel.from_encoder(encoder, self.splits.label_names).to(self.device)
+        ours = training.optimizer(self.model, task.learning_rate, task.head_learning_rate)
+        groups = [{"params": group["params"], "lr": group["lr"]} for group in ours.param_groups]
+        self.optimizer = torch.optim.Adam(groups, foreach=False)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=ON_GPU)
+
+    def loss(self, split: str, examples: Sequence[int]) -> torch.Tensor:
+        columns = ["input_ids", "attention_mask", "labels"]
+        batch = self.splits.tokenized[split].select_columns(columns)[examples]
+        inputs = self.tokenizer.pad(batch, return_tensors="pt", **self.padding).to(self.device)
+        with torch.autocast(self.device.type, torch.float16, enabled=ON_GPU):
+            return self.model(**inputs).loss
+
+    def step(self, examples: Sequence[int]) -> float:
+        """Train a batch; its loss."""
+        self.model.train()
+        loss = self.loss("train", examples)
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimizer)
+        clip_grad_norm_(self.model.parameters(), GRADIENT_NORM)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad()
+        return loss.item()
+
+    @torch.no_grad()
+    def validation_loss(self, examples: Sequence[int]) -> float:
+        """The mean over examples, evaluated one at a time."""
+        self.model.eval()
+        return sum(self.loss("validation", [example]).item() for example in examples) / len(examples)
 
 
 class Turns(TrainerCallback):
@@ -57,6 +127,8 @@ class Turns(TrainerCallback):
 
     def on_step_begin(self, args, state, control, **kwargs):
         step = state.global_step - WARM_UP
+        if step == 0:
+            self.connection.send(READY)
         if step >= 0 and step % self.steps == 0:
             self.connection.recv()
             self.started = time.perf_counter()
@@ -67,75 +139,58 @@ class Turns(TrainerCallback):
             self.connection.send((time.perf_counter() - self.started, peak_memory()))
 
 
-def ours(connection: Connection, task: Task, steps: int) -> None:
-    """The model script's training, in turns of so many steps."""
-    encoder, tokenizer, splits = task.load()
-    set_seed(task.seed)
-    model = EmotionModel.from_encoder(encoder, splits.label_names)
-    args = argparse.Namespace(
-        debug=False,
-        epochs=cli.EPOCHS,
-        batch_size=cli.BATCH_SIZE,
-        learning_rate=cli.LEARNING_RATE,
-        head_learning_rate=cli.HEAD_LEARNING_RATE,
-        warmup_steps=0,
-        patience=cli.PATIENCE,
-        seed=task.seed,
-    )
-    precision = training.mixed_precision("auto")
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = training.make_trainer(model, tokenizer, splits, args, precision, "loss", Path(folder))
-        trainer.remove_callback(EpochLines)
-        trainer.add_callback(Turns(connection, steps))
+def our_training(connection: Connection, task: Task, steps: int) -> None:
+    """So many steps a turn."""
+    with our_trainer(task, Turns(connection, steps)) as trainer:
         trainer.train()
 
 
-def published(connection: Connection, task: Task) -> None:
-    """The published recipe: every text padded, Adam that is not fused, fp32 on a CPU and fp16 on a GPU."""
-    encoder, tokenizer, splits = task.load()
-    on_gpu = torch.cuda.is_available()
-    device = torch.device("cuda" if on_gpu else "cpu")
-    set_seed(task.seed)
-    model = EmotionModel.from_encoder(encoder, splits.label_names).to(device).train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=cli.LEARNING_RATE, foreach=False)
-    scaler = torch.amp.GradScaler(device.type, enabled=on_gpu)
+def published_training(connection: Connection, task: Task) -> None:
+    """The batches that are sent, in a turn."""
+    recipe = Published(task)
+    recipe.step(next(task.batches(recipe.splits))[0])
+    _answer(connection, lambda batches: [recipe.step(batch) for batch in batches])
 
-    def step(examples: list[int]) -> None:
-        batch = splits.tokenized["train"].select(examples).select_columns(["input_ids", "attention_mask", "labels"])
-        columns = tokenizer.pad(batch[:], padding="max_length", max_length=PADDED_LENGTH, return_tensors="pt")
-        with torch.autocast(device.type, torch.float16, enabled=on_gpu):
-            loss = model(**columns.to(device)).loss
-        scaler.scale(loss).backward()
-        scaler.unscale_(optimizer)
-        clip_grad_norm_(model.parameters(), GRADIENT_NORM)
-        scaler.step(optimizer)
-        scaler.update()
-        optimizer.zero_grad()
-        loss.item()
 
-    step(task.batches(splits)[0])
+def our_validation(connection: Connection, task: Task) -> None:
+    """A pass over the validation split a turn."""
+    with our_trainer(task) as trainer:
+        trainer.evaluate()
+        _answer(connection, lambda examples: trainer.evaluate())
+
+
+def published_validation(connection: Connection, task: Task) -> None:
+    """The examples that are sent, in a turn."""
+    recipe = Published(task)
+    recipe.validation_loss([0])
+    _answer(connection, recipe.validation_loss)
+
+
+def _answer(connection: Connection, work: Callable) -> None:
+    """Do the work on whatever is sent, and tell how long it took, until there is no more."""
+    connection.send(READY)
     while True:
-        batches = connection.recv()
+        given = connection.recv()
         started = time.perf_counter()
-        for batch in batches:
-            step(batch)
+        work(given)
         connection.send((time.perf_counter() - started, peak_memory()))
 
 
-def _in_turns(recipe: Callable, *arguments) -> None:
+def _in_turns(recipe: Callable, *arguments: object) -> None:
     with suppress(EOFError):  # no more turns
         recipe(*arguments)
 
 
 @contextmanager
-def waiting(recipe: Callable, *arguments) -> Iterator[Connection]:
-    """A process of the recipe, which trains when it is told to, and answers with (seconds, peak memory in GB)."""
+def waiting(recipe: Callable, *arguments: object) -> Iterator[Connection]:
+    """A process of the recipe, which works when it is told to, and answers with (seconds, peak memory in GB)."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=_in_turns, args=(recipe, there, *arguments))
     process.start()
     there.close()
     try:
+        here.recv()  # READY: from here on it works in its turn alone
         yield here
     finally:
         here.close()
@@ -143,5 +198,6 @@ def waiting(recipe: Callable, *arguments) -> Iterator[Connection]:
 
 
 def peak_memory() -> float:
-    """Of this process so far, in GB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    """Of this process so far, in GB: on the GPU where there is one."""
+    on_cpu = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return (torch.cuda.max_memory_allocated() if ON_GPU else on_cpu) / 1e9

@@ -1,39 +1,41 @@
-"""How fast our recipe trains beside the published one on this machine: a table on the console and in benchmarks.md.
+"""How fast our recipe trains beside the published one, in turns on the same examples."""
 
-make bench
-"""
-
-import argparse
-import platform
-import time
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import torch
-from recipes import WARM_UP, Task, ours, published, waiting
+import torch.utils.benchmark
+from recipes import ON_GPU, WARM_UP, Task, our_training, published_training, waiting
 from tqdm import tqdm
 
-from artificial_pain import cli, cpu, tokens
-from artificial_pain.cli import REPOSITORY
+from artificial_pain import cpu, tokens
 from artificial_pain.models import EmotionModel
 
 TURNS = 5
 STEPS = 50  # of a turn of ours at most; all turns are in the first epoch, so that none has an evaluation in it
 PUBLISHED_STEPS = 4  # of a turn, spread over ours: each costs the published recipe the same
-SIZE = 2048  # of the matrices whose product shows the machine's limit
+SIZE = 8192 if ON_GPU else 2048  # of the matrices whose product shows the machine's limit
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """Of each turn: examples a second by either recipe, and their ratio."""
+
+    published: np.ndarray
+    ours: np.ndarray
+
+    def ratio(self) -> str:
+        ratios = self.ours / self.published
+        return f"{ratios.mean():.1f} ({ratios.min():.1f} to {ratios.max():.1f})"
 
 
 def product_rate() -> float:
     """FLOP/s of a product of square matrices, in the precision of our recipe."""
-    kind = torch.bfloat16 if cpu.multiplies_in_bf16() else torch.float32
-    a, b = torch.randn(2, SIZE, SIZE).to(kind)
-    seconds = []
-    for _ in range(10):
-        started = time.perf_counter()
-        a @ b
-        seconds.append(time.perf_counter() - started)
-    return 2 * SIZE**3 / min(seconds)
+    device = "cuda" if ON_GPU else "cpu"
+    kind = torch.bfloat16 if ON_GPU or cpu.multiplies_in_bf16() else torch.float32
+    a, b = torch.randn(2, SIZE, SIZE, device=device).to(kind)
+    timer = torch.utils.benchmark.Timer("a @ b", globals={"a": a, "b": b}, num_threads=torch.get_num_threads())
+    return 2 * SIZE**3 / min(timer.blocked_autorange(min_run_time=0.2).times)
 
 
 def training_flops(model: EmotionModel, lengths: np.ndarray) -> float:
@@ -44,60 +46,36 @@ def training_flops(model: EmotionModel, lengths: np.ndarray) -> float:
     return 6 * weights * lengths.sum() + attention
 
 
-def measure(model_name: str, corpus: str, folder: Path) -> dict[str, str]:
-    """Turns of both recipes on the same examples; a row of the table."""
-    task = Task(model_name, corpus, folder)
+def measure(task: Task, encoder_name: str) -> dict[str, str]:
+    """Turns of both recipes; a row of the table."""
     encoder, _, splits = task.load()
     all_lengths = tokens.lengths(splits.tokenized["train"])
-    batches = task.batches(splits)
+    batches = next(task.batches(splits))
     steps = min(STEPS, (len(batches) - WARM_UP) // TURNS)
     rates, products, peaks, seconds, lengths = {"published": [], "ours": []}, [], {}, 0.0, []
-    with waiting(ours, task, steps) as our_recipe, waiting(published, task) as published_recipe:
+    with waiting(our_training, task, steps) as ours, waiting(published_training, task) as published:
         for turn in tqdm(range(TURNS), desc=f"Training on {task.corpus}"):
             first = WARM_UP + turn * steps
             whole = batches[first : first + steps]
             part = whole[:: steps // PUBLISHED_STEPS][:PUBLISHED_STEPS]
-            for name, recipe, trained in (("published", published_recipe, part), ("ours", our_recipe, whole)):
+            for name, recipe, trained in (("published", published, part), ("ours", ours, whole)):
                 recipe.send(trained)
                 taken, peaks[name] = recipe.recv()
                 rates[name].append(sum(map(len, trained)) / taken)
             seconds += taken
             lengths.append(all_lengths[np.concatenate(whole)])
             products.append(product_rate())
-    ratios = np.divide(rates["ours"], rates["published"])
+    speeds = Speeds(np.array(rates["published"]), np.array(rates["ours"]))
     lengths = np.concatenate(lengths)
     reached = training_flops(EmotionModel.from_encoder(encoder, splits.label_names), lengths) / seconds
     return {
+        "encoder": encoder_name,
         "corpus": task.corpus,
-        "published, examples/s": f"{np.mean(rates['published']):.2f}",
-        "ours, examples/s": f"{np.mean(rates['ours']):.1f}",
-        "ratio (lowest to highest turn)": f"{np.mean(ratios):.1f} ({ratios.min():.1f} to {ratios.max():.1f})",
+        "published, examples/s": f"{speeds.published.mean():.2f}",
+        "ours, examples/s": f"{speeds.ours.mean():.1f}",
+        "ratio (lowest to highest turn)": speeds.ratio(),
         "ours, real tokens/s": f"{lengths.sum() / seconds:,.0f}",
-        "ours, GFLOP/s": f"{reached / 1e9:.0f}",
+        "ours, GFLOP/s": f"{reached / 1e9:,.0f}",
         "share of a matrix product": f"{reached / np.median(products):.0%}",
         "peak memory, GB (published, ours)": f"{peaks['published']:.1f}, {peaks['ours']:.1f}",
     }
-
-
-def machine() -> str:
-    """What the figures were measured on."""
-    name = torch.cpu.get_capabilities().get("cpu_name", platform.machine())
-    return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}, {time.strftime('%F')}"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model_name", required=True)
-    parser.add_argument("--output_dir", type=Path, required=True, help="where the dataloader wrote SAD and ESConv")
-    args = parser.parse_args()
-    table = pd.DataFrame([measure(args.model_name, corpus, args.output_dir) for corpus in ("SAD", "ESConv")])
-    rows = [table.columns, ["---"] * len(table.columns), *table.itertuples(index=False)]
-    report = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    settings = f"{args.model_name}, batches of {cli.BATCH_SIZE}, {TURNS} turns of each recipe in one run"
-    report = f"# Training\n\n{machine()}; {settings}.\n\n{report}\n"
-    (REPOSITORY / "benchmarks.md").write_text(report, encoding="utf-8")
-    print(report)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,146 @@
+"""What is around the training: validation, loading, the dataloader, start-up, the model script's own time."""
+
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import timeit
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from commands import in_a_process, timed
+from recipes import Task, our_trainer, our_validation, published_validation, waiting
+from tqdm import tqdm
+from training_speed import Speeds
+from transformers import TrainerCallback
+
+from artificial_pain import cli
+from artificial_pain.trainer import EmotionTrainer
+
+TURNS = 3
+STEPS_OF_A_TURN = 10  # of training, between checkpoints
+BLOCK = 2**20  # bytes of a write
+PUBLISHED_EXAMPLES = 12  # of a turn of the published validation, spread over the split
+SCRIPTS = [
+    cli.REPOSITORY / task / f"{task}-{part}.py"
+    for task in ("classification", "intensity")
+    for part in ("dataloader", "model")
+]
+CLASSIFICATION_DATALOADER, CLASSIFICATION_MODEL = SCRIPTS[:2]
+
+
+def rows(model_name: str, sources: dict[str, str], folder: Path) -> list[dict[str, str]]:
+    """What was measured, and what it should be at most; `folder` has the splits of both corpora."""
+    tasks = [Task(model_name, corpus, folder) for corpus in ("SAD", "ESConv")]
+    measured = [_validation(tasks[0], goal=20), _validation(tasks[1], goal=3), _loading(tasks[0])]
+    sad = ["--model_name", model_name, "--dataset_name", "SAD"]
+    with tempfile.TemporaryDirectory() as scratch:
+        source = ["--data_source", sources["SAD"], "--output_dir", scratch]
+        measured += _dataloader("dataloader, SAD", [*sad, *source], seconds=6)
+        measured += _dataloader("dataloader, SAD balanced", [*sad, *source, "--balanced"], seconds=7)
+        size = sum(path.stat().st_size for path in Path(scratch, "SAD").glob("*/balanced*/**/*") if path.is_file())
+        measured.append(_row("tokenized SAD on disk, balanced", f"{size / 1e6:.2f} MB", "3 MB"))
+    for script in SCRIPTS:
+        seconds = [timed(script, "--help")[0] for _ in range(TURNS)]
+        measured.append(_row(f"{script.name} --help", f"{statistics.median(seconds):.2f} s", "0.5 s"))
+    measured.append(_model_script([*sad, "--output_dir", folder, "--debug", "--restart"]))
+    measured.append(in_a_process(_checkpoint, tasks[0]))
+    return measured
+
+
+def _row(what: str, measured: str, goal: str) -> dict[str, str]:
+    return {"what": what, "measured": measured, "goal": goal}
+
+
+def _validation(task: Task, goal: int) -> dict[str, str]:
+    """A pass of ours over the validation split, beside the published one, in turns."""
+    examples = len(task.load()[2].tokenized["validation"])
+    rates = {"published": [], "ours": []}
+    with waiting(our_validation, task) as ours, waiting(published_validation, task) as published:
+        for turn in tqdm(range(TURNS), desc=f"Validation on {task.corpus}"):
+            part = [int(i) for i in np.linspace(turn, examples - 1, PUBLISHED_EXAMPLES)]
+            for name, recipe, evaluated in (("published", published, part), ("ours", ours, range(examples))):
+                recipe.send(evaluated)
+                taken, _ = recipe.recv()
+                rates[name].append(len(evaluated) / taken)
+    speeds = Speeds(np.array(rates["published"]), np.array(rates["ours"]))
+    measured = f"{speeds.published.mean():.1f} and {speeds.ours.mean():.0f} examples/s: {speeds.ratio()} times"
+    return _row(f"validation, {task.corpus}: published and ours", measured, f"{goal} times or more")
+
+
+def _loading(task: Task) -> dict[str, str]:
+    encoder, tokenizer, _ = task.load()
+    seconds = []
+    for _ in range(TURNS):
+        started = time.perf_counter()
+        task.load_splits(encoder, tokenizer)
+        seconds.append(time.perf_counter() - started)
+    return _row("loading the tokenized splits, SAD", f"{statistics.median(seconds):.3f} s", "0.1 s")
+
+
+def _dataloader(what: str, flags: Sequence[object], seconds: float) -> list[dict[str, str]]:
+    """From start to end, and without the imports, which Python's own count tells of one more run."""
+    taken = statistics.median(timed(CLASSIFICATION_DATALOADER, *flags)[0] for _ in range(TURNS))
+    command = [sys.executable, "-X", "importtime", CLASSIFICATION_DATALOADER, *flags]
+    started = time.perf_counter()
+    told = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True).stderr
+    work = time.perf_counter() - started - sum(map(int, re.findall(r"^import time: +(\d+)", told, re.MULTILINE))) / 1e6
+    return [_row(what, f"{taken:.1f} s", f"{seconds} s"), _row(f"{what}: without its imports", f"{work:.1f} s", "2 s")]
+
+
+def _model_script(flags: Sequence[object]) -> dict[str, str]:
+    """A run of 3 epochs: what of its time is not the training's steps."""
+    with tempfile.TemporaryDirectory() as scratch:
+        steps = Path(scratch, "seconds.txt")
+        script = Path(__file__).with_name("timed_script.py")
+        seconds, _ = timed(script, steps, CLASSIFICATION_MODEL, *flags, environment={"WANDB_MODE": "offline"})
+        own = seconds - float(steps.read_text())
+    return _row(
+        "model script, 3 epochs of SAD, less its steps", f"{own:.1f} of {seconds:.1f} s, {own / seconds:.1%}", "15%"
+    )
+
+
+class Saves(TrainerCallback):
+    """Writes checkpoints in the middle of the training, and plain files of as many bytes, in turns."""
+
+    def __init__(self, trainer: EmotionTrainer):
+        self.trainer, self.checkpoints, self.files, self.bytes = trainer, [], [], 0
+
+    def on_step_end(self, args, state, control, **kwargs):
+        control.should_training_stop = state.global_step == TURNS * STEPS_OF_A_TURN
+        if state.global_step % STEPS_OF_A_TURN:
+            return
+        checkpoint = Path(args.output_dir, f"checkpoint-{state.global_step}")
+        os.sync()
+        self.checkpoints.append(
+            timeit.timeit(lambda: self.trainer._save_checkpoint(self.trainer.model, None), number=1)
+        )
+        self.trainer.finish_checkpoint()
+        self.bytes = sum(path.stat().st_size for path in checkpoint.iterdir())
+        path = checkpoint.with_name(f"bytes-{state.global_step}")
+        os.sync()
+        self.files.append(timeit.timeit(lambda: _write(path, self.bytes), number=1))
+
+
+def _write(path: Path, size: int) -> None:
+    """Write so many bytes to the disk."""
+    block = bytes(BLOCK)
+    with path.open("wb") as file:
+        for _ in range(size // BLOCK):
+            file.write(block)
+        os.fsync(file.fileno())
+
+
+def _checkpoint(task: Task) -> dict[str, str]:
+    """How long the training waits for a checkpoint, beside a write of its bytes."""
+    with our_trainer(task) as trainer:
+        saves = Saves(trainer)
+        trainer.add_callback(saves)
+        trainer.train()
+    waited, written = (statistics.median(seconds) for seconds in (saves.checkpoints, saves.files))
+    what = f"a checkpoint of {saves.bytes / 1e6:.0f} MB: the training waits"
+    return _row(what, f"{waited:.2f} s", f"a write of its bytes: {written:.2f} s")

@@ -1,0 +1,93 @@
+"""SAD repeated 1, 10 and 100 times: the dataloader, its tokenizing, and one epoch's batches out of the loader."""
+
+import io
+import itertools
+import re
+import tempfile
+import time
+import timeit
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+from around import CLASSIFICATION_DATALOADER
+from commands import in_a_process, timed
+from recipes import Task, our_trainer, peak_memory
+from tqdm import tqdm
+
+from artificial_pain import tokens
+
+REPEATED = (1, 10, 100)
+
+
+def table(model_name: str, source: Path) -> pd.DataFrame:
+    """A row for each number of repetitions: seconds, peak memory in GB, sentences tokenized in a second."""
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [_measure(model_name, source, times, Path(folder)) for times in tqdm(REPEATED, desc="Growth")]
+    return pd.DataFrame(rows)
+
+
+def _measure(model_name: str, source: Path, times: int, folder: Path) -> dict[str, float]:
+    sheet, root = folder / f"{times}.xlsx", folder / str(times)
+    sentences = _repeat(source, sheet, times)
+    flags = ["--model_name", model_name, "--dataset_name", "SAD", "--data_source", sheet, "--output_dir", root]
+    seconds, peak = timed(CLASSIFICATION_DATALOADER, *flags)
+    task = Task(model_name, "SAD", root)
+    ours, bare = in_a_process(_tokenizing, task, max(REPEATED) // times)
+    epoch_seconds, epoch_peak = in_a_process(_epoch, task)
+    return {
+        "sentences": sentences,
+        "dataloader, s": seconds,
+        "dataloader, GB": peak,
+        "tokenized a second": ours,
+        "by the bare tokenizer": bare,
+        "an epoch's batches, s": epoch_seconds,
+        "an epoch's batches, GB": epoch_peak,
+    }
+
+
+def _repeat(source: Path, path: Path, times: int) -> int:
+    """Write the corpus's Excel file with the rows of its sheet repeated, as Excel would have; how many there are."""
+    with zipfile.ZipFile(source) as outer:
+        (name,) = [name for name in outer.namelist() if name.endswith(".xlsx")]
+        content = outer.read(name)
+    with zipfile.ZipFile(io.BytesIO(content)) as book, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as repeated:
+        for member in book.namelist():
+            xml = book.read(member)
+            if member.startswith("xl/worksheets/"):
+                head, *rows, tail = re.split(rb"(?=<row )|(?=</sheetData>)", xml)
+                # A row's number stands in it and in each of its cells: r="17", r="B17".
+                header, *rows = [re.sub(rb'(\br="[A-Z]*)\d+"', rb'\1#"', row).split(b'#"') for row in rows]
+                numbers = itertools.count(1)
+                body = [(b'%d"' % next(numbers)).join(row) for row in [header, *(times * rows)]]
+                xml = b"".join([head, *body, tail])
+                sentences = times * len(rows)
+            repeated.writestr(member, xml)
+    return sentences
+
+
+def _tokenizing(task: Task, turns: int) -> tuple[float, float]:
+    """Sentences a second of our tokenizing, and of the tokenizer alone, on the training split."""
+    _, tokenizer, splits = task.load()
+    frame, length = splits.texts["train"], splits.settings["max_length"]
+    texts = frame["text"].tolist()
+
+    def bare() -> None:
+        for start in range(0, len(texts), tokens.CHUNK):
+            tokenizer.backend_tokenizer.encode_batch(texts[start : start + tokens.CHUNK])
+
+    def ours() -> None:
+        tokens.tokenize({"train": frame}, splits.label_names, tokenizer, length)
+
+    bare()
+    of_ours, of_bare = (turns * len(texts) / timeit.timeit(work, number=turns) for work in (ours, bare))
+    return of_ours, of_bare
+
+
+def _epoch(task: Task) -> tuple[float, float]:
+    """The seconds that one epoch's batches take out of our loader, and the peak memory in GB."""
+    with our_trainer(task) as trainer:
+        started = time.perf_counter()
+        for _ in tqdm(trainer.get_train_dataloader(), desc="An epoch's batches"):
+            pass
+        return time.perf_counter() - started, peak_memory()

@@ -1,0 +1,44 @@
+"""Run a model script, and write how many seconds its training steps took.
+
+python tests/benchmarks/timed_script.py SECONDS.txt SCRIPT FLAGS
+"""
+
+import runpy
+import sys
+import time
+from pathlib import Path
+
+from transformers import TrainerCallback
+
+from artificial_pain import training
+from artificial_pain.trainer import EmotionTrainer
+
+
+class Stopwatch(TrainerCallback):
+    """The seconds of all steps."""
+
+    steps = 0.0
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        self.began = time.perf_counter()
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self.steps += time.perf_counter() - self.began
+
+
+def main() -> None:
+    written, *sys.argv = sys.argv[1:]
+    stopwatch, make_trainer = Stopwatch(), training.make_trainer
+
+    def make_timed_trainer(*args, **kwargs) -> EmotionTrainer:
+        trainer = make_trainer(*args, **kwargs)
+        trainer.add_callback(stopwatch)
+        return trainer
+
+    training.make_trainer = make_timed_trainer
+    runpy.run_path(sys.argv[0], run_name="__main__")
+    Path(written).write_text(str(stopwatch.steps))
+
+
+if __name__ == "__main__":
+    main()

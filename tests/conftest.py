@@ -3,8 +3,10 @@
 With --faults: the tests of faults alone, each in full, and at the end their table.
 """
 
+import json
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -164,6 +166,16 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def encoder(tiny: dict[str, Path]) -> Path:
     """The tiny BERT, with which the scripts are tested."""
     return tiny["mental/mental-bert-base-uncased"]
+
+
+@pytest.fixture(scope="session")
+def calm(encoder, tmp_path_factory) -> Path:
+    """The tiny BERT without dropout, whose losses do not depend on which process draws its masks."""
+    folder = shutil.copytree(encoder, tmp_path_factory.mktemp("calm") / encoder.name)
+    config = json.loads((folder / "config.json").read_text())
+    config.update(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
 
 
 @pytest.fixture(scope="session")

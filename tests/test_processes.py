@@ -51,16 +51,6 @@ def ours(err: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def calm(encoder, tmp_path_factory) -> Path:
-    """The tiny BERT without dropout, whose losses do not depend on which process draws its masks."""
-    folder = shutil.copytree(encoder, tmp_path_factory.mktemp("calm") / encoder.name)
-    config = json.loads((folder / "config.json").read_text())
-    config.update(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
-    (folder / "config.json").write_text(json.dumps(config))
-    return folder
-
-
-@pytest.fixture(scope="module")
 def environment(clean_environment) -> dict[str, str]:
     return {**clean_environment, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}
 

@@ -1,10 +1,7 @@
 """What is around the training: validation, loading, the dataloader, start-up, the model script's own time."""
 
 import os
-import re
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 import timeit
@@ -18,11 +15,11 @@ from tqdm import tqdm
 from training_speed import Speeds
 from transformers import TrainerCallback
 
-from artificial_pain import cli
+from artificial_pain import checkpoints, cli
 from artificial_pain.trainer import EmotionTrainer
 
 TURNS = 3
-STEPS_OF_A_TURN = 10  # of training, between checkpoints
+SAVES, STEPS_OF_A_SAVE = 7, 10  # checkpoints, and training steps before each
 BLOCK = 2**20  # bytes of a write
 PUBLISHED_EXAMPLES = 12  # of a turn of the published validation, spread over the split
 SCRIPTS = [
@@ -45,8 +42,7 @@ def rows(model_name: str, sources: dict[str, str], folder: Path) -> list[dict[st
         size = sum(path.stat().st_size for path in Path(scratch, "SAD").glob("*/balanced*/**/*") if path.is_file())
         measured.append(_row("tokenized SAD on disk, balanced", f"{size / 1e6:.2f} MB", "3 MB"))
     for script in SCRIPTS:
-        seconds = [timed(script, "--help")[0] for _ in range(TURNS)]
-        measured.append(_row(f"{script.name} --help", f"{statistics.median(seconds):.2f} s", "0.5 s"))
+        measured.append(_row(f"{script.name} --help", f"{_median_seconds(script, '--help'):.2f} s", "0.5 s"))
     measured.append(_model_script([*sad, "--output_dir", folder, "--debug", "--restart"]))
     measured.append(in_a_process(_checkpoint, tasks[0]))
     return measured
@@ -83,13 +79,14 @@ def _loading(task: Task) -> dict[str, str]:
 
 
 def _dataloader(what: str, flags: Sequence[object], seconds: float) -> list[dict[str, str]]:
-    """From start to end, and without the imports, which Python's own count tells of one more run."""
-    taken = statistics.median(timed(CLASSIFICATION_DATALOADER, *flags)[0] for _ in range(TURNS))
-    command = [sys.executable, "-X", "importtime", CLASSIFICATION_DATALOADER, *flags]
-    started = time.perf_counter()
-    told = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True).stderr
-    work = time.perf_counter() - started - sum(map(int, re.findall(r"^import time: +(\d+)", told, re.MULTILINE))) / 1e6
+    """From start to end, and less a start of Python that imports what it imports."""
+    taken = _median_seconds(CLASSIFICATION_DATALOADER, *flags)
+    work = taken - _median_seconds("-c", "import artificial_pain.preparation")
     return [_row(what, f"{taken:.1f} s", f"{seconds} s"), _row(f"{what}: without its imports", f"{work:.1f} s", "2 s")]
+
+
+def _median_seconds(*words: object) -> float:
+    return statistics.median(timed(*words)[0] for _ in range(TURNS))
 
 
 def _model_script(flags: Sequence[object]) -> dict[str, str]:
@@ -111,8 +108,8 @@ class Saves(TrainerCallback):
         self.trainer, self.checkpoints, self.files, self.bytes = trainer, [], [], 0
 
     def on_step_end(self, args, state, control, **kwargs):
-        control.should_training_stop = state.global_step == TURNS * STEPS_OF_A_TURN
-        if state.global_step % STEPS_OF_A_TURN:
+        control.should_training_stop = state.global_step == SAVES * STEPS_OF_A_SAVE
+        if state.global_step % STEPS_OF_A_SAVE:
             return
         checkpoint = Path(args.output_dir, f"checkpoint-{state.global_step}")
         os.sync()
@@ -121,9 +118,11 @@ class Saves(TrainerCallback):
         )
         self.trainer.finish_checkpoint()
         self.bytes = sum(path.stat().st_size for path in checkpoint.iterdir())
-        path = checkpoint.with_name(f"bytes-{state.global_step}")
+        checkpoints.remove(checkpoint)  # both write to memory that was just given back: fresh memory may be slow
+        path = checkpoint.with_name("bytes")
         os.sync()
         self.files.append(timeit.timeit(lambda: _write(path, self.bytes), number=1))
+        path.unlink()
 
 
 def _write(path: Path, size: int) -> None:

@@ -25,25 +25,25 @@ def curves(model_name: str, root: Path) -> pd.DataFrame:
         Task(model_name, "SAD", root, epochs=2, batch_size=16, **RATES),
         Task(model_name, "ESConv", root, epochs=2, **RATES),
     ]
-    recipes = (_published, _ours)
+    recipes = (published, ours)
     jobs = [(recipe, replace(task, seed=seed)) for task in tasks for seed in SEEDS for recipe in recipes]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2, context, torch.set_num_threads, (1,), max_tasks_per_child=1) as pool:
-        found = pool.map(_curve, *zip(*jobs, strict=True))
+        found = pool.map(curve, *zip(*jobs, strict=True))
         return pd.concat(tqdm(found, desc="Learning curves", total=len(jobs)))
 
 
-def _curve(recipe: Callable, task: Task) -> pd.DataFrame:
+def curve(recipe: Callable, task: Task) -> pd.DataFrame:
     training, validation = recipe(task)
     parts = np.array_split(np.array(training), POINTS)
     epochs = task.epochs * (np.arange(POINTS) + 0.5) / POINTS
     rows = [("training", epoch, part.mean()) for epoch, part in zip(epochs, parts, strict=True)]
     rows += [("validation", epoch, loss) for epoch, loss in enumerate(validation, start=1)]
     frame = pd.DataFrame(rows, columns=["split", "epoch", "loss"])
-    return frame.assign(corpus=task.corpus, recipe=recipe.__name__.strip("_"), seed=task.seed)
+    return frame.assign(corpus=task.corpus, recipe=recipe.__name__, seed=task.seed)
 
 
-def _ours(task: Task) -> tuple[Sequence[float], Sequence[float]]:
+def ours(task: Task) -> tuple[Sequence[float], Sequence[float]]:
     """The loss of each step, and after each epoch that of the validation."""
     with our_trainer(task) as trainer:
         trainer.args.logging_steps = 1
@@ -54,9 +54,9 @@ def _ours(task: Task) -> tuple[Sequence[float], Sequence[float]]:
     return training, validation
 
 
-def _published(task: Task) -> tuple[Sequence[float], Sequence[float]]:
-    """As `_ours`. Padded to the longest text of a batch, which costs less and changes nothing that is learned."""
-    recipe = Published(task, padded=False)
+def published(task: Task, padded: bool = False) -> tuple[Sequence[float], Sequence[float]]:
+    """As `ours`. Padded to the longest text of a batch, which costs less and changes nothing that is learned."""
+    recipe = Published(task, padded)
     epochs = list(task.batches(recipe.splits))
     schedule = get_linear_schedule_with_warmup(recipe.optimizer, 0, sum(map(len, epochs)))
     training, validation = [], []

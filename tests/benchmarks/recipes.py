@@ -42,6 +42,7 @@ class Task:
     batch_size: int = cli.BATCH_SIZE
     learning_rate: float = cli.LEARNING_RATE
     head_learning_rate: float = cli.HEAD_LEARNING_RATE
+    precision: str = "auto"  # of our recipe
 
     def load(self) -> tuple[encoders.Encoder, PreTrainedTokenizerFast, tokens.Splits]:
         encoder = encoders.fetch(self.encoder, encoders.DEFAULT_REVISION, weights=encoders.WEIGHTS)
@@ -68,7 +69,7 @@ def our_trainer(task: Task, *callbacks: TrainerCallback) -> Iterator[EmotionTrai
     set_seed(task.seed)
     model = EmotionModel.from_encoder(encoder, splits.label_names)
     args = argparse.Namespace(**vars(task), debug=False, warmup_steps=0, patience=cli.PATIENCE)
-    precision = training.mixed_precision("auto")
+    precision = training.mixed_precision(task.precision)
     with tempfile.TemporaryDirectory() as folder:
         trainer = training.make_trainer(model, tokenizer, splits, args, precision, "loss", Path(folder))
         trainer.remove_callback(EpochLines)

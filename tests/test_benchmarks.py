@@ -1,0 +1,34 @@
+"""What the benchmark compares: that both recipes learn the same, and that a corpus that is repeated is one."""
+
+import growth
+import learning
+import pandas as pd
+import pytest
+from commands import in_a_process
+from recipes import Task
+
+from artificial_pain import sheets, sources
+
+Losses = tuple[list[float], list[float]]  # of each step, and of the validation after each epoch
+
+
+def losses(task: Task) -> tuple[Losses, Losses, Losses]:
+    return learning.ours(task), learning.published(task), learning.published(task, padded=True)
+
+
+def test_without_dropout_both_recipes_learn_the_same(calm, sample_splits):
+    """The loss of every step and of the validation, in fp32; of the published recipe with its padding, and without"""
+    rates = {"learning_rate": 1e-3, "head_learning_rate": 3e-3}
+    task = Task(str(calm), "SAD", sample_splits, epochs=2, batch_size=16, precision="fp32", **rates)
+    ours, published, padded = in_a_process(losses, task)
+    assert len(ours[0]) == 2 * 18 and ours[1][0] > ours[1][1]
+    for theirs in (published, padded):
+        assert ours[0] == pytest.approx(theirs[0], abs=1e-4) and ours[1] == pytest.approx(theirs[1], abs=1e-4)
+
+
+def test_a_corpus_that_is_repeated_has_its_rows_again(tmp_path):
+    columns = ["sentence", "original_label"]
+    once, path = sources.SAMPLE["SAD"], tmp_path / "SAD.xlsx"
+    assert growth.repeat(once, path, times=3) == 1200
+    rows, repeated = sheets.read(once.read_bytes(), once, columns), sheets.read(path.read_bytes(), path, columns)
+    pd.testing.assert_frame_equal(repeated, pd.concat([rows] * 3).set_axis(repeated.index))

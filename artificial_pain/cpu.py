@@ -38,10 +38,10 @@ def keep_freed_memory() -> None:
 
 def drop(values: torch.Tensor, p: float) -> torch.Tensor:
     """The values, of any shape, each with probability p set to 0, the others scaled so that the mean stays."""
-    dropped = round(p * VALUES)
+    dropped = max(1, round(p * VALUES))
     bits = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-    mask = bits.view(torch.int16)[: values.numel()].view(values.shape) < dropped - VALUES // 2
-    return values.masked_fill(mask, 0) * (VALUES / (VALUES - dropped))
+    mask = bits.view(torch.int16)[: values.numel()].view(values.shape) <= dropped - VALUES // 2 - 1
+    return values.masked_fill(mask, 0) * (VALUES / max(VALUES - dropped, 1))
 
 
 class Dropout(nn.Dropout):
@@ -69,7 +69,8 @@ def attention(
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
     scores = query * scaling @ key.transpose(2, 3)
     if attention_mask is not None:
-        scores = scores + attention_mask.to(scores.dtype)
+        # fp32's lowest number would be -inf in bf16, and a row of nothing else NaN: padding far from a local window.
+        scores = scores + attention_mask.clamp(min=torch.finfo(scores.dtype).min).to(scores.dtype)
     weights = scores.softmax(dim=-1, dtype=scores.dtype)  # autocast would make it fp32
     return (drop(weights, dropout) @ value).transpose(1, 2), None
 

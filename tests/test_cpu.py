@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from transformers import AutoModel, set_seed
+from transformers import AutoModel, ModernBertConfig, set_seed
 
 from artificial_pain import cpu, training
 
@@ -30,6 +30,10 @@ def test_the_masks_of_values_drawn_together_are_independent():
 @pytest.mark.parametrize("shape", [(1,), (7,), (2, 3, 5)])
 def test_dropout_of_any_number_of_values(shape: tuple[int, ...]):
     assert cpu.drop(torch.ones(shape), 0.5).shape == shape
+
+
+def test_dropout_of_everything():
+    assert not cpu.drop(torch.ones(100), 1.0).any()
 
 
 def test_dropout_follows_the_seed_and_is_off_in_evaluation():
@@ -74,6 +78,21 @@ def test_padding_changes_nothing_with_dropout(encoder):
         filled = ids.masked_fill(mask == 0, padding)
         hidden.append(model.train()(input_ids=filled, attention_mask=mask).last_hidden_state[:, :4])
     assert torch.equal(*hidden)
+
+
+def test_padding_far_from_every_text_stays_finite_in_bf16():
+    """Padding of ModernBERT whose local window has no text: nothing it could attend to"""
+    sizes = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2}
+    special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2}
+    local = {"local_attention": 8, "global_attn_every_n_layers": 2, "attention_dropout": 0.1}
+    model = AutoModel.from_config(ModernBertConfig(vocab_size=30, **sizes, **special, **local)).train()
+    cpu.make_dropout_cheap(model)
+    ids = torch.tensor([[1, *[5] * 48, 2], [1, 5, 2, *[0] * 47]])
+    with torch.autocast("cpu", torch.bfloat16):
+        hidden = model(input_ids=ids, attention_mask=(ids != 0).long()).last_hidden_state
+    hidden[:, 0].sum().backward()
+    assert hidden.isfinite().all()
+    assert all(weight.grad.isfinite().all() for weight in model.parameters() if weight.grad is not None)
 
 
 @pytest.mark.parametrize("instructions, used", [({"amx_bf16": True}, "bf16"), ({"avx2": True}, None), ({}, None)])

@@ -9,8 +9,9 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import IO
 
-from artificial_pain import encoders
+from artificial_pain import encoders, processes
 from artificial_pain.errors import warn
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -68,9 +69,17 @@ not_negative_integer = _number(int, f"a whole number from 0 to {MOST:,}", lambda
 seed_integer = _number(int, "a whole number from 0 to 4294967295", lambda value: 0 <= value < 2**32)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Of several processes, the first one speaks of the flags, which all have alike."""
+
+    def _print_message(self, message: str, file: IO[str] | None = None) -> None:
+        if processes.IS_FIRST:
+            super()._print_message(message, file)
+
+
 def _parser(task: str, datasets: Sequence[str], description: str) -> argparse.ArgumentParser:
     """The flags of both scripts of a task."""
-    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
+    parser = _Parser(description=description, allow_abbrev=False)
     group = parser.add_argument_group("what to work on")
     group.add_argument(
         "--model_name",

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-RANK, COUNT = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))  # as torchrun says
+# What torchrun and accelerate say; a WORLD_SIZE alone, as schedulers leave it in the environment, starts no job.
+IS_JOB = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
+RANK, COUNT = (int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])) if IS_JOB else (0, 1)
 IS_FIRST = RANK == 0
 STORE_TIMEOUT = timedelta(seconds=2)
 
@@ -17,6 +19,7 @@ STORE_TIMEOUT = timedelta(seconds=2)
 def start() -> None:
     """Meet the other processes. One alone sees one GPU: the Trainer would multiply the batch by the number of more."""
     if COUNT == 1:
+        os.environ.pop("WORLD_SIZE", None)  # else accelerate would wait for the others
         os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
         return
     import torch

@@ -199,6 +199,21 @@ def test_a_batch_that_cannot_be_shared_is_refused(calm, sample_splits, environme
     assert ours(done.stderr) == ["error: --batch_size 7 cannot be shared evenly by 2 processes: take a multiple of 2"]
 
 
+def test_a_wrong_flag_is_told_once(environment):
+    done = subprocess.run(
+        launched(*LAUNCHERS["torchrun"], MODEL, "--epochs", "none"), env=environment, capture_output=True, text=True
+    )
+    assert done.stderr.count("argument --epochs: 'none' is not a whole number") == 1
+
+
+def test_a_count_of_processes_that_no_launcher_set_is_no_job(calm, sample_splits, environment, tmp_path):
+    """WORLD_SIZE alone, as schedulers leave it in the environment"""
+    root = shutil.copytree(sample_splits, tmp_path / "root")
+    words = ["--model_name", calm, "--dataset_name", "SAD", *FAST, "--epochs", 1, "--output_dir", root]
+    job = start(list(map(str, [sys.executable, MODEL, *words])), {**environment, "WORLD_SIZE": "2"}, tmp_path / "err")
+    assert job.wait(timeout=120) == 0, (tmp_path / "err").read_text()
+
+
 @pytest.fixture
 def nodes(tmp_path) -> Callable[..., list[str]]:
     """Two nodes: network namespaces with a cable between them, as words that start a command in either."""

@@ -71,6 +71,8 @@ class EmotionTrainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
     def training_step(self, *args, **kwargs) -> torch.Tensor:
+        if self._sealing.done():
+            self.finish_checkpoint()  # which tells at once that it could not be sealed
         loss = super().training_step(*args, **kwargs)
         self._require_finite("loss", loss)
         return loss

@@ -1,13 +1,17 @@
 """Which checkpoints are kept, and which of them a training goes on from."""
 
+import errno
 import json
 import shutil
 
 import pytest
+from commands import in_a_process
 from hypothesis import given
 from hypothesis import strategies as st
+from recipes import Task, our_trainer
 
 from artificial_pain import checkpoints
+from artificial_pain.errors import UserError
 
 
 def write(folder, step: int, best: int | None) -> None:
@@ -45,6 +49,24 @@ def test_a_checkpoint_is_kept_until_a_better_one_is_sealed(tmp_path, capsys):
 def test_a_checkpoint_that_cannot_be_sealed_is_told_and_removed(tmp_path):
     """A folder where a file is expected"""
     (tmp_path / "checkpoint-1" / "optimizer.pt").mkdir(parents=True)
-    with pytest.raises(checkpoints.UserError, match=r"checkpoint-1: cannot be written \(.*directory.*MB free"):
+    with pytest.raises(UserError, match=r"checkpoint-1: cannot be written \(.*directory.*MB free"):
         checkpoints.seal(tmp_path / "checkpoint-1")
     assert not list(tmp_path.iterdir())
+
+
+def steps_until_told(task: Task) -> tuple[int, int]:
+    """Of a training whose disk is full when the first checkpoint is flushed: the steps, and those of an epoch."""
+
+    def flush(path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    checkpoints._to_disk = flush
+    with pytest.raises(UserError, match="checkpoint-18: cannot be written"), our_trainer(task) as trainer:
+        trainer.train()
+    return trainer.state.global_step, len(trainer.get_train_dataloader())
+
+
+def test_that_a_checkpoint_cannot_be_sealed_is_told_at_once(encoder, sample_splits):
+    """Not with the next checkpoint: the training has gone on beside it"""
+    steps, epoch = in_a_process(steps_until_told, Task(str(encoder), "SAD", sample_splits, epochs=2, batch_size=16))
+    assert epoch <= steps < epoch + 5

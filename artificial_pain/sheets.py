@@ -18,14 +18,15 @@ from artificial_pain.errors import UserError, first_line
 LARGEST = 2**30  # bytes: the file, and all that is packed in it
 MOST_CELLS = 2**25  # of a sheet: the empty ones between the others count too
 CHUNK = 2**20  # bytes that are unpacked at a time
+LONGEST = 2 * CHUNK  # from one tag to the next; Excel has 32,767 characters in a cell at most
 WORKBOOK = "xl/workbook.xml"  # a member of every .xlsx, which is a zip
 
 
 def read(content: bytes, path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """Columns of sheet 1 of an Excel file, alone or in a zip, every cell a text; `path` is for what is told.
 
-    Its index is the row's number in the sheet, from 1; the first that is not empty has the columns' names. Raises
-    UserError where the file is none, would take more memory than the bounds above, or lacks a column.
+    Row 1 has the columns' names; the index is a row's number in the sheet, from 2. Raises UserError where the file is
+    none, would take more memory than the bounds above, or lacks a column.
     """
     excel = _excel_content(content, path)
     try:
@@ -39,8 +40,7 @@ def read(content: bytes, path: Path, columns: Sequence[str]) -> pd.DataFrame:
             raise UserError(f"{path}: the sheet has no column {column!r} (columns in it: {shown(header)})")
     places = [header.index(column) for column in columns]
     cells = [[_text(row[place]) for place in places] for row in rows]
-    first_row = (sheet.start or (0, 0))[0] + 1
-    return pd.DataFrame(cells, columns=columns, dtype=str, index=range(first_row + 1, first_row + 1 + len(cells)))
+    return pd.DataFrame(cells, columns=columns, dtype=str, index=range(2, 2 + len(cells)))
 
 
 def _text(cell: object) -> str:
@@ -100,8 +100,8 @@ def _whole_tags(chunks: Iterator[bytes], path: Path) -> Iterator[bytes]:
     for chunk in chunks:
         xml = rest + chunk
         end = max(xml.rfind(b"<"), 0)
-        if len(xml) - end > 2 * CHUNK:
-            raise UserError(f"{path}: refused, it has {CHUNK:,} bytes in a row without a tag: no Excel sheet has")
+        if len(xml) - end > LONGEST:
+            raise UserError(f"{path}: refused, it has more than {LONGEST:,} bytes in a row without a tag of XML")
         yield xml[:end]
         rest = xml[end:]
     yield rest

@@ -31,7 +31,7 @@ CLASSIFICATION_DATALOADER, CLASSIFICATION_MODEL = SCRIPTS[:2]
 
 
 def rows(model_name: str, sources: dict[str, str], folder: Path) -> list[dict[str, str]]:
-    """What was measured, and what it should be at most; `folder` has the splits of both corpora."""
+    """What was measured, and its goal: a bound where nothing else is said; `folder` has the splits of both corpora."""
     tasks = [Task(model_name, corpus, folder) for corpus in ("SAD", "ESConv")]
     measured = [_validation(tasks[0], goal=20), _validation(tasks[1], goal=3), _loading(tasks[0])]
     sad = ["--model_name", model_name, "--dataset_name", "SAD"]

@@ -75,8 +75,10 @@ def our_trainer(task: Task, *callbacks: TrainerCallback) -> Iterator[EmotionTrai
         trainer.remove_callback(EpochLines)
         for callback in callbacks:
             trainer.add_callback(callback)
-        yield trainer
-        trainer.finish_checkpoint()
+        try:
+            yield trainer
+        finally:
+            trainer.finish_checkpoint()
 
 
 class Published:
@@ -91,7 +93,7 @@ class Published:
         self.model = EmotionModel.from_encoder(encoder, self.splits.label_names).to(self.device)
         ours = training.optimizer(self.model, task.learning_rate, task.head_learning_rate)
         groups = [{"params": group["params"], "lr": group["lr"]} for group in ours.param_groups]
-        self.optimizer = torch.optim.Adam(groups, foreach=False)
+        self.optimizer = torch.optim.Adam(groups)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=ON_GPU)
 
     def loss(self, split: str, examples: Sequence[int]) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""What makes a training on a CPU fast: memory that is kept, products in bf16, and cheap masks for dropout.
+"""What makes a training on a CPU fast and repeatable: where memory is, products in bf16, cheap masks for dropout.
 
 torch's masks take a draw of its generator for each value, and with them a quarter of a step. Here a draw makes the
 masks of four values, of 16 bits each; so a probability is a multiple of 1/65,536: 0.1 is 0.10001.
@@ -34,6 +34,16 @@ def keep_freed_memory() -> None:
         libc = ctypes.CDLL(None)
         libc.mallopt(M_MMAP_MAX, 0)
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def move_out_of_file(model: nn.Module) -> None:
+    """Copy the weights from the file in which they are mapped to memory that torch has aligned.
+
+    The last digits of a product depend on how its factors lie, and each file has them at other offsets: a run that is
+    loaded to be evaluated again would differ from the one that was trained.
+    """
+    for parameter in model.parameters():
+        parameter.data = parameter.data.clone()
 
 
 def drop(values: torch.Tensor, p: float) -> torch.Tensor:

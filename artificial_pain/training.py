@@ -185,6 +185,7 @@ def make_trainer(
     )
     if trainer.args.device.type == "cpu":
         cpu.keep_freed_memory()
+        cpu.move_out_of_file(model)
         cpu.make_dropout_cheap(model)
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(EpochLines)

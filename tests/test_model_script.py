@@ -112,8 +112,9 @@ def test_run_json_says_what_it_takes_to_repeat_the_run(run_folder, encoder, samp
 def test_the_same_seed_gives_the_same_to_the_last_digit(words, run_folder, script, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     before = {name: (run_folder / name).read_bytes() for name in ("evaluation_results.json", "predictions_test.csv")}
-    assert script(MODEL, *words, "--balanced", *FAST).code == 0
-    assert {name: (run_folder / name).read_bytes() for name in before} == before
+    for again in ([], ["--restart"]):  # evaluated only, and trained anew
+        assert script(MODEL, *words, "--balanced", *FAST, *again).code == 0
+        assert {name: (run_folder / name).read_bytes() for name in before} == before
     assert script(MODEL, *words, "--balanced", *FAST, "--seed", "7").code == 0
     other = run_folder.with_name("loss-classification-balanced-seed7") / "predictions_test.csv"
     assert other.read_bytes() != before["predictions_test.csv"]

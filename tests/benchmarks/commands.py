@@ -4,23 +4,20 @@ import multiprocessing
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
+
+MEASURED = Path(__file__).with_name("measured.py")
 
 
 def timed(script: object, *flags: object, environment: dict[str, str] | None = None) -> tuple[float, float]:
     """A script's seconds from start to end, and its peak memory in GB. Raises where it fails."""
-    command = [sys.executable, *map(str, (script, *flags))]
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        command, env=os.environ | (environment or {}), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    told = process.stderr.read()
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if status:
-        raise RuntimeError(f"{command}: {told}")
-    return time.perf_counter() - started, used.ru_maxrss * 1024 / 1e9
+    command = [sys.executable, MEASURED, sys.executable, *map(str, (script, *flags))]
+    done = subprocess.run(command, env=os.environ | (environment or {}), capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{command}: {done.stderr}")
+    seconds, peak = map(float, done.stdout.split())
+    return seconds, peak
 
 
 def in_a_process(call: Callable, *arguments: Sequence[object]) -> object:

@@ -5,7 +5,7 @@ Each runs in a process of its own, because ours changes settings of its whole pr
 
 import argparse
 import multiprocessing
-import resource
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -202,5 +202,7 @@ def waiting(recipe: Callable, *arguments: object) -> Iterator[Connection]:
 
 def peak_memory() -> float:
     """Of this process so far, in GB: on the GPU where there is one."""
-    on_cpu = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return (torch.cuda.max_memory_allocated() if ON_GPU else on_cpu) / 1e9
+    if ON_GPU:
+        return torch.cuda.max_memory_allocated() / 1e9
+    # Not what getrusage(2) tells, which begins with the peak of the process that started this one.
+    return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024 / 1e9

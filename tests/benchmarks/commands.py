@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 MEASURED = Path(__file__).with_name("measured.py")
@@ -22,5 +23,5 @@ def timed(script: object, *flags: object, environment: dict[str, str] | None = N
 
 def in_a_process(call: Callable, *arguments: Sequence[object]) -> object:
     """What the call gives in a fresh process, whose peak memory is its own."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(call, arguments)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(call, *arguments).result()

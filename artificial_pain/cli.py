@@ -27,6 +27,9 @@ SAMPLES_PER_LABEL = 1500  # published
 MAX_LENGTH = 512  # published
 SEED = 42  # published
 LABEL_COLUMNS = ["original_label", "top_label"]  # SAD's
+MODEL_METRICS = ["accuracy", "loss", "macro_f1"]  # the last is ours
+POOLINGS = ["cls", "mean"]  # published: cls
+SCHEDULES = ["linear", "cosine", "constant"]  # published: linear
 
 
 def _number(kind: type, description: str, accept: Callable) -> Callable:
@@ -50,7 +53,7 @@ def _not_empty(text: str) -> str:
     return text
 
 
-def _folder(text: str) -> Path:
+def folder(text: str) -> Path:
     return Path(_not_empty(text))
 
 
@@ -64,6 +67,8 @@ MOST = 1_000_000  # of anything that a flag counts; far more than any use, and n
 
 positive_integer = _number(int, f"a whole number from 1 to {MOST:,}", lambda value: 1 <= value <= MOST)
 positive_float = _number(float, "a number above 0", lambda value: 0 < value < float("inf"))
+fraction = _number(float, "a number from 0 to below 1", lambda value: 0 <= value < 1)
+factor = _number(float, "a number above 0, at most 1", lambda value: 0 < value <= 1)
 not_negative_integer = _number(int, f"a whole number from 0 to {MOST:,}", lambda value: 0 <= value <= MOST)
 # numpy's legacy generators, which scikit-learn and the Trainer seed, take 32 bits.
 seed_integer = _number(int, "a whole number from 0 to 4294967295", lambda value: 0 <= value < 2**32)
@@ -98,7 +103,7 @@ def _parser(task: str, datasets: Sequence[str], description: str) -> argparse.Ar
     group.add_argument("--balanced", action="store_true", help="training examples in equal numbers for each label")
     group.add_argument(
         "--output_dir",
-        type=_folder,
+        type=folder,
         default=TASK_FOLDERS[task],
         help=f"the folder of splits and runs (default: the task's own folder, {task}/)",
     )
@@ -107,7 +112,7 @@ def _parser(task: str, datasets: Sequence[str], description: str) -> argparse.Ar
 
 def _add(group: argparse._ArgumentGroup, flag: str, default: object, kind: Callable, help: str) -> None:
     """A flag that takes a number, its default shown in --help."""
-    metavar = "X" if kind is positive_float else "N"
+    metavar = "X" if isinstance(default, float) else "N"
     group.add_argument(flag, type=kind, default=default, metavar=metavar, help=f"{help} (default: %(default)s)")
 
 
@@ -151,8 +156,10 @@ def dataloader_arguments(task: str, datasets: Sequence[str], description: str) -
     return args
 
 
-def model_parser(task: str, datasets: Sequence[str], description: str, warmup_steps: int) -> argparse.ArgumentParser:
-    """The flags of a model script, with the task's default of --warmup_steps."""
+def model_parser(
+    task: str, datasets: Sequence[str], description: str, warmup_steps: int, metric: str
+) -> argparse.ArgumentParser:
+    """The flags of a model script, with the task's defaults of --warmup_steps and --model_metric."""
     parser = _parser(task, datasets, description)
     group = parser.add_argument_group("how to train")
     length = group.add_mutually_exclusive_group()
@@ -171,6 +178,12 @@ def model_parser(task: str, datasets: Sequence[str], description: str, warmup_st
         not_negative_integer,
         "in which the learning rates rise from 0, to fall linearly after",
     )
+    group.add_argument(
+        "--model_metric",
+        choices=MODEL_METRICS,
+        default=metric,
+        help="of the validation split: the best checkpoint by it is kept (default: %(default)s)",
+    )
     _add(group, "--seed", SEED, seed_integer, "draws the heads' first weights, the order of the data and dropout")
     group.add_argument(
         "--precision",
@@ -186,6 +199,26 @@ def model_parser(task: str, datasets: Sequence[str], description: str, warmup_st
     )
     group.add_argument(
         "--no_log_predictions", action="store_true", help="keep the table of test predictions, with texts, out of W&B"
+    )
+    group = parser.add_argument_group("what the published recipe does not have (its defaults leave it as it is)")
+    group.add_argument(
+        "--pooling",
+        choices=POOLINGS,
+        default=POOLINGS[0],
+        help="what the heads read: the first token's hidden state, or the mean of all (default: %(default)s)",
+    )
+    group.add_argument(
+        "--schedule",
+        choices=SCHEDULES,
+        default=SCHEDULES[0],
+        help="how the learning rates fall after the warmup (default: %(default)s)",
+    )
+    _add(group, "--layer_decay", 1.0, factor, "each layer's learning rate, as a share of the one's above it")
+    _add(group, "--label_smoothing", 0.0, fraction, "share of each label that is spread evenly over all")
+    group.add_argument(
+        "--class_weights",
+        action="store_true",
+        help="weigh each example's cross-entropy by how rare its label is in the training split",
     )
     return parser
 

@@ -40,14 +40,14 @@ def _telling_how_to_go_on() -> Iterator[None]:
 
 @_telling_how_to_go_on()
 def fine_tune(
-    args: argparse.Namespace, encoder: Encoder, task: str, kind: str, name: str, metric: str, targets: Sequence[str]
+    args: argparse.Namespace, encoder: Encoder, task: str, kind: str, name: str, targets: Sequence[str]
 ) -> None:
     """Train a run, go on with it where it was stopped, or evaluate it where it is finished; print its results.
 
     In a job of several processes each does this; the first alone has to do with files and W&B.
 
-    kind: what the run's folder is called, and name: the W&B run. metric: of the validation split, the checkpoint that
-    is best by it is kept. targets: the intensities to predict beside the emotion.
+    kind: what the run's folder is called, and name: the W&B run. targets: the intensities to predict beside the
+    emotion.
     """
     processes.start()
     precision = training.mixed_precision(args.precision)
@@ -70,10 +70,8 @@ def fine_tune(
             say(f"{run_folder}: the run is finished, and is evaluated; --restart trains it anew")
             model = runs.load_model(run_folder, finished)
         else:
-            model = EmotionModel.from_encoder(encoder, splits.label_names, targets)
-        trainer = training.make_trainer(
-            model, tokenizer, splits, args, precision, metric, runs.checkpoints_folder(run_folder)
-        )
+            model = EmotionModel.from_encoder(encoder, splits.label_names, targets, args.pooling)
+        trainer = training.make_trainer(model, tokenizer, splits, args, precision, runs.checkpoints_folder(run_folder))
         if finished:
             results, predictions = evaluation.evaluate(trainer, splits, fitted)
             if processes.IS_FIRST:

@@ -21,15 +21,24 @@ EMOTION_WEIGHT = 0.5  # published: the cross-entropy's share of the loss; the in
 
 
 class EmotionConfig(PreTrainedConfig):
-    """The encoder's configuration, the labels' names in `id2label`, and the columns of intensities to predict."""
+    """The encoder's configuration, the labels' names in `id2label`, the columns of intensities to predict, and what the
+    heads read of the encoder: "cls", the first token's last hidden state, or "mean", that of all tokens.
+    """
 
     model_type = "artificial-pain"
     sub_configs: ClassVar[dict] = {"encoder": AutoConfig}
     keys_to_ignore_at_inference: ClassVar[list[str]] = ["head_losses"]
 
-    def __init__(self, encoder: dict | PreTrainedConfig | None = None, intensity_targets: Sequence[str] = (), **kwargs):
+    def __init__(
+        self,
+        encoder: dict | PreTrainedConfig | None = None,
+        intensity_targets: Sequence[str] = (),
+        pooling: str = "cls",
+        **kwargs,
+    ):
         self.encoder = AutoConfig.for_model(**encoder) if isinstance(encoder, dict) else encoder
         self.intensity_targets = list(intensity_targets)
+        self.pooling = pooling
         super().__init__(**kwargs)
 
 
@@ -38,7 +47,7 @@ AutoConfig.register(EmotionConfig.model_type, EmotionConfig)
 
 
 class Head(nn.Sequential):
-    """Linear, Tanh, Linear: from the first token's hidden state (batch, hidden) to (batch, outputs)."""
+    """Linear, Tanh, Linear: from a text's pooled hidden state (batch, hidden) to (batch, outputs)."""
 
     def __init__(self, hidden_size: int, units: int, outputs: int):
         super().__init__(nn.Linear(hidden_size, units), nn.Tanh(), nn.Linear(units, outputs))
@@ -69,6 +78,8 @@ def head_losses(
     labels: torch.Tensor,
     annotated: torch.Tensor,
     counts: torch.Tensor | None = None,
+    class_weights: torch.Tensor | None = None,
+    label_smoothing: float = 0.0,
 ) -> torch.Tensor:
     """The cross-entropy of the emotion, then the mean squared error of each target: (1 + targets,).
 
@@ -77,6 +88,8 @@ def head_losses(
     whose target is known, NaN where none is.
 
     counts: what the sums over the examples are divided by, in place of their own `known_counts`.
+    class_weights: (labels,), of each example's cross-entropy, by its label; label_smoothing: the share of a label that
+    is spread evenly over all (Szegedy et al., CVPR 2016).
     """
     counts = known_counts(labels, annotated) if counts is None else counts
     at_true = intensities[torch.arange(len(labels), device=labels.device), :, labels]
@@ -84,8 +97,10 @@ def head_losses(
     # NaNs are replaced before the subtraction, and counts of 0 before the division: masking the result alone would
     # leave NaN in the gradient.
     squared_errors = (at_true - annotated.nan_to_num()).square() * known
-    sums = [nn.functional.cross_entropy(logits, labels, ignore_index=NO_EXAMPLE, reduction="sum")[None]]
-    means = torch.cat([*sums, squared_errors.sum(dim=0)]) / counts.where(counts > 0, 1)
+    cross_entropy = nn.functional.cross_entropy(
+        logits, labels, class_weights, ignore_index=NO_EXAMPLE, reduction="sum", label_smoothing=label_smoothing
+    )
+    means = torch.cat([cross_entropy[None], squared_errors.sum(dim=0)]) / counts.where(counts > 0, 1)
     return means.where(counts > 0, torch.nan)
 
 
@@ -112,10 +127,11 @@ def named_losses(losses: torch.Tensor, targets: Sequence[str]) -> dict[str, floa
 
 
 class EmotionModel(PreTrainedModel):
-    """An encoder whose first token's last hidden state ("CLS") goes to a classification head, and to a regressor for
-    each intensity in `config.intensity_targets`.
+    """An encoder whose first token's last hidden state ("CLS"; or the mean of all tokens', by `config.pooling`) goes to
+    a classification head, and to a regressor for each intensity in `config.intensity_targets`.
 
-    `EmotionModel.from_pretrained(run_folder)` loads a trained one, with nothing else needed.
+    `EmotionModel.from_pretrained(run_folder)` loads a trained one, with nothing else needed. `class_weights` and
+    `label_smoothing` of `head_losses` are those of the training; in evaluation the loss is without them.
     """
 
     config_class = EmotionConfig
@@ -125,6 +141,8 @@ class EmotionModel(PreTrainedModel):
 
     def __init__(self, config: EmotionConfig, encoder: PreTrainedModel | None = None):
         super().__init__(config)
+        self.class_weights: torch.Tensor | None = None
+        self.label_smoothing = 0.0
         self.encoder = AutoModel.from_config(config.encoder) if encoder is None else encoder
         if getattr(self.encoder, "pooler", None) is not None:
             # BERT's and RoBERTa's own: the heads do not read it, so it could not learn.
@@ -142,7 +160,7 @@ class EmotionModel(PreTrainedModel):
 
     @classmethod
     def from_encoder(
-        cls, source: Encoder, label_names: list[str], intensity_targets: Sequence[str] = ()
+        cls, source: Encoder, label_names: list[str], intensity_targets: Sequence[str] = (), pooling: str = "cls"
     ) -> "EmotionModel":
         """A pretrained encoder with new heads, in fp32. Raises UserError where the folder's weights do not fit."""
         folder = source.folder
@@ -161,7 +179,8 @@ class EmotionModel(PreTrainedModel):
         if missing:
             raise UserError(f"{folder}: {len(missing)} of the encoder's weights are missing, {missing[0]} among them")
         # A copy: PreTrainedModel.__init__ would reset the attention kernel in the configuration that the encoder uses.
-        config = EmotionConfig(copy.deepcopy(encoder.config), intensity_targets, id2label=dict(enumerate(label_names)))
+        names = dict(enumerate(label_names))
+        config = EmotionConfig(copy.deepcopy(encoder.config), intensity_targets, pooling, id2label=names)
         config.encoder.name_or_path = source.name  # where it was on this machine helps nobody else
         config.label2id = {name: i for i, name in enumerate(label_names)}
         return cls(config, encoder)
@@ -182,17 +201,33 @@ class EmotionModel(PreTrainedModel):
 
         The loss needs the labels and the annotation of every target; counts as of `head_losses`.
         """
-        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state[:, 0]
+        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         # The heads are fp32 in mixed precision too: an intensity of 3 would have steps of 1/64 in bf16.
         with torch.autocast(hidden.device.type, enabled=False):
-            hidden = hidden.float()
+            hidden = pooled(hidden.float(), attention_mask, self.config.pooling)
             logits = self.emotion_head(hidden)
             intensities = _stacked([regressor(hidden) for regressor in self.regressors.values()], logits)
         loss = losses = None
         if labels is not None:
-            losses = head_losses(logits, intensities, labels, self.annotations(labels, annotated), counts)
+            annotations = self.annotations(labels, annotated)
+            losses = head_losses(logits, intensities, labels, annotations, counts, **self._of_training(logits.device))
             loss = total_loss(losses)
         return EmotionOutput(loss=loss, logits=logits, intensities=intensities, head_losses=losses)
+
+    def _of_training(self, device: torch.device) -> dict:
+        """The parameters of `head_losses` that are for the training alone."""
+        if not self.training:
+            return {}
+        weights = None if self.class_weights is None else self.class_weights.to(device)
+        return {"class_weights": weights, "label_smoothing": self.label_smoothing}
+
+
+def pooled(hidden: torch.Tensor, attention_mask: torch.Tensor, pooling: str) -> torch.Tensor:
+    """What the heads read, (batch, hidden), of the last hidden states (batch, tokens, hidden); without the padding."""
+    if pooling == "cls":
+        return hidden[:, 0]
+    mask = attention_mask[:, :, None].to(hidden.dtype)
+    return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
 
 
 def _stacked(targets: list[torch.Tensor], like: torch.Tensor) -> torch.Tensor:

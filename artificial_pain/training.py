@@ -4,6 +4,8 @@ import argparse
 import functools
 import math
 import pickle
+import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ import torch
 from accelerate.utils.memory import should_reduce_batch_size
 from datasets import Dataset, concatenate_datasets
 from sklearn.metrics import accuracy_score, f1_score
+from sklearn.utils.class_weight import compute_class_weight
 from transformers import (
     DataCollatorWithPadding,
     EarlyStoppingCallback,
@@ -38,6 +41,8 @@ from artificial_pain.trainer import EmotionTrainer
 EVALUATION_BATCH_SIZE = 64 if torch.accelerator.is_available() else 8
 LOGGING_STEPS = 10  # between the points of the learning curves in W&B; the end of an epoch is one too
 
+SCHEDULERS = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}  # transformers' names
+
 # Our own messages say what a user can act on.
 logging.set_verbosity_error()
 logging.disable_progress_bar()
@@ -59,12 +64,29 @@ def mixed_precision(precision: str) -> dict[str, bool]:
     return {"bf16": precision == "bf16", "fp16": precision == "fp16"}
 
 
-def optimizer(model: EmotionModel, learning_rate: float, head_learning_rate: float) -> torch.optim.Adam:
-    """Adam without weight decay, the encoder and the heads each with their learning rate."""
-    encoder = list(model.encoder.parameters())
-    heads = [parameter for name, parameter in model.named_parameters() if not name.startswith("encoder.")]
-    groups = [{"params": encoder, "lr": learning_rate}, {"params": heads, "lr": head_learning_rate}]
-    return torch.optim.Adam(groups, fused=True)
+def optimizer(
+    model: EmotionModel, learning_rate: float, head_learning_rate: float, layer_decay: float = 1.0
+) -> torch.optim.Adam:
+    """Adam without weight decay, the encoder and the heads each with their learning rate.
+
+    The encoder's is that of its top layer; a layer below another has `layer_decay` times its rate, the embeddings
+    that of a layer below the first (discriminative fine-tuning, Howard & Ruder, ACL 2018).
+    """
+    layers = model.config.encoder.num_hidden_layers
+    groups: dict[tuple[str, int], list[torch.nn.Parameter]] = defaultdict(list)
+    for name, parameter in model.named_parameters():
+        if not name.startswith("encoder."):
+            groups["heads", 0].append(parameter)
+            continue
+        layer = re.search(r"\.layers?\.(\d+)\.", name)
+        height = int(layer[1]) + 1 if layer else 0 if "embeddings" in name else layers
+        groups["encoder", (layers - height) if layer_decay < 1 else 0].append(parameter)
+    rates = {"encoder": learning_rate, "heads": head_learning_rate}
+    # The Trainer logs the first group's rate: that of the top layer.
+    order = sorted(groups)
+    return torch.optim.Adam(
+        [{"params": groups[part, below], "lr": rates[part] * layer_decay**below} for part, below in order], fused=True
+    )
 
 
 def by_length(dataset: Dataset) -> np.ndarray:
@@ -109,12 +131,11 @@ def validation_metrics(prediction: EvalPrediction, targets: Sequence[str]) -> di
 def training_arguments(
     args: argparse.Namespace,
     precision: dict[str, bool],
-    metric: str,
     folder: Path,
     targets: Sequence[str],
     examples: int,
 ) -> TrainingArguments:
-    """The published recipe for `examples` training examples, which keeps the checkpoint with the best `metric`."""
+    """The published recipe for `examples` training examples, which keeps the best checkpoint by --model_metric."""
     epochs = DEBUG_EPOCHS if args.debug else args.epochs
     steps = epochs * math.ceil(examples / args.batch_size)
     if args.warmup_steps >= steps:
@@ -134,14 +155,14 @@ def training_arguments(
         ddp_find_unused_parameters=False,  # all are used
         per_device_eval_batch_size=EVALUATION_BATCH_SIZE,
         learning_rate=args.learning_rate,
-        lr_scheduler_type="linear",
+        lr_scheduler_type=SCHEDULERS[args.schedule],
         warmup_steps=args.warmup_steps,
         eval_strategy="epoch",
         save_strategy="epoch",
         load_best_model_at_end=True,
         restore_callback_states_from_checkpoint=True,  # else early stopping would begin to count anew
-        metric_for_best_model=metric,
-        greater_is_better=metric != "loss",
+        metric_for_best_model=args.model_metric,
+        greater_is_better=args.model_metric != "loss",
         logging_steps=LOGGING_STEPS,
         logging_nan_inf_filter=False,  # else a loss of NaN is logged as 0
         label_names=["labels", *targets],
@@ -161,26 +182,29 @@ def make_trainer(
     splits: Splits,
     args: argparse.Namespace,
     precision: dict[str, bool],
-    metric: str,
     folder: Path,
 ) -> EmotionTrainer:
     """A Trainer of the model on the training split, evaluated on the validation split after each epoch.
 
-    Its checkpoints are in `folder`; the best of them on the validation split is kept: by `metric`, "loss" (the lowest),
-    "accuracy" or "macro_f1" (the highest).
+    Its checkpoints are in `folder`; the best of them on the validation split is kept, by --model_metric:
+    "loss" (the lowest), "accuracy" or "macro_f1" (the highest).
     """
     targets = model.config.intensity_targets
     train = splits.tokenized["train"]
     validation = splits.tokenized["validation"]
+    model.label_smoothing = args.label_smoothing
+    if args.class_weights:
+        weights = compute_class_weight("balanced", classes=np.arange(len(splits.label_names)), y=train["labels"][:])
+        model.class_weights = torch.tensor(weights, dtype=torch.float32)
     trainer = EmotionTrainer(
         model=model,
-        args=training_arguments(args, precision, metric, folder, targets, len(train)),
+        args=training_arguments(args, precision, folder, targets, len(train)),
         train_dataset=train if processes.COUNT == 1 else filled(train, args.batch_size, targets),
         eval_dataset=validation.select(by_length(validation)),
         data_collator=DataCollatorWithPadding(tokenizer),
         processing_class=tokenizer,
         compute_metrics=functools.partial(validation_metrics, targets=targets),
-        optimizers=(optimizer(model, args.learning_rate, args.head_learning_rate), None),
+        optimizers=(optimizer(model, args.learning_rate, args.head_learning_rate, args.layer_decay), None),
         callbacks=[EarlyStoppingCallback(args.patience), StopOnSignal()],
     )
     if trainer.args.device.type == "cpu":

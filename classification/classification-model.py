@@ -18,7 +18,7 @@ WARMUP_STEPS = 0  # published
 
 
 def main() -> None:
-    args = cli.model_parser(TASK, DATASETS, __doc__.splitlines()[0], WARMUP_STEPS).parse_args()
+    args = cli.model_parser(TASK, DATASETS, __doc__.splitlines()[0], WARMUP_STEPS, METRIC).parse_args()
 
     files.require_writable(args.output_dir)
     encoder = encoders.fetch(args.model_name, args.revision, weights=encoders.WEIGHTS)
@@ -31,9 +31,8 @@ def main() -> None:
         args,
         encoder,
         task=TASK,
-        kind=f"{METRIC}-{TASK}",
-        name=f"{METRIC}_{encoder.short_name}_{args.dataset_name}_{balance}_{TASK}",
-        metric=METRIC,
+        kind=f"{args.model_metric}-{TASK}",
+        name=f"{args.model_metric}_{encoder.short_name}_{args.dataset_name}_{balance}_{TASK}",
         targets=[],
     )
 

@@ -13,12 +13,13 @@ from artificial_pain import cli, encoders, errors, files
 
 TASK = "intensity"
 DATASETS = ["ESConv"]  # SAD has no intensities before and after a talk
+METRIC = "accuracy"  # published: the checkpoint with the highest validation accuracy is kept
 WARMUP_STEPS = 500  # published
 
 
 def main() -> None:
-    parser = cli.model_parser(TASK, DATASETS, __doc__.splitlines()[0], WARMUP_STEPS)
-    group = parser.add_argument_group("which heads, and the best of them")
+    parser = cli.model_parser(TASK, DATASETS, __doc__.splitlines()[0], WARMUP_STEPS, METRIC)
+    group = parser.add_argument_group("which heads")
     group.add_argument(
         "--head_num",
         type=int,
@@ -26,12 +27,6 @@ def main() -> None:
         default=4,
         help="1: the emotion alone, 2: with initial intensity, 3: and final intensity, 4: and their change "
         "(default: %(default)s)",
-    )
-    group.add_argument(
-        "--model_metric",
-        choices=["accuracy", "loss", "macro_f1"],
-        default="accuracy",
-        help="of the validation split: the best checkpoint by it is kept (default: %(default)s)",
     )
     args = parser.parse_args()
 
@@ -49,7 +44,6 @@ def main() -> None:
         task=TASK,
         kind=f"{args.model_metric}-{heads}",
         name=f"{args.model_metric}_{encoder.short_name}_{args.dataset_name}_{heads}{balance}",
-        metric=args.model_metric,
         targets=list(corpora.INTENSITIES)[: args.head_num - 1],
     )
 

@@ -136,12 +136,12 @@ def trainer(encoder, root, script_arguments, tmp_path) -> EmotionTrainer:
     layout = files.Layout(root, "SAD", source.short_name, balanced=False)
     splits = tokens.load(layout, source, tokenizer, lambda settings: "")
     model = models.EmotionModel.from_encoder(source, splits.label_names)
-    return training.make_trainer(model, tokenizer, splits, script_arguments, {}, "loss", tmp_path / "checkpoints")
+    return training.make_trainer(model, tokenizer, splits, script_arguments, {}, tmp_path / "checkpoints")
 
 
 @pytest.fixture
 def script_arguments() -> argparse.Namespace:
-    parser = cli.model_parser("classification", ["SAD"], "", warmup_steps=0)
+    parser = cli.model_parser("classification", ["SAD"], "", warmup_steps=0, metric="loss")
     return parser.parse_args(["--dataset_name", "SAD", "--epochs", "2", "--batch_size", "16"])
 
 

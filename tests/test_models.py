@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModel, AutoTokenizer
 
-from artificial_pain import training
+from artificial_pain import cli, training
 from artificial_pain.encoders import Encoder
 from artificial_pain.errors import UserError
 from artificial_pain.models import EmotionModel, head_losses, total_loss
@@ -208,12 +208,12 @@ def splits() -> Splits:
 
 def make_trainer(folder: Path, splits: Splits, checkpoints: Path, **settings: object) -> EmotionTrainer:
     """A Trainer of a tiny model with four heads; one epoch, unless the settings say something else."""
-    args = {"debug": False, "epochs": 1, "batch_size": 6, "patience": 5, "warmup_steps": 0, "seed": 42}
-    args |= {"learning_rate": 1e-3, "head_learning_rate": 1e-3, **settings}
+    args = vars(cli.model_parser("intensity", ["ESConv"], "", warmup_steps=0, metric="loss").parse_args([]))
+    args |= {"epochs": 1, "patience": 5, "learning_rate": 1e-3, "head_learning_rate": 1e-3, **settings}
     tokenizer = AutoTokenizer.from_pretrained(folder)
     precision = training.mixed_precision("fp32")
     model = make(folder, TARGETS)
-    return training.make_trainer(model, tokenizer, splits, argparse.Namespace(**args), precision, "loss", checkpoints)
+    return training.make_trainer(model, tokenizer, splits, argparse.Namespace(**args), precision, checkpoints)
 
 
 def test_predictions_come_in_the_order_of_the_dataset(tiny, splits, tmp_path):

@@ -68,10 +68,11 @@ def our_trainer(task: Task, *callbacks: TrainerCallback) -> Iterator[EmotionTrai
     encoder, tokenizer, splits = task.load()
     set_seed(task.seed)
     model = EmotionModel.from_encoder(encoder, splits.label_names)
-    args = argparse.Namespace(**vars(task), debug=False, warmup_steps=0, patience=cli.PATIENCE)
+    defaults = cli.model_parser("classification", ["SAD", "ESConv"], "", warmup_steps=0, metric="loss").parse_args([])
+    args = argparse.Namespace(**vars(defaults) | vars(task))
     precision = training.mixed_precision(task.precision)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = training.make_trainer(model, tokenizer, splits, args, precision, "loss", Path(folder))
+        trainer = training.make_trainer(model, tokenizer, splits, args, precision, Path(folder))
         trainer.remove_callback(EpochLines)
         for callback in callbacks:
             trainer.add_callback(callback)

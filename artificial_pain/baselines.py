@@ -8,7 +8,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from artificial_pain import metrics
+from artificial_pain import intensity_metrics, metrics
 from artificial_pain.errors import UserError, warn
 
 
@@ -56,7 +56,10 @@ def evaluate(
         "tfidf_logistic_regression": models["label"].predict(test["text"]),
     }
     labels = test["label"].to_numpy()
-    scores = {name: metrics.classification(labels, guesses, label_names) for name, guesses in predicted.items()}
+    scores = {
+        name: metrics.classification(labels, guesses, label_names, intervals=True)
+        for name, guesses in predicted.items()
+    }
     if not targets:
         return scores
 
@@ -71,13 +74,14 @@ def evaluate(
     shape = (len(test), len(targets), len(label_names))
     for name, values in intensities.items():
         scores[name] = {
-            "intensity": metrics.intensity(
+            "intensity": intensity_metrics.intensity(
                 test[targets].to_numpy(),
                 np.broadcast_to(values, shape),
                 labels,
                 predicted["tfidf_logistic_regression"],
                 targets,
                 label_names,
+                intervals=True,
             )
         }
     return scores

@@ -26,7 +26,7 @@ def main() -> None:
     from huggingface_hub import ModelCardData
     from transformers import AutoModel
 
-    from artificial_pain import report, tokens
+    from artificial_pain import model_card, tokens
 
     try:
         model = AutoModel.from_pretrained(
@@ -43,7 +43,7 @@ def main() -> None:
     with files.staged(args.folder) as folder:
         model.save_pretrained(folder)
         tokens.load_tokenizer(encoder).save_pretrained(folder)
-        card = ModelCardData(license=report.encoder_licence(encoder), base_model=encoder.name)
+        card = ModelCardData(license=model_card.encoder_licence(encoder), base_model=encoder.name)
         (folder / "README.md").write_text(f"---\n{card.to_yaml()}\n---\n", encoding="utf-8")
     print(f"{args.folder}: now an encoder for the scripts: --model_name {args.folder}")
 

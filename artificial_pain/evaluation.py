@@ -7,7 +7,7 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 from transformers import Trainer
 
-from artificial_pain import baselines, metrics, training
+from artificial_pain import baselines, intensity_metrics, metrics, training
 from artificial_pain.tokens import Splits
 
 
@@ -23,11 +23,13 @@ def evaluate(trainer: Trainer, splits: Splits, fitted: dict[str, Pipeline]) -> t
         labels = texts["label"].to_numpy()
         logits, intensities = training.predict(trainer, splits.tokenized[split])
         predicted = logits.argmax(axis=1)
-        results[split] = metrics.classification(labels, predicted, label_names)
+        resampled = split == "test"
+        probabilities = metrics.probabilities(logits)
+        results[split] = metrics.classification(labels, predicted, label_names, probabilities, resampled)
         if targets:
             annotated = texts[targets].to_numpy()
-            results[split]["intensity"] = metrics.intensity(
-                annotated, intensities, labels, predicted, targets, label_names
+            results[split]["intensity"] = intensity_metrics.intensity(
+                annotated, intensities, labels, predicted, targets, label_names, resampled
             )
         predictions[split] = predictions_frame(texts, logits, intensities, targets, label_names)
     results["baselines"] = baselines.evaluate(
@@ -52,8 +54,8 @@ def predictions_frame(
     probabilities = metrics.probabilities(logits)
     columns = {"predicted": np.asarray(label_names)[predicted]}
     columns |= {f"probability_{name}": probabilities[:, i] for i, name in enumerate(label_names)}
-    at_true = metrics.read_at(intensities, texts["label"].to_numpy())
-    at_predicted = metrics.read_at(intensities, predicted)
+    at_true = intensity_metrics.read_at(intensities, texts["label"].to_numpy())
+    at_predicted = intensity_metrics.read_at(intensities, predicted)
     for i, target in enumerate(targets):
         columns[target] = texts[target]
         columns[f"{target}_at_true"] = at_true[:, i]

@@ -15,7 +15,7 @@ from artificial_pain import (
     evaluation,
     files,
     processes,
-    report,
+    run_files,
     runs,
     tables,
     tokens,
@@ -57,7 +57,7 @@ def fine_tune(
         splits = tokens.load(layout, encoder, tokenizer, functools.partial(cli.dataloader_command, task, args))
     fitted = baselines.fit(splits.texts["train"], targets)
     run_folder = layout.run_folder(kind, args.seed, args.debug)
-    record = report.run_record(args, encoder, splits, precision)
+    record = run_files.run_record(args, encoder, splits, precision)
 
     with (
         files.at_work(run_folder, wait=False) if processes.IS_FIRST else nullcontext(),
@@ -76,7 +76,7 @@ def fine_tune(
             results, predictions = evaluation.evaluate(trainer, splits, fitted)
             if processes.IS_FIRST:
                 with runs.replaced(run_folder) as folder:
-                    report.write_evaluation(folder, results, predictions, encoder, splits, finished)
+                    run_files.write_evaluation(folder, results, predictions, encoder, splits, finished)
             wandb_run = finished["wandb"]
         else:
             config = {**vars(args), "git": record["git"]}
@@ -89,8 +89,8 @@ def fine_tune(
                 results, predictions = evaluation.evaluate(trainer, splits, fitted)
                 if processes.IS_FIRST:
                     with runs.replaced(run_folder) as folder:
-                        report.write_training(folder, trainer, splits, record)
-                        report.write_evaluation(folder, results, predictions, encoder, splits, record)
+                        run_files.write_training(folder, trainer, splits, record)
+                        run_files.write_evaluation(folder, results, predictions, encoder, splits, record)
                     texts = not args.no_log_predictions
                     tracking.log_results(tracker, results, predictions["test"], splits.label_names, run_folder, texts)
             wandb_run = tracker.describe()
@@ -98,7 +98,8 @@ def fine_tune(
     if not processes.IS_FIRST:
         return
     print(f"{args.dataset_name} ({'balanced' if args.balanced else 'unbalanced'}), {args.model_name}")
-    print(tables.results_table({"fine-tuned": results}))
+    for metrics in (tables.MAIN, tables.AGREEMENT):
+        print(tables.results_table({"fine-tuned": results}, metrics))
     print(f"Figures: {', '.join(map(str, sorted(run_folder.glob('*_test.png'))))}")
     print(f"Run folder: {run_folder}")
     print(tracking.how_to_look(wandb_run))

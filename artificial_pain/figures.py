@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from artificial_pain.corpora import INTENSITIES
+from artificial_pain.metrics import BINS, calibration_bins
 
 matplotlib.use("Agg")  # files only: no display is needed
 import matplotlib.pyplot as plt
@@ -38,6 +39,25 @@ def draw_confusion_matrix(path: Path, counts: Sequence[Sequence[int]], label_nam
             colour = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, f"{shares[row, column]:.2f}", ha="center", va="center", color=colour, fontsize=9)
     figure.colorbar(image, label="share of the true label", shrink=0.8)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def draw_reliability(path: Path, confidence: np.ndarray, correct: np.ndarray, title: str) -> None:
+    """Of each bin of confidence, the share of its examples that are correct (Guo et al., ICML 2017), and how many.
+
+    confidence: (n,), the probability of the predicted label; correct: (n,), whether it is the true one.
+    """
+    examples, confident, right = calibration_bins(confidence, correct).T
+    filled = examples > 0
+    figure, (axes, below) = plt.subplots(
+        2, 1, figsize=(4.2, 5), sharex=True, layout="constrained", height_ratios=(3, 1)
+    )
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=1)  # confidence that is right
+    axes.plot(confident[filled] / examples[filled], right[filled] / examples[filled], marker="o")
+    axes.set(ylabel="share correct", ylim=(0, 1), title=title)
+    below.bar((np.arange(BINS) + 0.5) / BINS, examples, width=0.9 / BINS, color="grey")
+    below.set(xlabel="probability of the predicted label", ylabel="examples", xlim=(0, 1))
     figure.savefig(path, dpi=120)
     plt.close(figure)
 

@@ -1,134 +1,121 @@
-"""Metrics as pure functions of arrays."""
+"""Metrics of predicted labels as pure functions of arrays, and their intervals over the examples.
+
+The functions ending in `_scores` take any number of leading axes, of which each row is a set of examples: one of them
+for a metric, RESAMPLES of them for its interval. A metric's interval stands in `intervals`, beside it, by its name.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 import torch
-from scipy import stats
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from artificial_pain.corpora import INTENSITIES
+from artificial_pain import resampling
 
-FEWEST_PAIRS = 5  # an emotion with fewer known intensities is left out of their mean over the emotions
-# A smaller spread, in points of the scale, is constant: a network that always says the same still differs in the last
-# digits of single precision from batch to batch.
-SMALLEST_SPREAD = 1e-5
+BINS = 15  # of confidence, as in Guo et al. (ICML 2017)
 
 
-def classification(labels: np.ndarray, predictions: np.ndarray, label_names: Sequence[str]) -> dict:
+def confusion_counts(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
+    """How many examples of each true label (rows) have each predicted one: of (..., n), (..., classes, classes)."""
+    codes = (labels * classes + predictions).reshape(-1, labels.shape[-1])
+    rows = np.arange(len(codes))[:, None] * classes**2
+    counts = np.bincount((codes + rows).ravel(), minlength=len(codes) * classes**2)
+    return counts.reshape(*labels.shape[:-1], classes, classes)
+
+
+def classification_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """The metrics of `confusion_counts` (..., classes, classes): each (...), those of single classes (..., classes)."""
+    found, support, predicted = counts.diagonal(axis1=-2, axis2=-1), counts.sum(axis=-1), counts.sum(axis=-2)
+    precision, recall = found / np.maximum(predicted, 1), found / np.maximum(support, 1)
+    f1 = 2 * found / np.maximum(support + predicted, 1)
+    accuracy = found.sum(axis=-1) / support.sum(axis=-1)
+    return {
+        "accuracy": accuracy,
+        "macro_accuracy": recall.mean(axis=-1),
+        "macro_f1": f1.mean(axis=-1),
+        "micro_f1": accuracy,
+        "weighted_f1": (f1 * support).sum(axis=-1) / support.sum(axis=-1),
+        "macro_precision": precision.mean(axis=-1),
+        "macro_recall": recall.mean(axis=-1),
+        "precision": precision,
+        "recall": recall,
+        "f1": f1,
+    }
+
+
+def macro_f1(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
+    """Of (..., n) each: (...)."""
+    return classification_scores(confusion_counts(labels, predictions, classes))["macro_f1"]
+
+
+def classification(
+    labels: np.ndarray,
+    predictions: np.ndarray,
+    label_names: Sequence[str],
+    probabilities: np.ndarray | None = None,
+    intervals: bool = False,
+) -> dict:
     """Metrics of predicted labels; labels and predictions are indices into label_names, shape (n,).
 
     `macro_` is the mean over the classes, each counting the same; `macro_accuracy` the mean over the classes of the
     share of their examples that was found (balanced accuracy, the same number as `macro_recall`). Where every example
     has one label, `micro_f1` equals `accuracy`. A class that is never predicted has precision 0, one without
-    examples recall 0. `confusion_matrix` counts, true labels in rows.
+    examples recall 0. `confusion_matrix` counts, true labels in rows. With the probabilities (n, labels) of the labels,
+    also the `expected_calibration_error`.
     """
-    indices = np.arange(len(label_names))
-    scores = precision_recall_fscore_support(labels, predictions, labels=indices, zero_division=0)
-    precision, recall, f1, support = scores
-    accuracy = float(np.mean(labels == predictions))
+    counts = confusion_counts(labels, predictions, len(label_names))
+    scores = classification_scores(counts)
+    drawn = resampling.resampled(len(labels)) if intervals else None
+    samples = {}
+    if intervals:
+        samples = classification_scores(confusion_counts(labels[drawn], predictions[drawn], len(label_names)))
+    if probabilities is not None:
+        confidence, correct = probabilities.max(axis=1), labels == predictions
+        name = "expected_calibration_error"
+        scores[name] = calibration_error(confidence, correct)
+        if intervals:
+            samples[name] = calibration_error(confidence[drawn], correct[drawn])
+    of_class = ("precision", "recall", "f1")
     per_class = {
-        name: {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(n)}
-        for name, p, r, f, n in zip(label_names, *scores, strict=True)
+        name: {
+            **{score: float(scores[score][i]) for score in of_class},
+            "support": int(counts[i].sum()),
+            **resampling.intervals({score: samples[score][:, i] for score in of_class if samples}),
+        }
+        for i, name in enumerate(label_names)
     }
+    whole = [name for name in scores if name not in of_class]
     return {
         "n": len(labels),
-        "accuracy": accuracy,
-        "macro_accuracy": float(recall.mean()),
-        "macro_f1": float(f1.mean()),
-        "micro_f1": accuracy,
-        "weighted_f1": float(np.average(f1, weights=support)),
-        "macro_precision": float(precision.mean()),
-        "macro_recall": float(recall.mean()),
+        **{name: float(scores[name]) for name in whole},
+        **resampling.intervals({name: samples[name] for name in whole if samples}),
         "per_class": per_class,
-        "confusion_matrix": confusion_matrix(labels, predictions, labels=indices).tolist(),
+        "confusion_matrix": counts.tolist(),
     }
+
+
+def calibration_bins(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
+    """Of each of the BINS of confidence, equally wide: examples, sum of the confidences, correct ones: (..., BINS, 3).
+
+    confidence: the probability of the predicted label, correct: whether it is the true one; (..., n) each.
+    """
+    flat = confidence.reshape(-1, confidence.shape[-1])
+    # A bin has its upper end: 1 is in the last one.
+    bins = np.clip(np.ceil(flat * BINS).astype(int) - 1, 0, BINS - 1) + np.arange(len(flat))[:, None] * BINS
+    sums = [
+        np.bincount(bins.ravel(), weights.ravel(), minlength=len(flat) * BINS)
+        for weights in (np.ones_like(flat), flat, correct.astype(float))
+    ]
+    return np.stack(sums, axis=-1).reshape(*confidence.shape[:-1], BINS, 3)
+
+
+def calibration_error(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
+    """Expected calibration error (Naeini et al., AAAI 2015): mean over the examples of their bin's |accuracy - mean
+    confidence|; of (..., n) each, (...).
+    """
+    bins = calibration_bins(confidence, correct)
+    return np.abs(bins[..., 2] - bins[..., 1]).sum(axis=-1) / confidence.shape[-1]
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
     """Softmax over the labels, in double precision; shape (n, labels)."""
     return torch.softmax(torch.from_numpy(logits).double(), dim=1).numpy()
-
-
-def read_at(intensities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Each example's outputs (n, targets, labels) at its label (n,): (n, targets)."""
-    return intensities[np.arange(len(labels)), :, labels]
-
-
-def regression(annotated: np.ndarray, predicted: np.ndarray) -> dict[str, float | int | None]:
-    """Metrics of one target over the n pairs whose annotation is known (not NaN); both of shape (examples,).
-
-    `mse`, `mae`, Pearson's correlation `pearson` with its two-sided `p_value` (scipy.stats.pearsonr), and `n`. What is
-    not defined is None: everything without pairs, the correlation where either side is constant, and what is not
-    finite, of a model that diverged.
-    """
-    known = ~np.isnan(annotated)
-    annotated, predicted = annotated[known].astype(float), predicted[known].astype(float)
-    scores = dict.fromkeys(["mse", "mae", "pearson", "p_value"])
-    if len(annotated):
-        errors = predicted - annotated
-        scores |= {"mse": float(np.mean(errors**2)), "mae": float(np.mean(np.abs(errors)))}
-    if len(annotated) and not is_constant(annotated) and not is_constant(predicted):
-        correlation = stats.pearsonr(annotated, predicted)
-        scores |= {"pearson": float(correlation.statistic), "p_value": float(correlation.pvalue)}
-    return {**{name: _finite(score) for name, score in scores.items()}, "n": len(annotated)}
-
-
-def is_constant(values: np.ndarray) -> bool:
-    """Whether the values, at least one, are all the same within the rounding of single precision."""
-    return bool(np.ptp(values) <= SMALLEST_SPREAD * max(1, np.abs(values).max()))
-
-
-def target_metrics(
-    annotated: np.ndarray, predicted: np.ndarray, labels: np.ndarray, label_names: Sequence[str]
-) -> dict[str, dict]:
-    """Metrics of one target over all examples (`micro`), for each true emotion, and their mean (`macro`).
-
-    annotated (NaN where missing), predicted, labels: (n,). `macro` is over the `emotions` with at least 5 pairs, n
-    their pairs in all; its correlation over those of them that have one (`pearson_emotions`), without a p-value.
-    """
-    per_emotion = {
-        name: regression(annotated[labels == i], predicted[labels == i]) for i, name in enumerate(label_names)
-    }
-    averaged = [scores for scores in per_emotion.values() if scores["n"] >= FEWEST_PAIRS]
-    correlations = [scores["pearson"] for scores in averaged if scores["pearson"] is not None]
-    macro = {
-        "mse": _mean([scores["mse"] for scores in averaged]),
-        "mae": _mean([scores["mae"] for scores in averaged]),
-        "pearson": _mean(correlations),
-        "p_value": None,
-        "n": sum(scores["n"] for scores in averaged),
-        "emotions": len(averaged),
-        "pearson_emotions": len(correlations),
-    }
-    return {"micro": regression(annotated, predicted), "macro": macro, "per_emotion": per_emotion}
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    return _finite(float(np.mean(values))) if values and None not in values else None
-
-
-def _finite(score: float | None) -> float | None:
-    return score if score is not None and np.isfinite(score) else None
-
-
-def intensity(
-    annotated: np.ndarray,
-    intensities: np.ndarray,
-    labels: np.ndarray,
-    predictions: np.ndarray,
-    targets: Sequence[str],
-    label_names: Sequence[str],
-) -> dict[str, dict]:
-    """The metrics of each target, its outputs read at the true emotion and at the predicted one.
-
-    annotated: (n, targets), NaN where missing; intensities: (n, targets, labels); labels and predictions (n,).
-    """
-    metrics = {}
-    for name, emotions in {"true_label": labels, "predicted_label": predictions}.items():
-        read = read_at(intensities, emotions)
-        metrics[name] = {
-            INTENSITIES[target]: target_metrics(annotated[:, i], read[:, i], labels, label_names)
-            for i, target in enumerate(targets)
-        }
-    return metrics

@@ -14,7 +14,7 @@ from artificial_pain.encoders import WEIGHTS
 from artificial_pain.errors import UserError, warn
 from artificial_pain.files import finish_replacing, staged, write_json
 from artificial_pain.models import EmotionModel
-from artificial_pain.report import RECORD
+from artificial_pain.run_files import RECORD
 
 # Of the flags, those that a run may go on with another value of.
 FREE = {"output_dir", "restart", "precision", "no_log_predictions"}

@@ -170,10 +170,16 @@ def log_results(
 
 
 def _scalars(metrics: dict, prefix: str) -> dict[str, float]:
-    """The numbers in nested metrics, by their path; those of single classes are left to the files."""
+    """The numbers in nested metrics, by their path, the ends of their intervals as …_low and …_high; those of single
+    classes are left to the files.
+    """
     scalars = {}
     for name, value in metrics.items():
-        if isinstance(value, dict) and not name.startswith("per_"):
+        if name == "intervals":
+            known = {metric: ends for metric, ends in value.items() if ends}
+            scalars |= {f"{prefix}/{metric}_low": ends[0] for metric, ends in known.items()}
+            scalars |= {f"{prefix}/{metric}_high": ends[1] for metric, ends in known.items()}
+        elif isinstance(value, dict) and not name.startswith("per_"):
             scalars |= _scalars(value, f"{prefix}/{name}")
         elif isinstance(value, float):
             scalars[f"{prefix}/{name}"] = value

@@ -28,7 +28,7 @@ from transformers import (
     logging,
 )
 
-from artificial_pain import checkpoints, cpu, metrics, processes
+from artificial_pain import checkpoints, cpu, intensity_metrics, processes
 from artificial_pain.callbacks import EpochLines, StopOnSignal
 from artificial_pain.cli import DEBUG_EPOCHS
 from artificial_pain.corpora import INTENSITIES
@@ -121,9 +121,9 @@ def validation_metrics(prediction: EvalPrediction, targets: Sequence[str]) -> di
         "accuracy": accuracy_score(labels, predicted),
         "macro_f1": f1_score(labels, predicted, labels=np.arange(logits.shape[1]), average="macro", zero_division=0),
     }
-    at_true = metrics.read_at(intensities, labels)
+    at_true = intensity_metrics.read_at(intensities, labels)
     for i, target in enumerate(targets):
-        scores = metrics.regression(annotated[:, i], at_true[:, i])
+        scores = intensity_metrics.regression(annotated[:, i], at_true[:, i])
         reported |= {f"{name}_{INTENSITIES[target]}": scores[name] for name in ("mae", "pearson")}
     return {name: value for name, value in reported.items() if value is not None}
 

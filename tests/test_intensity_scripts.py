@@ -73,11 +73,12 @@ def test_a_made_example_keeps_the_intensities_of_its_dialogue(dialogue_splits):
 
 
 def test_the_folder_has_the_published_files(run_folder):
-    per_split = ["confusion_matrix_{}.png", "intensities_{}.png", "predictions_{}.csv"]
+    per_split = ["confusion_matrix_{}.png", "intensities_{}.png", "predictions_{}.csv", "reliability_{}.png"]
     assert {path.name for path in run_folder.iterdir()} - {"stdout"} == {
         "README.md",
         "config.json",
         "evaluation_results.json",
+        "learning_curves.csv",
         "learning_curves.png",
         "model.safetensors",
         "run.json",

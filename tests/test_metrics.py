@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from artificial_pain import baselines, metrics
+from artificial_pain import baselines, intensity_metrics, metrics
 from artificial_pain.errors import UserError
 
 
@@ -53,7 +53,7 @@ def test_a_missing_pair_in_the_middle_moves_no_other():
     Deviations from the means 3 and 11/3: (-2, 0, 2) and (-5/3, -2/3, 7/3); r = 8 / sqrt(8 * 26/3).
     """
     annotated = np.array([1, 3, MISSING, 5])
-    got = metrics.regression(annotated, np.array([2, 3, 100, 6], dtype=np.float32))
+    got = intensity_metrics.regression(annotated, np.array([2, 3, 100, 6], dtype=np.float32))
     assert got["n"] == 3
     assert got["mse"] == got["mae"] == pytest.approx(2 / 3)
     assert got["pearson"] == pytest.approx(8 / (8 * 26 / 3) ** 0.5)
@@ -67,18 +67,19 @@ def test_a_missing_pair_in_the_middle_moves_no_other():
 def test_a_constant_prediction_has_no_correlation(level, noise):
     """Also where it differs by the rounding of single precision, as a network's constant does, even near 0."""
     predicted = level + noise * np.array([1, -1, 0, 1])
-    got = metrics.regression(np.array([1.0, 2, 4, 5]), predicted)
+    got = intensity_metrics.regression(np.array([1.0, 2, 4, 5]), predicted)
     assert got["pearson"] is None and got["p_value"] is None
     assert got["mae"] == pytest.approx(np.mean(np.abs(np.array([1, 2, 4, 5]) - predicted))) and got["n"] == 4
-    swapped = metrics.regression(np.full(4, 3.0), np.array([1.0, 2, 4, 5]))
+    swapped = intensity_metrics.regression(np.full(4, 3.0), np.array([1.0, 2, 4, 5]))
     assert swapped["pearson"] is None and swapped["mse"] == pytest.approx((4 + 1 + 1 + 4) / 4)
 
 
 def test_without_pairs_nothing_is_defined():
-    got = metrics.regression(np.array([MISSING, MISSING]), np.array([1.0, 2]))
-    assert got == {"mse": None, "mae": None, "pearson": None, "p_value": None, "n": 0}
-    one = metrics.regression(np.array([MISSING, 3]), np.array([1.0, 2]))
-    assert one == {"mse": 1, "mae": 1, "pearson": None, "p_value": None, "n": 1}
+    got = intensity_metrics.regression(np.array([MISSING, MISSING]), np.array([1.0, 2]))
+    undefined = dict.fromkeys(["pearson", "p_value", "spearman", "quadratic_weighted_kappa"])
+    assert got == {"mse": None, "mae": None, **undefined, "n": 0}
+    one = intensity_metrics.regression(np.array([MISSING, 3]), np.array([1.0, 2]))
+    assert one == {"mse": 1, "mae": 1, **undefined, "quadratic_weighted_kappa": 0, "n": 1}
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -86,7 +87,7 @@ def test_without_pairs_nothing_is_defined():
 def test_what_is_not_finite_is_not_defined(value):
     """As of a model that diverged: results are strict JSON, which has no NaN. Emotion a is whole, b is not."""
     annotated, predicted = np.array([1.0, 2, 3, 4, 5] * 2), np.array([1.0, 2, 3, 4, 4, 1, 2, 3, 4, value])
-    got = metrics.target_metrics(annotated, predicted, np.repeat([0, 1], 5), ["a", "b"])
+    got = intensity_metrics.target_metrics(annotated, predicted, np.repeat([0, 1], 5), ["a", "b"])
     assert got["per_emotion"]["a"]["mse"] == pytest.approx(0.2) and got["per_emotion"]["b"]["mse"] is None
     assert got["micro"]["mse"] is None and got["macro"]["mse"] is None
     json.dumps(got, allow_nan=False)
@@ -97,7 +98,7 @@ def test_an_emotion_with_4_pairs_is_left_out_of_the_mean():
     labels = np.repeat([0, 1, 2], [5, 6, 4])
     annotated = np.array([1, 2, 3, 4, 5, 1, 2, MISSING, 2, 1, 1, 5, 5, 5, 4.0])
     predicted = np.array([2, 3, 4, 5, 6, 4, 4, 9, 4, 4, 4, 0, 0, 0, 0.0])
-    got = metrics.target_metrics(annotated, predicted, labels, ["a", "b", "c", "d"])
+    got = intensity_metrics.target_metrics(annotated, predicted, labels, ["a", "b", "c", "d"])
     assert [got["per_emotion"][name]["n"] for name in "abcd"] == [5, 5, 4, 0]
     of_b = [abs(error) for error in (3, 2, 2, 3, 3)]
     assert got["per_emotion"]["b"]["mae"] == pytest.approx(np.mean(of_b))
@@ -107,16 +108,17 @@ def test_an_emotion_with_4_pairs_is_left_out_of_the_mean():
     assert (got["macro"]["n"], got["macro"]["emotions"], got["macro"]["pearson_emotions"]) == (10, 2, 1)
     assert got["macro"]["p_value"] is None
     assert got["micro"]["n"] == 14 and got["micro"]["mae"] == pytest.approx((5 + sum(of_b) + 19) / 14)
-    few = metrics.target_metrics(annotated[11:], predicted[11:], labels[11:], ["a", "b", "c", "d"])
+    few = intensity_metrics.target_metrics(annotated[11:], predicted[11:], labels[11:], ["a", "b", "c", "d"])
     assert few["macro"]["mae"] is None and few["macro"]["emotions"] == 0
 
 
 def test_intensities_are_read_at_the_true_and_at_the_predicted_emotion():
     intensities = np.array([[[1.0, 2, 3], [10, 20, 30]], [[4, 5, 6], [40, 50, 60]]])  # (examples, targets, labels)
-    assert metrics.read_at(intensities, np.array([2, 0])).tolist() == [[3, 30], [4, 40]]
+    assert intensity_metrics.read_at(intensities, np.array([2, 0])).tolist() == [[3, 30], [4, 40]]
     annotated = np.array([[3.0, 20], [MISSING, 60]])
     targets = ["initial_intensity", "intensity_change"]
-    got = metrics.intensity(annotated, intensities, np.array([2, 0]), np.array([1, 2]), targets, ["a", "b", "c"])
+    labels, predictions = np.array([2, 0]), np.array([1, 2])
+    got = intensity_metrics.intensity(annotated, intensities, labels, predictions, targets, ["a", "b", "c"])
     assert got.keys() == {"true_label", "predicted_label"} and got["true_label"].keys() == {"initial", "change"}
     assert got["true_label"]["initial"]["micro"]["mae"] == 0 and got["predicted_label"]["initial"]["micro"]["mae"] == 1
     assert got["true_label"]["change"]["micro"]["mae"] == 15 and got["predicted_label"]["change"]["micro"]["mae"] == 0

@@ -17,7 +17,7 @@ from hub import Hub
 from huggingface_hub import metadata_load
 from safetensors.torch import load_file
 
-from artificial_pain import encoders, report, sources
+from artificial_pain import encoders, model_card, sources
 from artificial_pain.encoders import Encoder
 from artificial_pain.errors import UserError
 from artificial_pain.sources import Published
@@ -231,7 +231,7 @@ def test_pickled_weights_are_refused_and_can_be_converted(pickled, tiny, sample_
     before, after = load_file(tiny[name] / encoders.WEIGHTS), load_file(folder / encoders.WEIGHTS)
     weight = "embeddings.word_embeddings.weight"
     assert torch.equal(after[weight], before[f"bert.{weight}"])
-    assert report.licence("SAD", None, Encoder(str(folder), folder, None)) == "cc-by-nc-4.0"
+    assert model_card.licence("SAD", None, Encoder(str(folder), folder, None)) == "cc-by-nc-4.0"
     words = ["--model_name", folder, "--dataset_name", "SAD", "--output_dir", sample_splits, "--seed", "31"]
     done = command(MODEL, *words, "--epochs", "1", WANDB_MODE="disabled")
     assert done.code == 0, done.err
@@ -282,4 +282,4 @@ def test_code_of_a_folder_is_not_run(tiny, script, monkeypatch, tmp_path):
     ],
 )
 def test_a_licence_that_forbids_commercial_use_follows(dataset_name, source, name, expected, tmp_path):
-    assert report.licence(dataset_name, source, Encoder(name, tmp_path, "commit")) == expected
+    assert model_card.licence(dataset_name, source, Encoder(name, tmp_path, "commit")) == expected

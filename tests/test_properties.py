@@ -25,7 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
-from artificial_pain import corpora, metrics, splits, text_csv, tokens
+from artificial_pain import corpora, intensity_metrics, metrics, splits, text_csv, tokens
 from artificial_pain.encoders import Encoder
 from artificial_pain.errors import UserError
 
@@ -390,7 +390,8 @@ def check_regression(got: dict, annotated: np.ndarray, predicted: np.ndarray) ->
     """Finite and within bounds or None, and the numbers that Python's exact sums give."""
     pairs = [(a, p) for a, p in zip(annotated.tolist(), predicted.tolist(), strict=True) if not math.isnan(a)]
     assert got["n"] == len(pairs)
-    bounds = {"mse": (0, math.inf), "mae": (0, math.inf), "pearson": (-1, 1), "p_value": (0, 1)}
+    bounds = {"mse": (0, math.inf), "mae": (0, math.inf), "p_value": (0, 1)}
+    bounds |= dict.fromkeys(("pearson", "spearman", "quadratic_weighted_kappa"), (-1, 1))
     for name, (low, high) in bounds.items():
         assert got[name] is None or (math.isfinite(got[name]) and low <= got[name] <= high)
     if pairs and all(abs(p) < 1e100 for _, p in pairs):
@@ -409,7 +410,7 @@ outputs = st.floats(-10, 10) | st.floats(width=32) | st.floats() | st.just(2.5)
 @cases(500, pairs=st.lists(st.tuples(annotations, outputs), max_size=12))
 def test_any_regression(pairs):
     annotated, predicted = np.array(pairs, dtype=float).reshape(-1, 2).T
-    check_regression(metrics.regression(annotated, predicted), annotated, predicted)
+    check_regression(intensity_metrics.regression(annotated, predicted), annotated, predicted)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -426,7 +427,7 @@ def test_any_regression(pairs):
 def test_any_intensities(rows):
     initial, final, labels, predictions, read = map(np.array, zip(*rows, strict=True))
     annotated, intensities, names = np.stack([initial, final], axis=1), read.reshape(-1, 2, 3), ["a", "b", "c"]
-    got = metrics.intensity(
+    got = intensity_metrics.intensity(
         annotated, intensities, labels, predictions, ["initial_intensity", "final_intensity"], names
     )
     for reading, emotions in {"true_label": labels, "predicted_label": predictions}.items():
@@ -434,7 +435,7 @@ def test_any_intensities(rows):
             scores, output = got[reading][target], [row[i, at] for row, at in zip(intensities, emotions, strict=True)]
             check_regression(scores["micro"], annotated[:, i], np.array(output))
             assert scores["micro"]["n"] == sum(one["n"] for one in scores["per_emotion"].values())
-            enough = [one for one in scores["per_emotion"].values() if one["n"] >= metrics.FEWEST_PAIRS]
+            enough = [one for one in scores["per_emotion"].values() if one["n"] >= intensity_metrics.FEWEST_PAIRS]
             assert scores["macro"]["emotions"] == len(enough)
             assert scores["macro"]["mae"] is None or math.isfinite(scores["macro"]["mae"])
             json.dumps(scores, allow_nan=False)

@@ -11,15 +11,13 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from huggingface_hub import ModelCardData, metadata_load
 from transformers import CONFIG_NAME, Trainer
 
-from artificial_pain import figures, processes, text_csv
+from artificial_pain import figures, model_card, processes, text_csv
 from artificial_pain.cli import REPOSITORY
 from artificial_pain.digests import digest
-from artificial_pain.encoders import ENCODERS, WEIGHTS, Encoder
+from artificial_pain.encoders import WEIGHTS, Encoder
 from artificial_pain.files import write_json
-from artificial_pain.tables import results_table
 from artificial_pain.tokens import Splits
 from artificial_pain.trainer import learning_curves
 
@@ -36,10 +34,6 @@ PACKAGES = [
     "wandb",
     "huggingface_hub",
 ]
-NON_COMMERCIAL = "cc-by-nc-4.0"
-CITATION = (
-    "Wang & Roman, Toward Affective Empathy in AI: Encoding Internal Representations of Artificial Pain, CCN 2025"
-)
 
 
 def git_state() -> dict | None:
@@ -83,7 +77,9 @@ def write_training(folder: Path, trainer: Trainer, splits: Splits, record: dict)
     trainer.model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     best_epoch = round(state.best_global_step / state.global_step * state.epoch)
-    figures.draw_learning_curves(folder / "learning_curves.png", learning_curves(state.log_history), best_epoch)
+    curves = learning_curves(state.log_history)
+    curves.to_csv(folder / "learning_curves.csv", index_label="epoch")
+    figures.draw_learning_curves(folder / "learning_curves.png", curves, best_epoch)
     trained = {
         "epochs_trained": state.epoch,
         "steps_trained": state.global_step,
@@ -104,63 +100,12 @@ def write_evaluation(
         title = f"{split} split, macro-F1 {scores['macro_f1']:.3f}"
         path = folder / f"confusion_matrix_{split}.png"
         figures.draw_confusion_matrix(path, scores["confusion_matrix"], splits.label_names, title)
+        probabilities = frame.filter(like="probability_").to_numpy()
+        correct = (frame["predicted"] == frame["label_name"]).to_numpy()
+        title = f"{split} split, expected calibration error {scores['expected_calibration_error']:.3f}"
+        figures.draw_reliability(folder / f"reliability_{split}.png", probabilities.max(axis=1), correct, title)
         if "intensity" in scores:
             path = folder / f"intensities_{split}.png"
             figures.draw_intensities(path, frame, scores["intensity"], f"{split} split")
-    card = model_card(record["arguments"], encoder, splits, results)
+    card = model_card.card(record, encoder, splits, results)
     (folder / "README.md").write_text(card, encoding="utf-8")
-
-
-def licence(dataset_name: str, data_source: str | None, encoder: Encoder) -> str:
-    """The model's licence: non-commercial where the data's is, else the encoder's."""
-    if dataset_name == "ESConv" and data_source != "sample":
-        return NON_COMMERCIAL
-    return encoder_licence(encoder)
-
-
-def encoder_licence(encoder: Encoder) -> str:
-    """The licence of an encoder's weights: for a folder what its README.md declares, or "other"."""
-    if encoder.name in ENCODERS:
-        return ENCODERS[encoder.name]
-    card = encoder.folder / "README.md"
-    declared = metadata_load(card) if card.exists() else None
-    return str((declared or {}).get("license", "other"))
-
-
-def model_card(arguments: dict, encoder: Encoder, splits: Splits, results: dict) -> str:
-    """README.md of the run's folder, in the hub's format."""
-    dataset_name, source = arguments["dataset_name"], splits.settings["data_source"]
-    data = ModelCardData(
-        language="en",
-        license=licence(dataset_name, source, encoder),
-        base_model=encoder.name if encoder.name in ENCODERS else None,
-        pipeline_tag="text-classification",
-        tags=["emotion", "artificial-pain"],
-    )
-    origins = {None: "the published corpus", "sample": "a synthetic sample in its schema, not said by people"}
-    origin = origins.get(source, "a copy given by the user")
-    balance = "balanced by made examples" if arguments["balanced"] else "as unbalanced as the corpus"
-    test = results["test"]
-    return f"""---
-{data.to_yaml()}
----
-# {encoder.short_name} fine-tuned on {dataset_name}
-
-From a text: which of {", ".join(splits.label_names)} it is\
-{"; and its intensities: " + ", ".join(test["intensity"]["true_label"]) if "intensity" in test else ""}.
-
-Trained on {dataset_name} ({origin}), its training split {balance}. Test split: {test["n"]} examples.
-
-```
-{results_table({"fine-tuned": results})}
-```
-
-All metrics are in `evaluation_results.json`, the settings in `run.json`.
-
-Load it with `EmotionModel.from_pretrained(folder)` from `artificial_pain.models`, the tokenizer with
-`AutoTokenizer.from_pretrained(folder)`.
-
-For research, on English texts. Not a diagnostic tool.
-
-{CITATION}.
-"""

@@ -1,0 +1,180 @@
+"""The published grid of runs, or a part of it: encoders x corpora x balanced or not x one head or four, over seeds.
+
+python -m artificial_pain.study --dataset_name SAD --seeds 42 43 44 --model_flags "--batch_size 16 --epochs 3"
+"""
+
+import argparse
+import json
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from tqdm import tqdm
+
+from artificial_pain import cli, encoders, errors
+from artificial_pain.errors import Terminated, UserError, say
+
+PUBLISHED_ENCODERS = list(encoders.ENCODERS)[:3]
+DATASETS = {"classification": ["SAD", "ESConv"], "intensity": ["ESConv"]}
+BALANCES = {"unbalanced": [], "balanced": ["--balanced"]}
+
+
+@dataclass(frozen=True)
+class Splits:
+    """What a dataloader makes, for the runs of all seeds."""
+
+    task: str
+    dataset_name: str
+    balance: str
+    encoder: str
+
+    def __str__(self) -> str:
+        return f"{self.task}, {self.dataset_name} {self.balance}, {self.encoder}"
+
+
+def _folder(text: str) -> Path:
+    return cli.folder(text).absolute()
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m artificial_pain.study", description=__doc__.splitlines()[0], allow_abbrev=False
+    )
+    group = parser.add_argument_group("which part of the grid (default: all of it)")
+    group.add_argument(
+        "--model_name", nargs="+", type=encoders.checked_name, default=PUBLISHED_ENCODERS, metavar="ENCODER"
+    )
+    group.add_argument("--dataset_name", nargs="+", choices=DATASETS["classification"], default=["SAD", "ESConv"])
+    group.add_argument("--balance", nargs="+", choices=BALANCES, default=list(BALANCES))
+    group.add_argument(
+        "--task", nargs="+", choices=DATASETS, default=list(DATASETS), help="one head, or four (ESConv alone)"
+    )
+    group.add_argument(
+        "--seeds", nargs="+", type=cli.seed_integer, default=[cli.SEED], metavar="N", help="(default: %(default)s)"
+    )
+    group = parser.add_argument_group("what the scripts are given beside that")
+    group.add_argument("--output_dir", type=_folder, help="of all four (default: each task's own folder)")
+    group.add_argument("--dataloader_flags", type=shlex.split, default=[], metavar='"FLAGS"')
+    group.add_argument("--model_flags", type=shlex.split, default=[], metavar='"FLAGS"')
+    return parser.parse_args()
+
+
+class Study:
+    """The runs that were asked for, one after the other, and what became of them."""
+
+    def __init__(self, args: argparse.Namespace):
+        self.args = args
+        grid = product(args.dataset_name, args.balance, args.model_name, args.task)
+        self.grid = [Splits(task, *rest) for *rest, task in grid if rest[0] in DATASETS[task]]
+        self.left = self.runs = len(self.grid) * len(args.seeds)
+        self.finished = 0
+        self.seconds: list[float] = []  # of each run that was trained
+        self.failed: dict[str, str] = {}  # the reason, by the command
+
+    def run(self) -> None:
+        """Make all splits, and train on each the runs of all seeds that are not finished."""
+        for splits in self.grid:
+            dataloader = self._command(splits, "dataloader", *self.args.dataloader_flags)
+            no_splits = self._call(dataloader, self._log(splits, "dataloader"))
+            if no_splits:
+                self.failed[_told(dataloader)] = no_splits
+            for seed in self.args.seeds:
+                self._train(splits, seed) if not no_splits else self._tell(f"{splits}, seed {seed}: no splits")
+
+    def _train(self, splits: Splits, seed: int) -> None:
+        model = self._command(splits, "model", "--seed", str(seed), *self.args.model_flags)
+        if self._is_finished(splits, model):
+            self.finished += 1
+            self._tell(f"{splits}, seed {seed}: finished before")
+            return
+        log = self._log(splits, f"seed{seed}")
+        say(f"{splits}, seed {seed}: training, {log} has what it says")
+        started = time.monotonic()
+        reason = self._call(model, log)
+        if reason:
+            self.failed[_told(model)] = reason
+        else:
+            self.seconds.append(time.monotonic() - started)
+        self._tell(f"{splits}, seed {seed}: {'failed' if reason else 'done'}")
+
+    def _root(self, splits: Splits) -> Path:
+        return self.args.output_dir or cli.TASK_FOLDERS[splits.task]
+
+    def _log(self, splits: Splits, what: str) -> Path:
+        encoder = splits.encoder.strip("/").replace("/", "-")
+        return (
+            self._root(splits) / "study" / f"{splits.task}-{splits.dataset_name}-{splits.balance}-{encoder}-{what}.log"
+        )
+
+    def _command(self, splits: Splits, script: str, *words: str) -> list[str]:
+        """The command of a script, without Python's name."""
+        path = cli.TASK_FOLDERS[splits.task] / f"{splits.task}-{script}.py"
+        folder = ["--output_dir", str(self.args.output_dir)] if self.args.output_dir else []
+        shared = ["--model_name", splits.encoder, "--dataset_name", splits.dataset_name, *BALANCES[splits.balance]]
+        return [str(path), *shared, *folder, *words]
+
+    def _is_finished(self, splits: Splits, command: list[str]) -> bool:
+        """Whether a run of this very command, on the splits that are there, is finished."""
+        folder = self._root(splits) / splits.dataset_name
+        prefix = "balanced_" if splits.balance == "balanced" else ""
+        data = [_read(path)["fingerprint"] for path in folder.glob(f"*/{prefix}tokenized_splits/tokenization.json")]
+        for path in folder.glob("*/*/run.json"):
+            record = _read(path)
+            if shlex.split(record["command"])[1:] == command and record["data"]["fingerprint"] in data:
+                return True
+        return False
+
+    def _call(self, command: list[str], log: Path) -> str | None:
+        """Call a script, what it says goes to the log; the reason if it fails. What stops the study stops it too."""
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("w", encoding="utf-8") as output:
+            script = subprocess.Popen(
+                [sys.executable, *command], stdout=output, stderr=output, stdin=subprocess.DEVNULL
+            )
+            try:
+                code = script.wait()
+            except (KeyboardInterrupt, Terminated) as stop:
+                if isinstance(stop, Terminated):  # Ctrl-C has reached it, as everything that the terminal runs
+                    script.send_signal(signal.SIGTERM)
+                script.wait()
+                raise type(stop)("stopped, with a checkpoint: the same command goes on") from None
+        if code == 0:
+            return None
+        lines = [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
+        told = [line for line in lines if "error: " in line] or lines or [f"exit code {code}"]
+        return f"{told[-1].strip()} ({log})"
+
+    def _tell(self, what: str) -> None:
+        """A line of progress, after a run: how many there are, how many are left, and how long they take."""
+        self.left -= 1
+        rate = tqdm.format_interval(self.left * sum(self.seconds) / len(self.seconds)) if self.seconds else "?"
+        say(f"[{self.runs - self.left}/{self.runs}] {what}; {self.left} left, about {rate}")
+
+
+def _told(command: list[str]) -> str:
+    return shlex.join([cli.program("python"), *command])
+
+
+def _read(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def main() -> None:
+    study = Study(arguments())
+    study.run()
+    trained, finished = len(study.seconds), study.finished
+    not_done = study.runs - trained - finished
+    print(f"{study.runs} runs: {trained} trained, {finished} finished before, {not_done} not done")
+    for command, reason in study.failed.items():
+        print(f"failed: {command}\n  {reason}")
+    if study.failed:
+        raise UserError(f"{len(study.failed)} commands failed, see above: mend that, and give the same command again")
+
+
+if __name__ == "__main__":
+    errors.run(main)

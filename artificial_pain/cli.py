@@ -25,6 +25,7 @@ LEARNING_RATE = 1e-5  # published, encoder
 HEAD_LEARNING_RATE = 3e-5  # published, heads
 SAMPLES_PER_LABEL = 1500  # published
 MAX_LENGTH = 512  # published
+INFERENCE_BATCH_SIZE = 32  # texts that a trained model is given at a time
 SEED = 42  # published
 LABEL_COLUMNS = ["original_label", "top_label"]  # SAD's
 MODEL_METRICS = ["accuracy", "loss", "macro_f1"]  # the last is ours
@@ -110,7 +111,7 @@ def _parser(task: str, datasets: Sequence[str], description: str) -> argparse.Ar
     return parser
 
 
-def _add(group: argparse._ArgumentGroup, flag: str, default: object, kind: Callable, help: str) -> None:
+def add_number(group: argparse._ActionsContainer, flag: str, default: object, kind: Callable, help: str) -> None:
     """A flag that takes a number, its default shown in --help."""
     metavar = "X" if isinstance(default, float) else "N"
     group.add_argument(flag, type=kind, default=default, metavar=metavar, help=f"{help} (default: %(default)s)")
@@ -126,8 +127,8 @@ def dataloader_arguments(task: str, datasets: Sequence[str], description: str) -
         metavar="N",
         help=f"with --balanced: training examples of each label (default: {SAMPLES_PER_LABEL})",
     )
-    _add(group, "--max_length", MAX_LENGTH, positive_integer, "tokens of a text at most, the rest is cut off")
-    _add(group, "--seed", SEED, seed_integer, "draws the split and the balancing")
+    add_number(group, "--max_length", MAX_LENGTH, positive_integer, "tokens of a text at most, the rest is cut off")
+    add_number(group, "--seed", SEED, seed_integer, "draws the split and the balancing")
     group.add_argument(
         "--data_source",
         type=_source,
@@ -164,14 +165,14 @@ def model_parser(
     group = parser.add_argument_group("how to train")
     length = group.add_mutually_exclusive_group()
     length.add_argument("--debug", action="store_true", help=f"train for {DEBUG_EPOCHS} epochs only")
-    _add(length, "--epochs", EPOCHS, positive_integer, "epochs at most")
-    _add(
+    add_number(length, "--epochs", EPOCHS, positive_integer, "epochs at most")
+    add_number(
         group, "--patience", PATIENCE, positive_integer, "stop after so many epochs without a better validation metric"
     )
-    _add(group, "--batch_size", BATCH_SIZE, positive_integer, "training examples of a step")
-    _add(group, "--learning_rate", LEARNING_RATE, positive_float, "of the encoder")
-    _add(group, "--head_learning_rate", HEAD_LEARNING_RATE, positive_float, "of the heads")
-    _add(
+    add_number(group, "--batch_size", BATCH_SIZE, positive_integer, "training examples of a step")
+    add_number(group, "--learning_rate", LEARNING_RATE, positive_float, "of the encoder")
+    add_number(group, "--head_learning_rate", HEAD_LEARNING_RATE, positive_float, "of the heads")
+    add_number(
         group,
         "--warmup_steps",
         warmup_steps,
@@ -184,7 +185,7 @@ def model_parser(
         default=metric,
         help="of the validation split: the best checkpoint by it is kept (default: %(default)s)",
     )
-    _add(group, "--seed", SEED, seed_integer, "draws the heads' first weights, the order of the data and dropout")
+    add_number(group, "--seed", SEED, seed_integer, "draws the heads' first weights, the order of the data and dropout")
     group.add_argument(
         "--precision",
         choices=["auto", "fp32", "bf16", "fp16"],
@@ -200,6 +201,12 @@ def model_parser(
     group.add_argument(
         "--no_log_predictions", action="store_true", help="keep the table of test predictions, with texts, out of W&B"
     )
+    group.add_argument(
+        "--push_to_hub",
+        type=_not_empty,
+        metavar="NAME",
+        help="upload the run's folder to this model repository, made private, without the predictions and their texts",
+    )
     group = parser.add_argument_group("what the published recipe does not have (its defaults leave it as it is)")
     group.add_argument(
         "--pooling",
@@ -213,8 +220,8 @@ def model_parser(
         default=SCHEDULES[0],
         help="how the learning rates fall after the warmup (default: %(default)s)",
     )
-    _add(group, "--layer_decay", 1.0, factor, "each layer's learning rate, as a share of the one's above it")
-    _add(group, "--label_smoothing", 0.0, fraction, "share of each label that is spread evenly over all")
+    add_number(group, "--layer_decay", 1.0, factor, "each layer's learning rate, as a share of the one's above it")
+    add_number(group, "--label_smoothing", 0.0, fraction, "share of each label that is spread evenly over all")
     group.add_argument(
         "--class_weights",
         action="store_true",

@@ -78,6 +78,9 @@ def run(main: Callable[[], None]) -> None:
     except UserError as error:
         _say_the_end(f"error: {error}")
         sys.exit(1)
+    except BrokenPipeError:  # of `… | head`, which has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tells of it once more, at its end
+        sys.exit(1)
     except MemoryError as error:
         _say_the_end(
             f"error: out of memory ({str(error) or 'none is left'}): close other programs, or take a larger machine"

@@ -14,6 +14,7 @@ from artificial_pain import (
     cli,
     evaluation,
     files,
+    hub,
     processes,
     run_files,
     runs,
@@ -51,6 +52,9 @@ def fine_tune(
     """
     processes.start()
     precision = training.mixed_precision(args.precision)
+    if args.push_to_hub:
+        with processes.telling_of_lost():
+            processes.of_first(lambda: hub.make_repository(args.push_to_hub))
     tokenizer = tokens.load_tokenizer(encoder)
     layout = files.Layout(args.output_dir, args.dataset_name, encoder.short_name, args.balanced)
     with processes.telling_of_lost(), processes.in_turn():
@@ -103,3 +107,5 @@ def fine_tune(
     print(f"Figures: {', '.join(map(str, sorted(run_folder.glob('*_test.png'))))}")
     print(f"Run folder: {run_folder}")
     print(tracking.how_to_look(wandb_run))
+    if args.push_to_hub:
+        print(f"Hub: {hub.upload(run_folder, args.push_to_hub)}")

@@ -1,28 +1,32 @@
-"""Files of the Hugging Face hub: asked for with limits, and each verified to be what the hub said it is."""
+"""Files of the Hugging Face hub: asked for with limits, each verified to be what the hub said it is; and uploaded."""
 
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from huggingface_hub import constants, set_client_factory, snapshot_download
-from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub import HfApi, constants, get_token, set_client_factory, snapshot_download
+from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError
 from huggingface_hub.utils._http import default_client_factory
 
 from artificial_pain.digests import digest
-from artificial_pain.errors import UserError
+from artificial_pain.errors import UserError, first_line
 
 MOST_ASKED = 8  # times for the same part of a file
+UPLOAD_TIMEOUT = 60  # seconds without a byte, for the hub looks at a large file before it answers
+STAYS = ["predictions_*.csv", "checkpoints/*", ".*"]  # of a run's folder, at home: the first have the corpus' texts
 WAITS = (1, 2)  # seconds before the hub is asked again what it has; for the files, its client asks again by itself
 
 
-def download(name: str, revision: str, wanted: Sequence[str]) -> Path:
-    """The folder of the hub's cache with the wanted files, as many as there are; each is what the hub said it is."""
+def _set_limits(timeout: float) -> None:
+    """Have the library's client, which would wait for ever for some answers, wait `timeout` seconds for each byte, and
+    ask for the same MOST_ASKED times: for some it would for ever.
+    """
     asked = Counter()
 
     def bound(request) -> None:
-        timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
         request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), timeout)
         the_same = (request.method, request.url, request.headers.get("Range"))
         asked[the_same] += 1
@@ -30,12 +34,16 @@ def download(name: str, revision: str, wanted: Sequence[str]) -> Path:
             raise OSError(f"{request.url} was asked for {MOST_ASKED} times")
 
     def impatient_client():
-        """The library's own, which would wait for some answers for ever, and for ever ask again for some."""
         client = default_client_factory()
         client.event_hooks = {**client.event_hooks, "request": [*client.event_hooks["request"], bound]}
         return client
 
     set_client_factory(impatient_client)
+
+
+def download(name: str, revision: str, wanted: Sequence[str]) -> Path:
+    """The folder of the hub's cache with the wanted files, as many as there are; each is what the hub said it is."""
+    _set_limits(constants.HF_HUB_DOWNLOAD_TIMEOUT)
     waits = iter(WAITS)
     while True:
         try:
@@ -65,3 +73,30 @@ def _verify(path: Path, name: str) -> None:
         content.unlink()
         path.unlink(missing_ok=True)
         raise UserError(f"{name}: {path.name} is not the file that the hub promised, and was removed: try again")
+
+
+@contextmanager
+def _telling_of_uploads(name: str) -> Iterator[None]:
+    _set_limits(UPLOAD_TIMEOUT)
+    try:
+        yield
+    except (HTTPError, OSError, ValueError) as error:
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise UserError(
+            f"--push_to_hub {name}: {constants.ENDPOINT} did not take it ({reason}): check the name, that HF_TOKEN may "
+            "write there, and the network; the same command then goes on, and trains nothing that is trained"
+        ) from error
+
+
+def make_repository(name: str) -> None:
+    """A private model repository, unless it is there. Raises UserError where the user may not, or is not known."""
+    if get_token() is None:
+        raise UserError(f"--push_to_hub {name}: needs a token that may write: set HF_TOKEN, or `hf auth login`")
+    with _telling_of_uploads(name):
+        HfApi().create_repo(name, private=True, exist_ok=True)
+
+
+def upload(run_folder: Path, name: str) -> str:
+    """Upload a finished run's folder, less what STAYS, as one commit: its address. Raises UserError."""
+    with _telling_of_uploads(name):
+        return str(HfApi().upload_folder(repo_id=name, folder_path=run_folder, ignore_patterns=STAYS).commit_url)

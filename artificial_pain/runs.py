@@ -17,7 +17,7 @@ from artificial_pain.models import EmotionModel
 from artificial_pain.run_files import RECORD
 
 # Of the flags, those that a run may go on with another value of.
-FREE = {"output_dir", "restart", "precision", "no_log_predictions"}
+FREE = {"output_dir", "restart", "precision", "no_log_predictions", "push_to_hub"}
 # Of a record, what is read again.
 BEGUN = {
     "arguments": set(),
@@ -122,6 +122,14 @@ def replaced(run_folder: Path) -> Iterator[Path]:
     with staged(run_folder) as folder:
         yield folder
     shutil.rmtree(checkpoints_folder(run_folder))
+
+
+def finished(run_folder: Path) -> dict:
+    """The record of the finished run in the folder. Raises UserError where there is none."""
+    record = _read(run_folder / RECORD, FINISHED)
+    if record is None:
+        raise UserError(f"{run_folder}: has no finished run: give the folder that the model script prints")
+    return record
 
 
 def load_model(run_folder: Path, record: dict) -> EmotionModel:

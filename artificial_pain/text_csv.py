@@ -3,6 +3,7 @@
 import csv
 import re
 from pathlib import Path
+from typing import TextIO
 
 import pandas as pd
 
@@ -13,7 +14,7 @@ FORMULA = re.compile(r"^('*[=+\-@\t\r])")
 INERT_FORMULA = re.compile(r"^'('*[=+\-@\t\r])")
 
 
-def write(path: Path, frame: pd.DataFrame) -> None:
+def write(path: Path | TextIO, frame: pd.DataFrame, index: bool = True) -> None:
     """Every text quoted: pandas would leave a lone carriage return bare, and end the row there on reading.
 
     A text that a spreadsheet would run as a formula gets an apostrophe before it, which makes it a text there.
@@ -23,7 +24,7 @@ def write(path: Path, frame: pd.DataFrame) -> None:
         for column in frame.select_dtypes(["object", "string"])
     }
     frame = frame.assign(**texts).rename(columns=lambda name: FORMULA.sub(r"'\1", name))
-    frame.to_csv(path, quoting=csv.QUOTE_NONNUMERIC)
+    frame.to_csv(path, quoting=csv.QUOTE_NONNUMERIC, index=index)
 
 
 def read_split(path: Path) -> pd.DataFrame:
@@ -33,3 +34,9 @@ def read_split(path: Path) -> pd.DataFrame:
     frame = pd.read_csv(path, index_col=0, keep_default_na=False, na_values=missing, dtype=kinds)
     texts = {column: frame[column].str.replace(INERT_FORMULA, r"\1", regex=True) for column in kinds if column in frame}
     return frame.assign(**texts)
+
+
+def read_texts(path: Path) -> list[str]:
+    """The column `text` of any CSV file, as it was before `write`. Raises ValueError where there is none."""
+    texts = pd.read_csv(path, usecols=["text"], dtype=str, keep_default_na=False)["text"]
+    return texts.str.replace(INERT_FORMULA, r"\1", regex=True).tolist()

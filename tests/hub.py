@@ -205,6 +205,10 @@ class Hub:
         except _Refusal as refusal:
             return refusal.reply()
 
+    def _take(self, target: str, headers: Message, body: bytes) -> _Reply:
+        """The answer to a POST or PUT: this hub takes nothing."""
+        return _Reply(405)
+
     def _token(self, headers: Message) -> str | None:
         """The token that came with the request, None without one."""
         authorization = headers.get("Authorization")
@@ -327,6 +331,24 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_HEAD(self) -> None:
         self._answer()
+
+    def do_POST(self) -> None:
+        self._take()
+
+    def do_PUT(self) -> None:
+        self._take()
+
+    def _take(self) -> None:
+        hub = self.server.hub
+        hub.requests.append((self.command, self.path))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        fault = hub._fault(self.path)
+        reply = _Reply(int(fault), b"{}") if fault else hub._take(self.path, self.headers, body)
+        self.send_response(reply.status)
+        for name, value in {**reply.headers, "Content-Length": str(len(reply.body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(reply.body)
 
     def log_message(self, format: str, *args: Any) -> None:
         pass

@@ -249,6 +249,11 @@ def dataloader_command(task: str, args: argparse.Namespace, settings: dict) -> s
     words += ["--balanced"] if args.balanced else []
     words += ["--output_dir", str(args.output_dir)] if args.output_dir != TASK_FOLDERS[task] else []
     words += ["--revision", args.revision] if args.revision != encoders.DEFAULT_REVISION else []
+    return shlex.join(words + dataloader_flags(settings))
+
+
+def dataloader_flags(settings: dict) -> list[str]:
+    """Of a dataloader's settings, the flags of its own that are not the defaults."""
     defaults = {
         "samples_per_label": SAMPLES_PER_LABEL,
         "data_source": None,
@@ -256,7 +261,10 @@ def dataloader_command(task: str, args: argparse.Namespace, settings: dict) -> s
         "seed": SEED,
         "label_column": LABEL_COLUMNS[0],
     }
-    for flag, default in defaults.items():
-        if settings.get(flag) not in (None, default):
-            words += [f"--{flag}", str(settings[flag])]
-    return shlex.join(words)
+    given = {flag: settings.get(flag) for flag in defaults}
+    return [
+        word
+        for flag, default in defaults.items()
+        if given[flag] not in (None, default)
+        for word in (f"--{flag}", str(given[flag]))
+    ]

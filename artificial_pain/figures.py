@@ -21,7 +21,9 @@ READINGS = {"true": "true_label", "predicted": "predicted_label"}  # the emotion
 JITTER = 0.15  # points of the same annotated value are spread by so much to each side
 
 
-def draw_confusion_matrix(path: Path, counts: Sequence[Sequence[int]], label_names: Sequence[str], title: str) -> None:
+def draw_confusion_matrix(
+    path: Path, counts: Sequence[Sequence[float]], label_names: Sequence[str], title: str, dpi: int = 120
+) -> None:
     """The shares of each true label's examples (rows add to 1), with the numbers of examples behind them."""
     counts = np.asarray(counts)
     support = counts.sum(axis=1, keepdims=True)
@@ -30,7 +32,7 @@ def draw_confusion_matrix(path: Path, counts: Sequence[Sequence[int]], label_nam
     figure, axes = plt.subplots(figsize=(side + 1, side), layout="constrained")
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     ticks = range(len(label_names))
-    supported = [f"{name} ({n})" for name, n in zip(label_names, support[:, 0], strict=True)]
+    supported = [f"{name} ({n:g})" for name, n in zip(label_names, support[:, 0], strict=True)]
     axes.set_xticks(ticks, label_names, rotation=45, ha="right", rotation_mode="anchor", parse_math=False)
     axes.set_yticks(ticks, supported, parse_math=False)  # a label may have a $ in it
     axes.set(xlabel="predicted", ylabel="true (examples)", title=title)
@@ -39,7 +41,7 @@ def draw_confusion_matrix(path: Path, counts: Sequence[Sequence[int]], label_nam
             colour = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, f"{shares[row, column]:.2f}", ha="center", va="center", color=colour, fontsize=9)
     figure.colorbar(image, label="share of the true label", shrink=0.8)
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=dpi)
     plt.close(figure)
 
 
@@ -94,10 +96,10 @@ def _correlation(name: str, scores: dict) -> str:
     return f"{name}: r = {scores['pearson']:.2f} (p = {scores['p_value']:.2g}), n = {scores['n']}"
 
 
-def _told(loss: str) -> str:
+def told(loss: str) -> str:
     """A loss as the Trainer logs it, in words."""
-    told = {"loss": "loss", "loss_emotion": "emotion: cross-entropy"}
-    return told.get(loss, f"{loss.removeprefix('loss_')}: mean squared error")
+    words = {"loss": "loss", "loss_emotion": "emotion: cross-entropy"}
+    return words.get(loss, f"{loss.removeprefix('loss_')}: mean squared error")
 
 
 def draw_learning_curves(path: Path, curves: pd.DataFrame, best_epoch: int) -> None:
@@ -112,7 +114,7 @@ def draw_learning_curves(path: Path, curves: pd.DataFrame, best_epoch: int) -> N
         axes.axvline(best_epoch, color="grey", linestyle=":", label="kept")
         axes.margins(0.1)
         axes.set_ylim(bottom=0)
-        axes.set(title=_told(name), xlabel="epoch", xlim=(curves.index[0] - 0.5, curves.index[-1] + 0.5))
+        axes.set(title=told(name), xlabel="epoch", xlim=(curves.index[0] - 0.5, curves.index[-1] + 0.5))
         axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     grid[0][0].legend()
     figure.savefig(path, dpi=120)

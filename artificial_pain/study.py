@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -64,13 +65,23 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def grid(
+    model_names: Sequence[str],
+    dataset_names: Sequence[str] = DATASETS["classification"],
+    balances: Sequence[str] = tuple(BALANCES),
+    tasks: Sequence[str] = tuple(DATASETS),
+) -> list[Splits]:
+    """What is published, of these encoders, and of these parts."""
+    cells = product(dataset_names, balances, model_names, tasks)
+    return [Splits(task, *rest) for *rest, task in cells if rest[0] in DATASETS[task]]
+
+
 class Study:
     """The runs that were asked for, one after the other, and what became of them."""
 
     def __init__(self, args: argparse.Namespace):
         self.args = args
-        grid = product(args.dataset_name, args.balance, args.model_name, args.task)
-        self.grid = [Splits(task, *rest) for *rest, task in grid if rest[0] in DATASETS[task]]
+        self.grid = grid(args.model_name, args.dataset_name, args.balance, args.task)
         self.left = self.runs = len(self.grid) * len(args.seeds)
         self.finished = 0
         self.seconds: list[float] = []  # of each run that was trained

@@ -1,0 +1,40 @@
+"""The W&B sweeps: valid by W&B's own schema, and the published grid, as a study takes it."""
+
+import importlib.util
+import itertools
+import json
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from conftest import REPOSITORY
+
+from artificial_pain import study
+
+
+@pytest.mark.parametrize("task", ["classification", "intensity"])
+def test_a_sweep_is_the_published_grid_of_its_task(task, monkeypatch):
+    sweep = yaml.safe_load((REPOSITORY / task / "sweep.yaml").read_text(encoding="utf-8"))
+    folder = Path(importlib.util.find_spec("sweeps").submodule_search_locations[0])
+    jsonschema.Draft7Validator(json.loads((folder / "config/schema.json").read_text())).validate(sweep)
+
+    values = {name: one.get("values", [one.get("value")]) for name, one in sweep["parameters"].items()}
+    cells = []
+    for chosen in itertools.product(*values.values()):  # as an agent starts it
+        words = [f"--{name}={value}" for name, value in zip(values, chosen, strict=True)]
+        assert sweep["command"][-1] == "${args}"
+        monkeypatch.setattr(sys, "argv", ["study", *words])
+        args = study.arguments()
+        cells += [(cell, seed) for cell in study.Study(args).grid for seed in args.seeds]
+    published = [cell for cell in study.grid(study.PUBLISHED_ENCODERS) if cell.task == task]
+    assert sorted(map(repr, cells)) == sorted(repr((cell, seed)) for cell in published for seed in range(42, 47))
+
+
+def test_the_schema_refuses_what_is_no_sweep():
+    folder = Path(importlib.util.find_spec("sweeps").submodule_search_locations[0])
+    validator = jsonschema.Draft7Validator(json.loads((folder / "config/schema.json").read_text()))
+    sweep = yaml.safe_load((REPOSITORY / "intensity" / "sweep.yaml").read_text(encoding="utf-8"))
+    for part, wrong in (("method", "grids"), ("metric", {"goal": "up"}), ("parameters", {"task": "intensity"})):
+        assert not validator.is_valid({**sweep, part: wrong})

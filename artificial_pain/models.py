@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel, logging
 from transformers.utils import ModelOutput
 
 from artificial_pain.corpora import INTENSITIES
@@ -18,6 +18,10 @@ EMOTION_HEAD_SIZE = 256  # published: hidden units of the classification head
 REGRESSOR_SIZE = 128  # published: hidden units of an intensity's regressor
 NO_EXAMPLE = -1  # in place of the label of an example that fills a batch, and is not to be learned from
 EMOTION_WEIGHT = 0.5  # published: the cross-entropy's share of the loss; the intensities have the rest
+
+# Our own messages say what a user can act on.
+logging.set_verbosity_error()
+logging.disable_progress_bar()
 
 
 class EmotionConfig(PreTrainedConfig):

@@ -27,7 +27,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="(default: %(default)s)")
     cli.add_number(parser, "--batch_size", cli.INFERENCE_BATCH_SIZE, cli.positive_integer, "texts at a time")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     if args.file and args.texts:
         parser.error("give texts or --file, not both")
     return args

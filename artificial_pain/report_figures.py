@@ -31,8 +31,12 @@ def draw_confusion(path: Path, group: Group) -> None:
     counts = metrics.confusion_counts(
         np.broadcast_to(group.labels, group.predicted.shape), group.predicted, classes(group)
     )
-    title = f"test split, mean of {len(group.runs)} seeds, macro-F1 {group.emotion['macro_f1'].mean:.3f}"
+    title = f"test split, {_seeds(group)}, macro-F1 {group.emotion['macro_f1'].mean:.3f}"
     figures.draw_confusion_matrix(path, counts.mean(axis=0), group.label_names, title, dpi=DPI)
+
+
+def _seeds(group: Group) -> str:
+    return f"mean of {len(group.runs)} seeds" if len(group.runs) > 1 else f"seed {group.seeds[0]}"
 
 
 def classes(group: Group) -> int:

@@ -25,7 +25,6 @@ from transformers import (
     ProgressCallback,
     Trainer,
     TrainingArguments,
-    logging,
 )
 
 from artificial_pain import checkpoints, cpu, intensity_metrics, processes
@@ -42,10 +41,6 @@ EVALUATION_BATCH_SIZE = 64 if torch.accelerator.is_available() else 8
 LOGGING_STEPS = 10  # between the points of the learning curves in W&B; the end of an epoch is one too
 
 SCHEDULERS = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}  # transformers' names
-
-# Our own messages say what a user can act on.
-logging.set_verbosity_error()
-logging.disable_progress_bar()
 
 
 def mixed_precision(precision: str) -> dict[str, bool]:

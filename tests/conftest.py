@@ -24,6 +24,7 @@ DATALOADER = REPOSITORY / "classification" / "classification-dataloader.py"
 MODEL = REPOSITORY / "classification" / "classification-model.py"
 INTENSITY_DATALOADER = REPOSITORY / "intensity" / "intensity-dataloader.py"
 INTENSITY_MODEL = REPOSITORY / "intensity" / "intensity-model.py"
+STUDY, PREDICT, REPORT = ("artificial_pain.study", "artificial_pain.predict", "artificial_pain.report")
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 GATED = ["mental/mental-roberta-base", "mental/mental-bert-base-uncased"]
 GOOD_TOKEN, POOR_TOKEN = "hf_good", "hf_poor"
@@ -123,19 +124,26 @@ def command(clean_environment: dict[str, str], tmp_path_factory: pytest.TempPath
     """Run a script in a process of its own, as a user would, from some other folder."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
 
-    def run(script: Path, *words: object, timeout: float = 240, **environment: str) -> Outcome:
+    def run(
+        script: Path | str, *words: object, timeout: float = 240, given: bytes = b"", **environment: str
+    ) -> Outcome:
+        """`given` is what stands on standard input."""
         done = subprocess.run(
-            [sys.executable, str(script), *map(str, words)],
+            [sys.executable, *(script.split() if isinstance(script, str) else [str(script)]), *map(str, words)],
             env={**clean_environment, **environment},
             cwd=elsewhere,
             capture_output=True,
-            text=True,
             timeout=timeout,
-            stdin=subprocess.DEVNULL,
+            input=given,
         )
-        return Outcome(done.returncode, done.stdout, done.stderr)
+        return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     return run
+
+
+def module(command: Callable[..., Outcome], name: str, *words: object, **options: object) -> Outcome:
+    """Run a module of the package as a program, as from the top of the checkout."""
+    return command(f"-m {name}", *words, PYTHONPATH=str(REPOSITORY), WANDB_MODE="disabled", **options)
 
 
 @pytest.fixture
@@ -212,3 +220,28 @@ def dialogue_splits(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         common = ["--model_name", str(encoder), "--data_source", "sample", "--output_dir", str(root)]
         subprocess.run([sys.executable, INTENSITY_DATALOADER, *common, *words], check=True, capture_output=True)
     return root
+
+
+@dataclass
+class Studied:
+    """A study that was run: where its runs are, and what it said."""
+
+    root: Path
+    done: Outcome
+
+
+@pytest.fixture(scope="session")
+def study_words(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> list:
+    """The flags of a study of ESConv's sample: one head and four, two seeds."""
+    words = ["--model_name", encoder, "--dataset_name", "ESConv", "--balance", "unbalanced"]
+    words += ["--output_dir", tmp_path_factory.mktemp("study") / "tiny", "--dataloader_flags", "--data_source sample"]
+    flags = "--epochs 2 --batch_size 16 --learning_rate 1e-3 --head_learning_rate 1e-3 --warmup_steps 4"
+    return [*words, "--model_flags", f"{flags} --precision fp32", "--seeds", "42", "43"]
+
+
+@pytest.fixture(scope="session")
+def studied(study_words: list, command: Callable[..., Outcome]) -> Studied:
+    """That study's runs, which no test changes."""
+    done = module(command, STUDY, *study_words)
+    assert done.code == 0, done.err
+    return Studied(study_words[study_words.index("--output_dir") + 1], done)

@@ -1,0 +1,136 @@
+"""A trained model to use: it says of a text what the run's own predictions say, in each format and batch."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from io import BytesIO, StringIO, TextIOWrapper
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import PREDICT, REPOSITORY, module
+
+from artificial_pain import text_csv
+from artificial_pain.errors import UserError
+from artificial_pain.inference import Predictor
+
+pytestmark = pytest.mark.xdist_group("study")
+SCRIPT = REPOSITORY / "artificial_pain" / "predict.py"
+TARGETS = {"initial": "initial_intensity", "final": "final_intensity", "change": "intensity_change"}
+
+
+@pytest.fixture(scope="module")
+def run_folder(studied):
+    """A run of four heads."""
+    return studied.root / "ESConv" / "mental-bert-base-uncased" / "accuracy-4-heads-intensity-change"
+
+
+@pytest.fixture(scope="module")
+def predictor(run_folder):
+    return Predictor(run_folder)
+
+
+def assert_as_tested(predictions: pd.DataFrame, run_folder) -> None:
+    """The same as in predictions_test.csv, whose batches were others."""
+    tested = text_csv.read_split(run_folder / "predictions_test.csv")
+    assert predictions["emotion"].tolist() == tested["predicted"].tolist()
+    for column in tested.filter(like="probability_"):
+        assert predictions[column].to_numpy() == pytest.approx(tested[column].to_numpy(), abs=1e-4)
+    for name, target in TARGETS.items():
+        assert predictions[name].to_numpy() == pytest.approx(tested[f"{target}_at_predicted"].to_numpy(), abs=1e-3)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 100])
+def test_a_text_is_read_as_in_the_test_of_the_run(batch_size, predictor, run_folder):
+    texts = text_csv.read_split(run_folder / "predictions_test.csv")["text"].tolist()
+    predictions = predictor(texts, batch_size)
+    assert predictions["text"].tolist() == texts
+    assert_as_tested(predictions, run_folder)
+
+
+def test_a_file_of_splits_to_csv(run_folder, command):
+    """In a process of its own; the column `text` of the dataloader's own file"""
+    path = run_folder.parents[1] / "dataset_splits" / "test_split.csv"
+    done = module(command, PREDICT, run_folder, "--file", path, "--format", "csv")
+    assert done.code == 0, done.err
+    predictions = pd.read_csv(StringIO(done.out))
+    assert list(predictions)[:2] == ["text", "emotion"] and list(predictions)[-3:] == list(TARGETS)
+    assert_as_tested(predictions, run_folder)
+
+
+def test_standard_input_to_json_lines(run_folder, predictor, command):
+    given = "\ufeffI cannot sleep.\r\n\n  They left “me” alone.  \n".encode()
+    done = module(command, PREDICT, run_folder, "--format", "jsonl", given=given)
+    assert done.code == 0 and "1 empty texts are left out" in done.err
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    assert [row["text"] for row in rows] == ["I cannot sleep.", "They left “me” alone."]
+    for row, (_, expected) in zip(rows, predictor([row["text"] for row in rows]).iterrows(), strict=True):
+        assert row.keys() == {"text", "emotion", "probabilities", "intensities"}
+        assert row["emotion"] == max(row["probabilities"], key=row["probabilities"].get) == expected["emotion"]
+        assert sum(row["probabilities"].values()) == pytest.approx(1)
+        assert row["intensities"] == pytest.approx({name: expected[name] for name in TARGETS}, abs=1e-4)
+
+
+def test_text_to_text(run_folder, predictor, script):
+    """Probabilities from the most likely one on; one head says nothing of intensities"""
+    done = script(SCRIPT, run_folder, "I cannot sleep.", "I am alone.")
+    lines, row = done.out.splitlines(), predictor(["I cannot sleep."]).iloc[0]
+    assert done.code == 0 and len(lines) == 6 and lines[0] == "I cannot sleep." and lines[3] == "I am alone."
+    values = [float(value) for value in re.findall(r"\d\.\d\d", lines[1])]
+    assert lines[1].startswith(f"  {row['emotion']} {values[0]:.2f}, ") and values == sorted(values, reverse=True)
+    assert len(values) == len(predictor.label_names)
+    assert lines[2] == "  intensity: " + ", ".join(f"{name} {row[name]:.1f}" for name in TARGETS)
+    done = script(SCRIPT, run_folder.with_name("loss-classification"), "I cannot sleep.")
+    assert done.code == 0 and len(done.out.splitlines()) == 2
+
+
+def test_a_text_that_is_too_long_is_cut_and_told(predictor, capsys):
+    most = predictor.tokenizer.model_max_length
+    long = "sleep " * (most + 100)
+    both = predictor([long, long + "alone"])
+    assert f"2 of 2 texts are longer than {most} tokens" in capsys.readouterr().err
+    assert np.ptp(both.filter(like="probability_").to_numpy(), axis=0).max() < 1e-6
+
+
+def test_a_reader_that_has_read_enough_ends_it_quietly(run_folder, clean_environment):
+    words = [sys.executable, "-m", PREDICT, str(run_folder), "--format", "jsonl"]
+    environment = {**clean_environment, "PYTHONPATH": str(REPOSITORY)}
+    pipe = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(words, env=environment, **pipe) as process:
+        process.stdout.close()
+        process.stdin.write(b"I cannot sleep.\n" * 500)
+        process.stdin.close()
+        assert process.stderr.read() == b"" and process.wait(60) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        ([], 1, "standard input: has no text"),
+        (["--file", "latin-1.txt"], 1, "latin-1.txt: is not UTF-8"),
+        (["--file", "other.csv"], 1, "other.csv: has no column `text`"),
+        (["--file", "nothing.txt"], 1, "nothing.txt: cannot be read"),
+        (["--file", "latin-1.txt", "I am here"], 2, "not both"),
+        (["--batch_size", "0", "I am here"], 2, "--batch_size"),
+        (["caf\udce9"], 1, "the command line: is not UTF-8"),
+    ],
+)
+def test_what_cannot_be_read_is_told(words, code, told, run_folder, script, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO()))
+    (tmp_path / "latin-1.txt").write_bytes("Ça va\n".encode("latin-1"))
+    (tmp_path / "other.csv").write_text("sentence\nI am here\n")
+    done = script(SCRIPT, run_folder, *words)
+    assert (done.code, done.out) == (code, "") and told in done.error
+
+
+def test_a_folder_without_a_whole_run_is_told(run_folder, tmp_path):
+    with pytest.raises(UserError, match="has no finished run"):
+        Predictor(tmp_path)
+    folder = shutil.copytree(run_folder, tmp_path / "damaged")
+    weights = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
+    with pytest.raises(UserError, match=r"damaged \(.*model.safetensors"):
+        Predictor(folder)

@@ -1,0 +1,160 @@
+"""The report of a study: its numbers are those of the runs' files, its commands are those that made them."""
+
+import json
+import re
+import shlex
+import shutil
+import sys
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import REPORT, REPOSITORY, STUDY, module
+from scipy import stats
+from sklearn.metrics import f1_score
+
+from artificial_pain import resampling, study
+
+pytestmark = pytest.mark.xdist_group("study")
+SCRIPT = REPOSITORY / "artificial_pain" / "report.py"
+ONE, FOUR = "mental-bert-base-uncased, one head", "mental-bert-base-uncased, 4 heads"
+
+
+@pytest.fixture(scope="module")
+def report(studied, command, tmp_path_factory):
+    """The page, made of the study's runs."""
+    page = tmp_path_factory.mktemp("report") / "RESULTS.md"
+    done = module(command, REPORT, studied.root, "--output", page)
+    assert done.code == 0 and "4 runs of 2 settings" in done.err, done.err
+    assert done.out.split() == [str(page), str(page.with_suffix(".html")), f"{page.with_suffix('')}/"]
+    return page
+
+
+def row(page, *cells: str) -> list[str]:
+    """The cells of the first row that begins with these."""
+    lines = [line for line in page.read_text().splitlines() if line.startswith("| " + " | ".join(cells) + " |")]
+    return [cell.strip() for cell in lines[0].strip("|").split("|")]
+
+
+def runs_of(studied, kind: str) -> list:
+    folder = studied.root / "ESConv" / "mental-bert-base-uncased"
+    return [folder / kind, folder / f"{kind}-seed43"]
+
+
+def test_a_row_has_mean_deviation_and_interval(report, studied):
+    """Worked out anew: the metrics of scikit-learn and scipy, the resamples one by one"""
+    folders = runs_of(studied, "accuracy-4-heads-intensity-change")
+    frames = [pd.read_csv(folder / "predictions_test.csv") for folder in folders]
+    truth, names = frames[0]["label_name"], sorted(frames[0]["label_name"].unique())
+
+    def macro_f1(frame, rows) -> float:
+        return f1_score(truth[rows], frame["predicted"][rows], labels=names, average="macro", zero_division=0)
+
+    def written(values: list[float], samples: list[float]) -> str:
+        low, high = np.percentile(samples, [2.5, 97.5])
+        return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f} [{low:.3f}, {high:.3f}]"
+
+    drawn = np.random.default_rng(resampling.SEED).integers(len(truth), size=(resampling.RESAMPLES, len(truth)))
+    samples = [np.mean([(frame["predicted"][rows] == truth[rows]).mean() for frame in frames]) for rows in drawn]
+    values = [(frame["predicted"] == truth).mean() for frame in frames]
+    cells = row(report, FOUR)
+    assert cells[1] == "2" and cells[4] == written(values, samples)
+    of_seeds = [macro_f1(frame, slice(None)) for frame in frames]
+    assert cells[3].startswith(f"{np.mean(of_seeds):.3f} ± {np.std(of_seeds, ddof=1):.3f} [")
+
+    known = frames[0]["initial_intensity"].notna()
+    annotated = frames[0].loc[known, "initial_intensity"].to_numpy()
+    read = [frame.loc[known, "initial_intensity_at_predicted"].to_numpy() for frame in frames]
+    drawn = np.random.default_rng(resampling.SEED).integers(len(annotated), size=(resampling.RESAMPLES, len(annotated)))
+    errors = [np.abs(one - annotated) for one in read]
+    samples = [np.mean([error[rows].mean() for error in errors]) for rows in drawn]
+    cells = row(report, "initial", FOUR)
+    assert cells[2] == written([error.mean() for error in errors], samples)
+    rho = np.mean([stats.spearmanr(annotated, one).statistic for one in read])
+    assert cells[4].startswith(f"{rho:.3f} ± ")
+
+
+def test_baselines_stand_beside_and_nothing_published_beside_a_synthetic_sample(report, studied):
+    results = json.loads((runs_of(studied, "loss-classification")[0] / "evaluation_results.json").read_text())
+    of_words = results["baselines"]["tfidf_logistic_regression"]
+    low, high = of_words["intervals"]["macro_f1"]
+    assert row(report, "TF-IDF + logistic regression")[3] == f"{of_words['macro_f1']:.3f} [{low:.3f}, {high:.3f}]"
+    assert row(report, "change", "training mean")[2].count("[") == 1
+    text = report.read_text()
+    assert "the bundled synthetic sample" in text and "*published*" not in text
+
+
+def test_the_question_of_the_study_is_answered_with_its_uncertainty(report):
+    """Four heads less one, on the same test dialogues"""
+    cells = row(report, FOUR, ONE, "heads, model_metric", "macro-F1")
+    difference, low, high = map(float, re.fullmatch(r"([+-][\d.]+) \[(-?[\d.]+), (-?[\d.]+)\]", cells[4]).groups())
+    means = [float(row(report, name)[3].split()[0]) for name in (FOUR, ONE)]
+    assert difference == pytest.approx(means[0] - means[1], abs=0.0011) and low <= difference <= high
+    answer = f"- {FOUR}, less {ONE}: {cells[4].split()[0]} macro-F1, p = {cells[5]}: "
+    told = "no difference is shown" if float(cells[5].strip("< ")) >= 0.05 else "it h"
+    assert f"**Does intensity help the emotion?**\n\n{answer}{told}" in report.read_text()
+
+
+def test_the_commands_are_those_that_made_the_runs(report, studied, command):
+    """Given again, as the page has them, each finds all of its runs finished"""
+    commands = re.findall(r"^python -m artificial_pain.study (.* tiny .*)$", report.read_text(), re.MULTILINE)
+    assert len(commands) == 2
+    for words in map(shlex.split, commands):
+        words[words.index("--output_dir") + 1] = str(studied.root)  # which the page calls by its name
+        done = module(command, STUDY, *words)
+        assert done.out.splitlines() == ["2 runs: 0 trained, 2 finished before, 0 not done"], done.err
+
+
+def test_what_is_missing_is_told_with_the_command_that_fills_it(studied, script, monkeypatch, tmp_path):
+    """Nothing of the published encoders; of one setting, a seed; a run that was begun"""
+    root = shutil.copytree(studied.root, tmp_path / "runs")
+    folder = root / "ESConv" / "mental-bert-base-uncased" / "loss-classification-seed43"
+    (folder / "checkpoints").mkdir()
+    (folder / "run.json").rename(folder / "checkpoints" / "run.json")
+    assert script(SCRIPT, root, "--output", tmp_path / "page.md").code == 0
+    text = (tmp_path / "page.md").read_text()
+    assert f"{ONE} (runs), ESConv: seeds 43:" in text and "loss-classification-seed43: begun, and not finished:" in text
+    cells = []
+    for line in re.findall(r"`python -m artificial_pain.study (.*)`", text):
+        monkeypatch.setattr(sys, "argv", ["study", *shlex.split(line)])
+        args = study.arguments()
+        cells += [(cell, tuple(args.seeds)) for cell in study.Study(args).grid]
+    published = {(cell, (42, 43)) for cell in study.grid(study.PUBLISHED_ENCODERS)}
+    assert published <= set(cells) and len(cells) == len(published) + 2
+    assert {seeds for cell, seeds in cells if (cell, seeds) not in published} == {(43,)}
+
+
+def test_the_same_runs_give_the_same_bytes(report, studied, command, tmp_path):
+    page = tmp_path / "RESULTS.md"
+    (tmp_path / "RESULTS").mkdir()
+    (tmp_path / "RESULTS" / "old.png").touch()
+    assert module(command, REPORT, studied.root, "--output", page).code == 0
+    made = [path.relative_to(tmp_path) for path in sorted(tmp_path.rglob("*")) if path.is_file()]
+    assert made == [path.relative_to(report.parent) for path in sorted(report.parent.rglob("*")) if path.is_file()]
+    for path in made:
+        assert (tmp_path / path).read_bytes() == (report.parent / path).read_bytes(), path
+
+
+def test_the_figures_are_on_the_page_and_the_page_is_html_too(report):
+    named = re.findall(r"!\[.+\]\((.+)\)", report.read_text())
+    kinds = {"comparison", "confusion-1", "confusion-4", "learning-1", "learning-4", "intensity-4"}
+    assert {name.removeprefix("RESULTS/ESConv-").removesuffix(".png") for name in named} == kinds
+    html = report.with_suffix(".html").read_text()
+    assert html.count("<table>") == 3
+    for name in named:
+        assert f'<img src="{name}"' in html
+        assert len(np.unique(plt.imread(report.parent / name)[:, :, 0])) > 20, "not blank"
+        assert (report.parent / name).stat().st_size < 100_000
+
+
+def test_folders_without_runs_or_with_damaged_ones_are_told(studied, script, tmp_path):
+    done = script(SCRIPT, tmp_path)
+    assert done.code == 1 and "no finished run" in done.error
+    assert "is no folder" in script(SCRIPT, tmp_path / "nothing").error
+    assert script(SCRIPT, tmp_path, "--output", "RESULTS.txt").code == 2
+    root = shutil.copytree(studied.root, tmp_path / "runs")
+    path = root / "ESConv" / "mental-bert-base-uncased" / "loss-classification" / "predictions_test.csv"
+    path.unlink()
+    done = script(SCRIPT, root, "--output", tmp_path / "page.md")
+    assert done.code == 1 and "predictions_test.csv" in done.error and not (tmp_path / "page.md").exists()

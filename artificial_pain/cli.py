@@ -177,7 +177,7 @@ def model_parser(
         "--warmup_steps",
         warmup_steps,
         not_negative_integer,
-        "in which the learning rates rise from 0, to fall linearly after",
+        "in which the learning rates rise from 0, to fall after",
     )
     group.add_argument(
         "--model_metric",

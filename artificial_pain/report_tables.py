@@ -20,12 +20,16 @@ def cell(metric: Metric) -> str:
     """Mean ± standard deviation over the seeds, and the interval over the examples."""
     if metric.mean is None:
         return UNDEFINED
-    deviation = "" if metric.deviation is None else f" ± {metric.deviation:.3f}"
-    return f"{metric.mean:.3f}{deviation}{_interval(metric.interval)}"
+    deviation = "" if metric.deviation is None else f" ± {_number(metric.deviation)}"
+    return f"{_number(metric.mean)}{deviation}{_interval(metric.interval)}"
+
+
+def _number(value: float, sign: str = "") -> str:
+    return f"{round(value, 3) + 0.0:{sign}.3f}"  # no -0.000
 
 
 def _interval(ends: Sequence[float] | None) -> str:
-    return f" [{ends[0]:.3f}, {ends[1]:.3f}]" if ends else ""
+    return f" [{_number(ends[0])}, {_number(ends[1])}]" if ends else ""
 
 
 def _of_file(scores: dict, metric: str) -> str:
@@ -33,7 +37,7 @@ def _of_file(scores: dict, metric: str) -> str:
     if metric not in scores:
         return ""
     value = scores[metric]
-    return UNDEFINED if value is None else f"{value:.3f}{_interval(scores['intervals'][metric])}"
+    return UNDEFINED if value is None else f"{_number(value)}{_interval(scores['intervals'][metric])}"
 
 
 def baselines(groups: Sequence[Group], part: str) -> Iterator[tuple[str, dict]]:
@@ -84,7 +88,7 @@ def paired(tests: Sequence[tuple[str, str, set[str], dict]]) -> str:
     rows = []
     for ours, theirs, differences, of_metrics in tests:
         for metric, test in of_metrics.items():
-            difference = f"{test['difference']:+.3f}{_interval(test['interval'])}"
+            difference = f"{_number(test['difference'], '+')}{_interval(test['interval'])}"
             rows.append([ours, theirs, ", ".join(sorted(differences)), metric, difference, p_value(test)])
     return table(["", "less", "they differ in", "of", "difference", "p"], rows)
 

@@ -25,6 +25,7 @@ from artificial_pain.models import EmotionModel
 FAST = ["--epochs", "2", "--batch_size", "16", "--learning_rate", "1e-3", "--head_learning_rate", "1e-3"]
 FAST += ["--precision", "fp32"]  # whatever the machine has
 FAST += ["--warmup_steps", "4"]
+SPLITS = ["validation", "test"]  # that are evaluated
 TARGETS = {"initial": "initial_intensity", "final": "final_intensity", "change": "intensity_change"}
 
 
@@ -136,12 +137,18 @@ def test_baselines_stand_beside_the_model(run_folder):
 def test_the_console_ends_with_the_table_and_where_to_look(run_folder):
     out = (run_folder / "stdout").read_text()
     results = json.loads((run_folder / "evaluation_results.json").read_text())
-    lines = {re.split(" {2,}", line.strip())[0]: line.split() for line in out.splitlines()}
+    rows = [(re.split(" {2,}", line.strip())[0], line.split()) for line in out.splitlines()]
+    lines, agreement = dict(reversed(rows)), dict(rows)  # of the first table, and of the second
 
-    def numbers(scores: dict) -> list[str]:
-        return [f"{value:.3f}" for one in scores.values() for value in (one["micro"]["mae"], one["micro"]["pearson"])]
+    def numbers(scores: dict, metrics: tuple[str, str] = ("mae", "pearson")) -> list[str]:
+        return [f"{one['micro'][metric]:.3f}" for one in scores.values() for metric in metrics]
 
     test = results["test"]
+    beside = numbers(test["intensity"]["predicted_label"], ("spearman", "quadratic_weighted_kappa"))
+    assert agreement["fine-tuned"][1:] == [f"{test['expected_calibration_error']:.3f}", *beside]
+    for i, row in enumerate(("95 % interval, from", "to")):
+        ends = [f"{test['intervals'][name][i]:.3f}" for name in ("macro_f1", "accuracy")]
+        assert next(cells for name, cells in rows if name == row)[-8:-6] == ends
     emotion = [f"{test['macro_f1']:.3f}", f"{test['accuracy']:.3f}"]
     assert lines["fine-tuned"][1:] == emotion + numbers(test["intensity"]["predicted_label"])
     assert lines["read at the true emotion"][-6:] == numbers(test["intensity"]["true_label"])
@@ -165,7 +172,7 @@ def test_fewer_heads(heads, words, runs, script, no_wandb):
     )
     assert (folder / "intensities_test.png").exists() == (heads > 1)
     told = re.search("Figures: (.*)", done.out)[1].split(", ")
-    assert len(told) == 1 + (heads > 1) and all(Path(path).exists() for path in told)
+    assert len(told) == 2 + (heads > 1) and all(Path(path).exists() for path in told)
     assert EmotionModel.from_pretrained(folder).config.intensity_targets == [TARGETS[name] for name in names]
     assert [f"MAE {name}" in done.err for name in TARGETS] == [name in names for name in TARGETS]
 
@@ -281,8 +288,8 @@ def test_offline_wandb_has_the_figures(words, runs, command, tmp_path):
     assert done.code == 0, done.err
     described = json.loads((runs / "accuracy-4-heads-intensity-change-seed22" / "run.json").read_text())["wandb"]
     pictures = {path.name.rsplit("_", 2)[0] for path in Path(*described["folders"]).rglob("*.png")}
-    assert pictures == {"confusion_matrix_test", "confusion_matrix_validation", "intensities_test",
-                        "intensities_validation", "learning_curves"}  # fmt: skip
+    of_splits = {f"{kind}_{split}" for kind in ("confusion_matrix", "intensities", "reliability") for split in SPLITS}
+    assert pictures == of_splits | {"learning_curves"}
 
 
 def compare(*folders: object) -> subprocess.CompletedProcess:

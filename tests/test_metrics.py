@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
+from sklearn.metrics import cohen_kappa_score
 
 from artificial_pain import baselines, intensity_metrics, metrics
 from artificial_pain.errors import UserError
@@ -44,6 +46,18 @@ def test_probabilities_are_a_softmax():
     assert got == pytest.approx(np.array([[0.25, 0.75], [0.5, 0.5]]))
 
 
+def test_calibration_by_hand():
+    """In the bin from 0.6 to 2/3 a share of 1/2 is right, of 0.61 and 0.65; at 1, of two both; at 0.2, its end, none
+
+    |0.5 - 0.63| · 2/5 + |1 - 1| · 2/5 + |0 - 0.2| · 1/5
+    """
+    confidence, correct = np.array([0.61, 0.65, 1, 1, 0.2]), np.array([True, False, True, True, False])
+    assert metrics.calibration_error(confidence, correct) == pytest.approx(0.13 * 2 / 5 + 0.2 / 5)
+    examples, confident, right = metrics.calibration_bins(confidence, correct).T
+    assert np.flatnonzero(examples).tolist() == [2, 9, 14] and examples.sum() == 5 and right[9] == 1
+    assert confident[9] == pytest.approx(1.26)
+
+
 MISSING = np.nan
 
 
@@ -60,6 +74,18 @@ def test_a_missing_pair_in_the_middle_moves_no_other():
     # Two-sided, from Student's t of 1 degree of freedom (the Cauchy distribution): t = r / sqrt(1 - r^2).
     t = got["pearson"] / (1 - got["pearson"] ** 2) ** 0.5
     assert got["p_value"] == pytest.approx(1 - 2 * np.arctan(t) / np.pi)
+
+
+def test_agreement_with_the_scale_by_hand():
+    """Rounded to 1, 2, 5, and 6 to 5, 0.4 to 1: the scale's ends; squared differences 0, 0, 1, 0, 0, their mean 1/5"""
+    annotated, predicted = np.array([1.0, 2, 4, 5, 1]), np.array([1.2, 2.3, 4.6, 6.0, 0.4])
+    got = intensity_metrics.regression(annotated, predicted)
+    assert got["quadratic_weighted_kappa"] == pytest.approx(
+        cohen_kappa_score(annotated.astype(int), [1, 2, 5, 5, 1], weights="quadratic", labels=range(1, 6))
+    )
+    assert got["spearman"] == pytest.approx(stats.spearmanr(annotated, predicted).statistic)
+    by_chance = annotated.var() + np.var([1, 2, 5, 5, 1]) + (np.mean([1, 2, 5, 5, 1]) - annotated.mean()) ** 2
+    assert got["quadratic_weighted_kappa"] == pytest.approx(1 - 0.2 / by_chance)
 
 
 @pytest.mark.parametrize("level", [0.0, 0.001, 2.5, -4.0])

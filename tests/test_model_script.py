@@ -59,7 +59,7 @@ def test_the_folder_has_the_published_files(run_folder):
 def test_the_console_ends_with_the_table_and_where_to_look(run_folder):
     out = (run_folder / "stdout").read_text()
     results = json.loads((run_folder / "evaluation_results.json").read_text())
-    lines = {line.split("  ")[0]: line for line in out.splitlines()}
+    lines = {line.split("  ")[0]: line for line in reversed(out.splitlines())}  # the first of each name
     for name, row in [("fine-tuned", results["test"]), ("majority class", results["baselines"]["majority"])]:
         assert lines[name].split()[-2:] == [f"{row['macro_f1']:.3f}", f"{row['accuracy']:.3f}"]
     assert f"Figures: {run_folder / 'confusion_matrix_test.png'}" in out
@@ -80,13 +80,14 @@ def test_metrics_predictions_and_model_agree(split, run_folder, sample_splits):
 
     index = {name: i for i, name in enumerate(names)}
     true, predicted = (predictions[column].map(index).to_numpy() for column in ("label_name", "predicted"))
-    assert metrics.classification(true, predicted, names) == results
+    shares = predictions[columns].to_numpy()
+    assert metrics.classification(true, predicted, names, shares, intervals=split == "test") == results
 
     tokenizer = AutoTokenizer.from_pretrained(run_folder)
     batch = tokenizer(predictions["text"].tolist(), padding=True, return_tensors="pt", return_token_type_ids=False)
     with torch.no_grad():
         logits = model(**batch).logits.numpy()
-    assert metrics.probabilities(logits) == pytest.approx(predictions[columns].to_numpy(), abs=1e-5)
+    assert metrics.probabilities(logits) == pytest.approx(shares, abs=1e-5)
 
 
 def test_the_figure_is_a_picture(run_folder):

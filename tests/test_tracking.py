@@ -53,6 +53,28 @@ def test_with_a_key_the_run_is_online(words, command):
     assert {"train/loss", "train/learning_rate", "validation/loss", "validation/macro_f1", "epoch"} <= curves
     assert [row["epoch"] for row in server.history if "validation/loss" in row] == [1, 2]
     assert {"test/macro_f1", "test/accuracy", "majority/macro_f1"} <= server.summary.keys()
+    ends = [server.summary[f"test/macro_f1_{end}"] for end in ("low", "high")]
+    assert ends[0] <= server.summary["test/macro_f1"] <= ends[1]
+
+
+AGENTS_RUN = """
+import json, sys
+from pathlib import Path
+from artificial_pain import tracking
+
+with tracking.start("name", {"seed": 1}, Path(sys.argv[1])) as tracker:
+    tracker.attempt(lambda run: print(json.dumps([run.sweep_id, run.id, dict(run.config)])))
+"""
+
+
+def test_an_agents_run_belongs_to_its_sweep(command, tmp_path):
+    """With what a W&B agent sets for the study that it starts, and the study's script inherits"""
+    (tmp_path / "run.py").write_text(AGENTS_RUN)
+    (tmp_path / "parameters.yaml").write_text("wandb_version: 1\nbalance:\n  value: balanced\n")
+    agents = {"WANDB_SWEEP_ID": "abc123", "WANDB_RUN_ID": "run77", "WANDB_MODE": "offline"}
+    agents |= {"WANDB_SWEEP_PARAM_PATH": str(tmp_path / "parameters.yaml"), "PYTHONPATH": str(REPOSITORY)}
+    done = command(tmp_path / "run.py", tmp_path, **agents)
+    assert json.loads(done.out) == ["abc123", "run77", {"seed": 1, "balance": "balanced"}], done.err
 
 
 def test_without_a_key_the_run_is_offline_and_whole(words, command, tmp_path):

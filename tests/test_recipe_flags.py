@@ -1,0 +1,114 @@
+"""What the published recipe does not have: pooling, schedules, layer decay, label smoothing and class weights."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from conftest import MODEL
+from test_model_script import FAST
+from test_models import LABELS, MISSING, NAMES, TARGETS, annotated, batch, make, make_trainer, splits  # noqa: F401
+from transformers import AutoModel
+
+from artificial_pain import training
+from artificial_pain.encoders import Encoder
+from artificial_pain.models import EmotionModel, head_losses
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_mean_pooling_is_the_mean_of_the_tokens_without_the_padding(name, tiny, tmp_path):
+    model = EmotionModel.from_encoder(Encoder("tiny", tiny[name], None), LABELS, TARGETS, pooling="mean").eval()
+    hidden = AutoModel.from_pretrained(tiny[name], dtype=torch.float32).eval()(**batch()).last_hidden_state
+    means = torch.stack([hidden[0].mean(dim=0), hidden[1, :5].mean(dim=0)])
+    output = model(**batch())
+    assert torch.allclose(output.logits, model.emotion_head(means), atol=1e-6)
+    assert torch.allclose(output.intensities[:, 2], model.regressors["intensity_change"](means), atol=1e-6)
+    model.save_pretrained(tmp_path)
+    assert torch.equal(EmotionModel.from_pretrained(tmp_path)(**batch()).logits, output.logits)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_layer_learns_at_a_share_of_the_rate_above_it(name, tiny):
+    """Half the rate for each layer further down, the embeddings below all; norms beside the layers at the top's"""
+    model = make(tiny[name], TARGETS)
+    layers = model.config.encoder.num_hidden_layers
+    adam = training.optimizer(model, learning_rate=0.8, head_learning_rate=0.3, layer_decay=0.5)
+    rates = {parameter: group["lr"] for group in adam.param_groups for parameter in group["params"]}
+    names = dict(model.named_parameters())
+    assert len(rates) == len(names)
+    for parameter_name, parameter in names.items():
+        expected = 0.8
+        if not parameter_name.startswith("encoder."):
+            expected = 0.3
+        elif "embeddings" in parameter_name:
+            expected = 0.8 * 0.5**layers
+        for layer in range(layers):
+            if f"layer.{layer}." in parameter_name or f"layers.{layer}." in parameter_name:
+                expected = 0.8 * 0.5 ** (layers - 1 - layer)
+        assert rates[parameter] == pytest.approx(expected), parameter_name
+    assert len(training.optimizer(model, 0.8, 0.3).param_groups) == 2, "without it, encoder and heads"
+
+
+def test_label_smoothing_and_class_weights_by_hand():
+    """Shares 1/2, 1/4, 1/4 of three labels, of which the first is true, and the second of another example
+
+    Smoothed by 0.3, the targets are 0.8, 0.1, 0.1. Weights 1 and 3: (1 · log 2 + 3 · log 4) / 2.
+    """
+    logits = torch.tensor([[0.5, 0.25, 0.25]]).log().repeat(2, 1)
+    nothing = torch.zeros(2, 0, 3), torch.tensor([0, 1]), torch.zeros(2, 0)
+    smoothed = head_losses(logits[:1], *(part[:1] for part in nothing), label_smoothing=0.3)
+    assert smoothed.item() == pytest.approx(0.8 * np.log(2) + 0.2 * np.log(4))
+    weighed = head_losses(logits, *nothing, class_weights=torch.tensor([1.0, 3, 9]))
+    assert weighed.item() == pytest.approx((np.log(2) + 3 * np.log(4)) / 2)
+    assert head_losses(logits, *nothing).item() == pytest.approx((np.log(2) + np.log(4)) / 2)
+
+
+def test_they_are_of_the_training_alone(tiny, splits, tmp_path):  # noqa: F811
+    """Class weights n / (labels · n of the label); a validation loss is the plain cross-entropy"""
+    trainer = make_trainer(tiny[NAMES[1]], splits, tmp_path, class_weights=True, label_smoothing=0.2)
+    counts = np.bincount(splits.tokenized["train"]["labels"][:])
+    assert trainer.model.class_weights.tolist() == pytest.approx((50 / 3 / counts).tolist())
+    given = {**batch(), "labels": torch.tensor([2, 0]), **annotated((5, MISSING, 1), (2, 1, -1))}
+    plain = make(tiny[NAMES[1]], TARGETS).eval()
+    assert trainer.model.eval()(**given).loss.item() == pytest.approx(plain(**given).loss.item())
+    assert trainer.model.train()(**given).loss.item() != pytest.approx(plain(**given).loss.item(), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [("linear", 1e-3 * 18 / 36), ("cosine", 1e-3 * (1 + np.cos(np.pi * 18 / 36)) / 2), ("constant", 1e-3)],
+)
+def test_the_learning_rate_falls_as_asked(schedule, expected, tiny, splits, tmp_path):  # noqa: F811
+    """4 epochs of 9 steps, half of them taken"""
+    trainer = make_trainer(tiny[NAMES[1]], splits, tmp_path, epochs=4, schedule=schedule)
+    trainer.create_optimizer_and_scheduler(36)
+    for _ in range(18):
+        trainer.optimizer.step()
+        trainer.lr_scheduler.step()
+    assert trainer.lr_scheduler.get_last_lr()[0] == pytest.approx(expected)
+
+
+def test_a_run_with_all_of_them_is_evaluated_as_it_was_trained(encoder, sample_splits, script, monkeypatch):
+    """The folder says which metric kept it; the same command finds it finished, and its model pools as it did"""
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    words = [MODEL, "--model_name", encoder, "--dataset_name", "SAD", "--output_dir", sample_splits, *FAST]
+    words += ["--seed", "5", "--pooling", "mean", "--schedule", "cosine", "--layer_decay", "0.5", "--class_weights"]
+    words += ["--label_smoothing", "0.1", "--model_metric", "macro_f1"]
+    assert script(*words).code == 0
+    folder = sample_splits / "SAD" / encoder.name / "macro_f1-classification-seed5"
+    first = (folder / "evaluation_results.json").read_bytes()
+    assert json.loads((folder / "config.json").read_text())["pooling"] == "mean"
+    done = script(*words)
+    assert "is finished, and is evaluated" in done.err
+    assert (folder / "evaluation_results.json").read_bytes() == first
+    words[words.index("mean")] = "cls"
+    assert "--pooling mean, not cls" in script(*words).error
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--layer_decay", "0"], ["--layer_decay", "1.1"], ["--label_smoothing", "1"], ["--pooling", "max"]],
+)
+def test_what_they_cannot_be_is_a_wrong_flag(words, script):
+    done = script(MODEL, *words)
+    assert done.code == 2 and words[0] in done.error

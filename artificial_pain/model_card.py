@@ -17,6 +17,7 @@ CORPORA = {  # the hub's name for it, and where it is from
     ),
     "SAD": ("SAD", "SAD, the Stress Annotated Dataset (Mauriello et al., CHI 2021)"),
 }
+SAMPLE = ("synthetic-sample", "a synthetic sample in the schema of {}")  # as the hub's type and name of a data set
 ORIGINS = {None: "the published corpus", "sample": "a synthetic sample in its schema, not said by people"}
 MODEL_INDEX_METRICS = {
     "macro_f1": ("f1", "Macro F1"),
@@ -45,11 +46,14 @@ def encoder_licence(encoder: Encoder) -> str:
     return str((declared or {}).get("license", "other"))
 
 
-def evaluations(dataset_name: str, test: dict) -> Iterator[EvalResult]:
+def evaluations(dataset_name: str, data_source: str | None, test: dict) -> Iterator[EvalResult]:
     """The test metrics for the hub's model-index, each with its interval; those that are not defined are left out.
 
     Of the intensities, those read at the predicted emotion: what a user of the model gets.
     """
+
+    of_corpus = CORPORA[dataset_name][0], dataset_name
+    kind_of_data, data = (SAMPLE[0], SAMPLE[1].format(dataset_name)) if data_source == "sample" else of_corpus
 
     def of_head(scores: dict, metrics: list[str], task_type: str, head: str) -> Iterator[EvalResult]:
         for metric in metrics:
@@ -58,8 +62,8 @@ def evaluations(dataset_name: str, test: dict) -> Iterator[EvalResult]:
                 yield EvalResult(
                     task_type=task_type,
                     task_name=head,
-                    dataset_type=CORPORA[dataset_name][0],
-                    dataset_name=dataset_name,
+                    dataset_type=kind_of_data,
+                    dataset_name=data,
                     dataset_split="test",
                     dataset_args={"examples": scores["n"]},
                     metric_type=kind,
@@ -86,7 +90,7 @@ def card(record: dict, encoder: Encoder, splits: Splits, results: dict) -> str:
         pipeline_tag="text-classification",
         tags=["emotion", "artificial-pain"],
         model_name=f"{encoder.short_name} fine-tuned on {dataset_name}",
-        eval_results=list(evaluations(dataset_name, test)),
+        eval_results=list(evaluations(dataset_name, source, test)),
     )
     balance = "balanced by made examples" if arguments["balanced"] else "as unbalanced as the corpus"
     targets = list(test["intensity"]["true_label"]) if "intensity" in test else []

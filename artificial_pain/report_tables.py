@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from artificial_pain.corpora import INTENSITIES
 from artificial_pain.results import EMOTION_METRICS, INTENSITY_METRICS, Group, Metric
-from artificial_pain.tables import BASELINES, HEADINGS, UNDEFINED
+from artificial_pain.tables import BASELINES, HEADINGS, UNDEFINED, number
 
 # Wang & Roman (CCN 2025): F1 of MentalRoBERTa on ESConv, by the number of heads.
 PUBLISHED = {1: 0.59, 4: 0.63}
@@ -20,16 +20,12 @@ def cell(metric: Metric) -> str:
     """Mean ± standard deviation over the seeds, and the interval over the examples."""
     if metric.mean is None:
         return UNDEFINED
-    deviation = "" if metric.deviation is None else f" ± {_number(metric.deviation)}"
-    return f"{_number(metric.mean)}{deviation}{_interval(metric.interval)}"
-
-
-def _number(value: float, sign: str = "") -> str:
-    return f"{round(value, 3) + 0.0:{sign}.3f}"  # no -0.000
+    deviation = "" if metric.deviation is None else f" ± {number(metric.deviation)}"
+    return f"{number(metric.mean)}{deviation}{_interval(metric.interval)}"
 
 
 def _interval(ends: Sequence[float] | None) -> str:
-    return f" [{_number(ends[0])}, {_number(ends[1])}]" if ends else ""
+    return f" [{number(ends[0])}, {number(ends[1])}]" if ends else ""
 
 
 def _of_file(scores: dict, metric: str) -> str:
@@ -37,7 +33,7 @@ def _of_file(scores: dict, metric: str) -> str:
     if metric not in scores:
         return ""
     value = scores[metric]
-    return UNDEFINED if value is None else f"{_number(value)}{_interval(scores['intervals'][metric])}"
+    return UNDEFINED if value is None else f"{number(value)}{_interval(scores['intervals'][metric])}"
 
 
 def baselines(groups: Sequence[Group], part: str) -> Iterator[tuple[str, dict]]:
@@ -88,7 +84,7 @@ def paired(tests: Sequence[tuple[str, str, set[str], dict]]) -> str:
     rows = []
     for ours, theirs, differences, of_metrics in tests:
         for metric, test in of_metrics.items():
-            difference = f"{_number(test['difference'], '+')}{_interval(test['interval'])}"
+            difference = f"{number(test['difference'], '+')}{_interval(test['interval'])}"
             rows.append([ours, theirs, ", ".join(sorted(differences)), metric, difference, p_value(test)])
     return table(["", "less", "they differ in", "of", "difference", "p"], rows)
 

@@ -104,4 +104,9 @@ def _baselines(runs: dict[str, dict], metrics: dict) -> list[tuple[str, Numbers]
 
 
 def _cell(value: float | None) -> str:
-    return UNDEFINED if value is None else f"{value:.3f}"
+    return UNDEFINED if value is None else number(value)
+
+
+def number(value: float, sign: str = "") -> str:
+    """With three digits, and none of it -0.000; `sign` is "+" where each shall have one."""
+    return f"{round(value, 3) + 0.0:{sign}.3f}"

@@ -38,7 +38,13 @@ def test_a_run_is_uploaded_where_it_is_asked_for(encoder, sample_splits, command
     for name, content in uploaded.items():
         (tmp_path / name).write_bytes(content)
     card, record = ModelCard.load(tmp_path / "README.md"), json.loads(uploaded["run.json"])
-    assert card.data.eval_results and record["arguments"]["push_to_hub"] is None
+    scores = json.loads(uploaded["evaluation_results.json"])["test"]
+    of_hub = {result.metric_type: result for result in card.data.eval_results}
+    for kind, name in {"f1": "macro_f1", "accuracy": "accuracy"}.items():
+        assert of_hub[kind].metric_value == scores[name] and of_hub[kind].dataset_args == {"examples": scores["n"]}
+        assert of_hub[kind].metric_args["interval_95"] == scores["intervals"][name]
+        assert of_hub[kind].dataset_name == "a synthetic sample in the schema of SAD"
+    assert record["arguments"]["push_to_hub"] is None
     assert Predictor(tmp_path)(["I cannot sleep."])["emotion"][0] in card.text
 
 

@@ -240,8 +240,8 @@ def main() -> None:
 
     folder = args.output.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
-    for figure in folder.glob("*.png"):
-        figure.unlink()
+    for figure in [path for name in study.DATASETS["classification"] for path in folder.glob(f"{name}-*.png")]:
+        figure.unlink()  # of an earlier report
     text = page(groups, unfinished, folder)
     args.output.write_text(text, encoding="utf-8")
     args.output.with_suffix(".html").write_text(html(text), encoding="utf-8")

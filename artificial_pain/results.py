@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from artificial_pain import intensity_metrics, metrics, resampling
+from artificial_pain import intensity_metrics, metrics, resampling, runs, text_csv
 from artificial_pain.cli import TASK_FOLDERS
 from artificial_pain.corpora import INTENSITIES
-from artificial_pain.errors import UserError
+from artificial_pain.errors import UserError, first_line
 from artificial_pain.run_files import RECORD
-from artificial_pain.runs import FREE, checkpoints_folder
 from artificial_pain.tables import AGREEMENT, MAIN
 
+PARTS = {"arguments", "command", "data", "seed", "sha256"}  # of a record, at least
 EMOTION_METRICS = [*MAIN["emotion"], *AGREEMENT["emotion"]]
 INTENSITY_METRICS = [*MAIN["intensity"], *AGREEMENT["intensity"]]
 
@@ -36,26 +36,21 @@ class Run:
     def read(cls, folder: Path) -> "Run":
         """Raises UserError where a file is not there, or is not what the model script wrote."""
         try:
-            return cls(
-                folder,
-                json.loads((folder / RECORD).read_text(encoding="utf-8")),
-                json.loads((folder / "evaluation_results.json").read_text(encoding="utf-8")),
-                pd.read_csv(
-                    folder / "predictions_test.csv", index_col=0, dtype=dict.fromkeys(["text", *NAMES], str), **AS_TEXT
-                ),
-                pd.read_csv(folder / "learning_curves.csv", index_col="epoch"),
+            record, results = (
+                json.loads((folder / name).read_text(encoding="utf-8")) for name in (RECORD, "evaluation_results.json")
             )
-        except (OSError, ValueError) as error:
-            raise UserError(f"{folder}: cannot be read ({error}): run its model script again, with --restart") from None
+            if not record.keys() >= PARTS or "intervals" not in results["test"]:
+                raise ValueError(f"{RECORD} or evaluation_results.json is of an older version")
+            predictions = text_csv.read_split(folder / "predictions_test.csv")
+            return cls(folder, record, results, predictions, pd.read_csv(folder / "learning_curves.csv", index_col=0))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"{folder}: is no whole run ({first_line(error)}): run its model script again, with --restart"
+            ) from None
 
     @property
     def seed(self) -> int:
         return self.record["seed"]
-
-
-NAMES = ["label_name", "predicted"]
-# "NA" is a text; only an intensity that is not annotated is missing.
-AS_TEXT = {"keep_default_na": False, "na_values": dict.fromkeys(INTENSITIES, "")}
 
 
 @dataclass(frozen=True)
@@ -79,8 +74,8 @@ class Metric:
 class Group:
     """The runs of one setting, which differ in their seeds alone, by seed."""
 
-    def __init__(self, runs: Sequence[Run]):
-        self.runs = sorted(runs, key=lambda run: run.seed)
+    def __init__(self, members: Sequence[Run]):
+        self.runs = sorted(members, key=lambda run: run.seed)
         self.first = self.runs[0]
         self.arguments = self.first.record["arguments"]
         self.data = self.first.record["data"]
@@ -116,7 +111,7 @@ class Group:
     @property
     def settings(self) -> dict:
         """What makes it what it is: of the model script's flags and the dataloader's, those that matter."""
-        apart = FREE | {"seed", "head_num", "balanced"}
+        apart = runs.FREE | {"seed", "head_num", "balanced"}
         return {
             **{flag: value for flag, value in self.arguments.items() if flag not in apart},
             "heads": self.heads,
@@ -191,19 +186,16 @@ def find(roots: Sequence[Path]) -> tuple[list[Group], dict[Path, dict]]:
     Raises UserError where a run's files are not whole.
     """
     records = sorted({path.resolve() for root in roots for path in root.rglob(RECORD)})
-    begun = [path for path in records if path.parent == checkpoints_folder(path.parents[1])]
+    begun = [path for path in records if path.parent == runs.checkpoints_folder(path.parents[1])]
     groups = defaultdict(list)
     for folder in [path.parent for path in records if path not in begun]:
         run = Run.read(folder)
-        arguments = {name: value for name, value in run.record["arguments"].items() if name not in FREE | {"seed"}}
+        arguments = {name: value for name, value in run.record["arguments"].items() if name not in runs.FREE | {"seed"}}
         setting = (folder.parent, sorted(arguments.items()), run.record["data"]["fingerprint"])
         groups[repr(setting)].append(run)
-    unfinished = {
-        path.parents[1]: json.loads(path.read_text(encoding="utf-8"))
-        for path in begun
-        if not (path.parents[1] / RECORD).exists()  # not: a finished run that is trained anew
-    }
-    return [Group(runs) for runs in groups.values()], unfinished
+    folders = [path.parents[1] for path in begun if not (path.parents[1] / RECORD).exists()]  # else it is trained anew
+    unfinished = {folder: runs.unfinished(folder) for folder in folders}
+    return [Group(members) for members in groups.values()], unfinished
 
 
 def task(record: dict) -> str:

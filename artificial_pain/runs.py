@@ -132,6 +132,11 @@ def finished(run_folder: Path) -> dict:
     return record
 
 
+def unfinished(run_folder: Path) -> dict | None:
+    """The record of the run that was begun in the folder, None if none was. Raises UserError where it is damaged."""
+    return _read(checkpoints_folder(run_folder) / RECORD, BEGUN)
+
+
 def load_model(run_folder: Path, record: dict) -> EmotionModel:
     """The model of a finished run. Raises UserError where its files are not those that were written."""
     reason = damage(run_folder, record["sha256"])

@@ -133,10 +133,10 @@ class Study:
         """Whether a run of this very command, on the splits that are there, is finished."""
         folder = self._root(splits) / splits.dataset_name
         prefix = "balanced_" if splits.balance == "balanced" else ""
-        data = [_read(path)["fingerprint"] for path in folder.glob(f"*/{prefix}tokenized_splits/tokenization.json")]
+        data = [_read(path).get("fingerprint") for path in folder.glob(f"*/{prefix}tokenized_splits/tokenization.json")]
         for path in folder.glob("*/*/run.json"):
             record = _read(path)
-            if shlex.split(record["command"])[1:] == command and record["data"]["fingerprint"] in data:
+            if shlex.split(record.get("command", ""))[1:] == command and record["data"]["fingerprint"] in data:
                 return True
         return False
 
@@ -172,7 +172,11 @@ def _told(command: list[str]) -> str:
 
 
 def _read(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Empty where it is damaged, of which the script itself will tell."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
 
 
 def main() -> None:

@@ -28,9 +28,11 @@ def write(path: Path | TextIO, frame: pd.DataFrame, index: bool = True) -> None:
 
 
 def read_split(path: Path) -> pd.DataFrame:
-    """A text split as it was before it was written: "NA" or "1" stays a text, an empty intensity is NaN."""
+    """A text split, or a run's predictions, as it was before it was written: "NA" or "1" stays a text, an empty
+    intensity is NaN.
+    """
     missing = dict.fromkeys(INTENSITIES, "")
-    kinds = dict.fromkeys(["text", "label_name", "problem_type", "experience_type"], str)
+    kinds = dict.fromkeys(["text", "label_name", "predicted", "problem_type", "experience_type"], str)
     frame = pd.read_csv(path, index_col=0, keep_default_na=False, na_values=missing, dtype=kinds)
     texts = {column: frame[column].str.replace(INERT_FORMULA, r"\1", regex=True) for column in kinds if column in frame}
     return frame.assign(**texts)

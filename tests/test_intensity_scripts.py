@@ -141,7 +141,8 @@ def test_the_console_ends_with_the_table_and_where_to_look(run_folder):
     lines, agreement = dict(reversed(rows)), dict(rows)  # of the first table, and of the second
 
     def numbers(scores: dict, metrics: tuple[str, str] = ("mae", "pearson")) -> list[str]:
-        return [f"{one['micro'][metric]:.3f}" for one in scores.values() for metric in metrics]
+        values = [one["micro"][metric] for one in scores.values() for metric in metrics]
+        return [f"{value:.3f}".replace("-0.000", "0.000") for value in values]
 
     test = results["test"]
     beside = numbers(test["intensity"]["predicted_label"], ("spearman", "quadratic_weighted_kappa"))

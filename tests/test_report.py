@@ -128,7 +128,7 @@ def test_what_is_missing_is_told_with_the_command_that_fills_it(studied, script,
 def test_the_same_runs_give_the_same_bytes(report, studied, command, tmp_path):
     page = tmp_path / "RESULTS.md"
     (tmp_path / "RESULTS").mkdir()
-    (tmp_path / "RESULTS" / "old.png").touch()
+    (tmp_path / "RESULTS" / "SAD-old.png").touch()
     assert module(command, REPORT, studied.root, "--output", page).code == 0
     made = [path.relative_to(tmp_path) for path in sorted(tmp_path.rglob("*")) if path.is_file()]
     assert made == [path.relative_to(report.parent) for path in sorted(report.parent.rglob("*")) if path.is_file()]
@@ -148,13 +148,34 @@ def test_the_figures_are_on_the_page_and_the_page_is_html_too(report):
         assert (report.parent / name).stat().st_size < 100_000
 
 
-def test_folders_without_runs_or_with_damaged_ones_are_told(studied, script, tmp_path):
+def test_folders_without_runs_are_told(script, tmp_path):
     done = script(SCRIPT, tmp_path)
     assert done.code == 1 and "no finished run" in done.error
     assert "is no folder" in script(SCRIPT, tmp_path / "nothing").error
     assert script(SCRIPT, tmp_path, "--output", "RESULTS.txt").code == 2
-    root = shutil.copytree(studied.root, tmp_path / "runs")
-    path = root / "ESConv" / "mental-bert-base-uncased" / "loss-classification" / "predictions_test.csv"
-    path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("predictions_test.csv", None),
+        ("learning_curves.csv", None),
+        ("run.json", "{"),
+        ("run.json", "[]"),
+        ("evaluation_results.json", '{"test": {"macro_f1": 0.5}}'),  # of a version without intervals
+        ("checkpoints/run.json", "{}"),
+    ],
+)
+def test_a_damaged_run_is_told(name, content, studied, script, tmp_path):
+    root = shutil.copytree(studied.root, tmp_path / "runs", ignore=shutil.ignore_patterns("*.safetensors"))
+    folder = root / "ESConv" / "mental-bert-base-uncased" / "loss-classification"
+    if name.startswith("checkpoints"):
+        (folder / "checkpoints").mkdir()
+        (folder / "run.json").unlink()
+    else:
+        (folder / name).unlink()
+    if content:
+        (folder / name).write_text(content)
     done = script(SCRIPT, root, "--output", tmp_path / "page.md")
-    assert done.code == 1 and "predictions_test.csv" in done.error and not (tmp_path / "page.md").exists()
+    assert done.code == 1 and "loss-classification" in done.error and "--restart" in done.error
+    assert not (tmp_path / "page.md").exists()

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import torch
 from tqdm import tqdm
-from transformers import AutoTokenizer
 
-from artificial_pain import intensity_metrics, metrics, runs
+from artificial_pain import intensity_metrics, metrics, runs, tokens
 from artificial_pain.cli import INFERENCE_BATCH_SIZE
 from artificial_pain.corpora import INTENSITIES
+from artificial_pain.encoders import Encoder
 from artificial_pain.errors import warn
 
 BAR_AFTER = 2  # seconds, before which no bar is shown
@@ -25,7 +25,7 @@ class Predictor:
         folder = Path(run_folder)
         self.device = torch.accelerator.current_accelerator() or torch.device("cpu")
         self.model = runs.load_model(folder, runs.finished(folder)).to(self.device).eval()
-        self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        self.tokenizer = tokens.load_tokenizer(Encoder(str(folder), folder, None))
         self.label_names = [self.model.config.id2label[i] for i in range(self.model.config.num_labels)]
 
     def __call__(self, texts: Sequence[str], batch_size: int = INFERENCE_BATCH_SIZE) -> pd.DataFrame:
@@ -34,14 +34,16 @@ class Predictor:
 
         What is behind the model's most tokens is not read, and a warning tells of how many texts.
         """
+        logits = np.empty((len(texts), len(self.label_names)))
+        intensities = np.empty((len(texts), len(self.model.config.intensity_targets), len(self.label_names)))
+        if not len(texts):
+            return self._frame(texts, logits, intensities)
         encoded = self.tokenizer(list(texts), truncation=True, return_token_type_ids=False)
         cut = sum(bool(one.overflowing) for one in encoded.encodings)
         if cut:
             most = self.tokenizer.model_max_length
             warn(f"{cut} of {len(texts)} texts are longer than {most} tokens: the model has not read their ends")
         order = np.argsort([-len(ids) for ids in encoded["input_ids"]], kind="stable")  # little padding
-        logits = np.empty((len(texts), len(self.label_names)))
-        intensities = np.empty((len(texts), len(self.model.config.intensity_targets), len(self.label_names)))
         with torch.inference_mode(), tqdm(total=len(texts), unit=" texts", delay=BAR_AFTER) as bar:
             for start in range(0, len(texts), batch_size):
                 batch = order[start : start + batch_size]

@@ -16,7 +16,7 @@ FEWEST_PAIRS = 5  # an emotion with fewer known intensities is left out of their
 # digits of single precision from batch to batch.
 SMALLEST_SPREAD = 1e-5
 SCALES = {"initial": (1, 5), "final": (1, 5), "change": (-4, 4)}  # of the annotation
-CORRELATIONS = ["pearson", "spearman", "quadratic_weighted_kappa"]  # not defined for constants
+CORRELATIONS = ["pearson", "spearman", "quadratic_weighted_kappa"]  # not defined for some constants
 METRICS = ["mse", "mae", *CORRELATIONS]
 
 

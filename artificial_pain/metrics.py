@@ -22,20 +22,37 @@ def confusion_counts(labels: np.ndarray, predictions: np.ndarray, classes: int) 
     return counts.reshape(*labels.shape[:-1], classes, classes)
 
 
-def classification_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
-    """The metrics of `confusion_counts` (..., classes, classes): each (...), those of single classes (..., classes)."""
+def counted(counts: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Which classes a mean over them is of, in resamples of the true labels (n,) with these counts: (..., classes).
+
+    One that a resample happens to miss is left out of its means: else they would be lower than on new examples.
+    """
+    there = np.bincount(labels, minlength=counts.shape[-1]) > 0
+    return (counts.sum(axis=-1) > 0) | ~there
+
+
+def classification_scores(counts: np.ndarray, among: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """The metrics of `confusion_counts` (..., classes, classes): each (...), those of single classes (..., classes).
+
+    among: (..., classes), whether a class counts in the means over the classes; all do where nothing is said.
+    """
     found, support, predicted = counts.diagonal(axis1=-2, axis2=-1), counts.sum(axis=-1), counts.sum(axis=-2)
     precision, recall = found / np.maximum(predicted, 1), found / np.maximum(support, 1)
     f1 = 2 * found / np.maximum(support + predicted, 1)
     accuracy = found.sum(axis=-1) / support.sum(axis=-1)
+    among = np.ones_like(support, bool) if among is None else among
+
+    def macro(scores: np.ndarray) -> np.ndarray:
+        return (scores * among).sum(axis=-1) / among.sum(axis=-1)
+
     return {
         "accuracy": accuracy,
-        "macro_accuracy": recall.mean(axis=-1),
-        "macro_f1": f1.mean(axis=-1),
+        "macro_accuracy": macro(recall),
+        "macro_f1": macro(f1),
         "micro_f1": accuracy,
         "weighted_f1": (f1 * support).sum(axis=-1) / support.sum(axis=-1),
-        "macro_precision": precision.mean(axis=-1),
-        "macro_recall": recall.mean(axis=-1),
+        "macro_precision": macro(precision),
+        "macro_recall": macro(recall),
         "precision": precision,
         "recall": recall,
         "f1": f1,
@@ -43,8 +60,9 @@ def classification_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def macro_f1(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
-    """Of (..., n) each: (...)."""
-    return classification_scores(confusion_counts(labels, predictions, classes))["macro_f1"]
+    """Over the classes that there are among the true labels: of (..., n) each, (...)."""
+    counts = confusion_counts(labels, predictions, classes)
+    return classification_scores(counts, counts.sum(axis=-1) > 0)["macro_f1"]
 
 
 def classification(
@@ -67,7 +85,8 @@ def classification(
     drawn = resampling.resampled(len(labels)) if intervals else None
     samples = {}
     if intervals:
-        samples = classification_scores(confusion_counts(labels[drawn], predictions[drawn], len(label_names)))
+        of_samples = confusion_counts(labels[drawn], predictions[drawn], len(label_names))
+        samples = classification_scores(of_samples, counted(of_samples, labels))
     if probabilities is not None:
         confidence, correct = probabilities.max(axis=1), labels == predictions
         name = "expected_calibration_error"

@@ -64,11 +64,12 @@ def evaluations(dataset_name: str, data_source: str | None, test: dict) -> Itera
                     task_name=head,
                     dataset_type=kind_of_data,
                     dataset_name=data,
+                    dataset_config=head,  # the hub takes results of one task and data for one, whatever their names
                     dataset_split="test",
                     dataset_args={"examples": scores["n"]},
                     metric_type=kind,
                     metric_name=f"{name} ({head})",
-                    metric_value=scores[metric],
+                    metric_value=round(scores[metric], 6) + 0.0,
                     metric_args={"interval_95": scores["intervals"][metric], "resamples": resampling.RESAMPLES},
                 )
 
@@ -93,11 +94,13 @@ def card(record: dict, encoder: Encoder, splits: Splits, results: dict) -> str:
         eval_results=list(evaluations(dataset_name, source, test)),
     )
     balance = "balanced by made examples" if arguments["balanced"] else "as unbalanced as the corpus"
+    of_whom = encoder.name if encoder.name in ENCODERS else encoder.short_name  # a folder's path is its user's
     targets = list(test["intensity"]["true_label"]) if "intensity" in test else []
     heads = f"{1 + len(targets)} heads" if targets else "one head"
     intensities = ""
     if targets:
-        intensities = f"Its intensities ({', '.join(targets)}) are on the scale of 1 to 5, a change on that of -4 to 4."
+        change = ", a change on that of -4 to 4" if "change" in targets else ""
+        intensities = f"Its intensities ({', '.join(targets)}) are on the scale of 1 to 5{change}."
     of_label = test["per_class"].items()
     labels = "\n".join(f"- {name}: {one['support']} test examples, F1 {one['f1']:.3f}" for name, one in of_label)
     reason = "the data or the encoder's weights are for non-commercial use" if terms == NON_COMMERCIAL else ""
@@ -116,7 +119,7 @@ Which emotion (in SAD: which stressor) an English text is about, with a probabil
 
 {CORPORA[dataset_name][1]}, {ORIGINS.get(source, "a copy given by the user")}.
 
-{len(splits.texts["train"]):,} training examples, {balance}; {arguments["model_name"]} with {heads}, seed
+{len(splits.texts["train"]):,} training examples, {balance}; {of_whom} with {heads}, seed
 {arguments["seed"]}. All settings are in `run.json`.
 
 ## Evaluation

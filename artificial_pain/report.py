@@ -11,11 +11,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
+from urllib.parse import quote
 
 from markdown_it import MarkdownIt
 from tqdm import tqdm
 
-from artificial_pain import cli, errors, report_figures, report_tables, resampling, results, study
+from artificial_pain import cli, encoders, errors, report_figures, report_tables, resampling, results, study, tables
 from artificial_pain.errors import UserError, say
 from artificial_pain.results import Group
 
@@ -29,7 +30,7 @@ class Section:
 
     def __init__(self, groups: Sequence[Group], with_root: bool, folder: Path, slug: str):
         self.groups = sorted(groups, key=lambda group: (-group.validation, group.name(True)))
-        self.names = [group.name(with_root) for group in self.groups]
+        self.names = names(self.groups, with_root)
         self.folder, self.slug = folder, slug  # where its figures are, and how their names begin
 
     def pairs(self) -> list[tuple[int, int]]:
@@ -102,11 +103,26 @@ class Section:
         return self.folder / f"{self.slug}-{kind}.png"
 
     def _image(self, title: str, path: Path) -> str:
-        return f"{title}\n\n![{title}]({self.folder.name}/{path.name})"
+        return f"{title}\n\n![{title}]({quote(self.folder.name)}/{quote(path.name)})"
+
+
+def names(groups: Sequence[Group], with_root: bool) -> list[str]:
+    """What the rows are called; those that would be called the same, also by the settings that they do not share."""
+    told = [group.name(with_root) for group in groups]
+    for name in {name for name in told if told.count(name) > 1}:
+        alike = [i for i, other in enumerate(told) if other == name]
+        apart = set().union(*(groups[alike[0]].differences(groups[i]) for i in alike))
+        for i in alike:
+            settings = [f"{setting} {groups[i].settings.get(setting)}" for setting in sorted(apart)]
+            settings += [groups[i].task] if len({groups[j].task for j in alike}) > 1 else []
+            told[i] = ", ".join([name, *(settings or [str(groups[i].root)])])
+    return told
 
 
 def _answer(test: dict) -> str:
-    change = f"{test['difference']:+.3f} macro-F1, p = {report_tables.p_value(test)}"
+    p_value = report_tables.p_value(test)
+    difference = tables.number(test["difference"], "+")
+    change = f"{difference} macro-F1, p {p_value if '<' in p_value else f'= {p_value}'}"
     if test["p_value"] >= 0.05:
         return f"{change}: no difference is shown."
     return f"{change}: it {'helps' if test['difference'] > 0 else 'harms'}."
@@ -142,12 +158,19 @@ def study_command(record: dict, root: Path, seeds: Sequence[int]) -> str:
     words = ["python", "-m", "artificial_pain.study", "--model_name", arguments["model_name"]]
     words += ["--dataset_name", arguments["dataset_name"], "--task", results.task(record)]
     words += ["--balance", "balanced" if arguments["balanced"] else "unbalanced", "--seeds", *map(str, seeds)]
-    if root not in cli.TASK_FOLDERS.values():
-        words += ["--output_dir", os.path.relpath(root) if root.is_relative_to(Path.cwd()) else root.name]
+    words += _output_dir(root)
     dataloader_flags = cli.dataloader_flags(settings)
-    words += ["--dataloader_flags", shlex.join(dataloader_flags)] if dataloader_flags else []
-    words += ["--model_flags", shlex.join(model_flags)] if model_flags else []
+    if arguments["revision"] != encoders.DEFAULT_REVISION:
+        dataloader_flags += ["--revision", arguments["revision"]]
+    words += [f"--dataloader_flags={shlex.join(dataloader_flags)}"] if dataloader_flags else []
+    words += [f"--model_flags={shlex.join(model_flags)}"] if model_flags else []
     return shlex.join(words)
+
+
+def _output_dir(root: Path) -> list[str]:
+    if root in cli.TASK_FOLDERS.values():
+        return []
+    return ["--output_dir", os.path.relpath(root) if root.is_relative_to(Path.cwd()) else root.name]
 
 
 def missing(groups: Sequence[Group], unfinished: dict[Path, dict]) -> list[tuple[str, str]]:
@@ -161,8 +184,10 @@ def missing(groups: Sequence[Group], unfinished: dict[Path, dict]) -> list[tuple
             group.arguments["model_name"],
         )
         for group in groups
+        if not group.arguments["debug"] and group.data["data_source"] != "sample"
+        if group.task == "classification" or group.heads == 4
     }
-    told = []
+    told, roots = [], {group.root for group in groups}
     for encoder in study.PUBLISHED_ENCODERS:
         cells = [cell for cell in study.grid([encoder]) if cell not in there]
         if cells:
@@ -170,6 +195,7 @@ def missing(groups: Sequence[Group], unfinished: dict[Path, dict]) -> list[tuple
             for flag, part in {"--dataset_name": "dataset_name", "--balance": "balance", "--task": "task"}.items():
                 words += [flag, *dict.fromkeys(getattr(cell, part) for cell in cells)]
             what = "; ".join(f"{cell.task}, {cell.dataset_name} {cell.balance}" for cell in cells)
+            words += _output_dir(*roots) if len(roots) == 1 else []
             told.append((f"{encoder}: {what}", shlex.join([*words, "--seeds", *map(str, seeds)])))
     for group in groups:
         lacking = [seed for seed in seeds if seed not in group.seeds]
@@ -187,11 +213,10 @@ def page(groups: Sequence[Group], unfinished: dict[Path, dict], folder: Path) ->
     """The whole of it, in Markdown; its figures are drawn into `folder`."""
     made = sections(groups, folder)
     lacking = [f"- {what}:\n  `{command}`" for what, command in missing(groups, unfinished)]
-    with_root = len({group.root for group in groups}) > 1
     commands = [
-        f"# {group.name(with_root)}: {section.slug}\n{study_command(group.first.record, group.root, group.seeds)}"
+        f"# {name}: {section.slug}\n{study_command(group.first.record, group.root, group.seeds)}"
         for section in made
-        for group in section.groups
+        for name, group in zip(section.names, section.groups, strict=True)
     ]
     return "\n\n".join(
         [
@@ -200,7 +225,8 @@ def page(groups: Sequence[Group], unfinished: dict[Path, dict], folder: Path) ->
             f"mean: the bootstrap over the test examples, {resampling.RESAMPLES:,} resamples. Rows are in the order of "
             "their macro-F1 on the validation split, by which settings are to be chosen; the test split was read once "
             f"for each run. Paired tests: approximate randomisation, {resampling.PERMUTATIONS:,} permutations, "
-            "two-sided, not corrected for their number. `python -m artificial_pain.report` made this page.",
+            "two-sided, not corrected for their number, of the seeds that both have. "
+            "`python -m artificial_pain.report` made this page.",
             *(section.markdown() for section in made),
             "## What is missing",
             "\n".join(lacking) if lacking else "Nothing of the published grid.",
@@ -230,6 +256,9 @@ def main() -> None:
     args = parser.parse_args()
     if args.output.suffix != ".md":
         parser.error(f"--output {args.output}: expected a name that ends in .md; the .html is written beside it")
+    folder = args.output.with_suffix("")
+    if args.output.is_dir() or folder.is_file():
+        parser.error(f"--output {args.output}: {args.output} is a folder, or {folder} a file: give another name")
     roots = args.roots or list(cli.TASK_FOLDERS.values())
     for root in roots:
         if not root.is_dir():
@@ -238,7 +267,6 @@ def main() -> None:
     if not groups:
         raise UserError(f"no finished run in {', '.join(map(str, roots))}: train one, or give its --output_dir")
 
-    folder = args.output.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     for figure in [path for name in study.DATASETS["classification"] for path in folder.glob(f"{name}-*.png")]:
         figure.unlink()  # of an earlier report

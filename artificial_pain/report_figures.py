@@ -18,7 +18,7 @@ def draw_comparison(path: Path, rows: Sequence[tuple[str, float, list[float] | N
     figure, axes = plt.subplots(figsize=(8, 0.9 + 0.32 * len(rows)), layout="constrained")
     for place, (_, value, interval) in enumerate(rows):
         low, high = interval or (value, value)
-        axes.errorbar(value, place, xerr=[[value - low], [high - value]], fmt="o", color="tab:blue", capsize=3)
+        axes.errorbar(value, place, xerr=np.abs([[value - low], [high - value]]), fmt="o", color="tab:blue", capsize=3)
     axes.set_yticks(range(len(rows)), [name for name, *_ in rows], parse_math=False)
     axes.set(xlabel=title, ylim=(len(rows) - 0.5, -0.5))
     axes.grid(axis="x", alpha=0.3)

@@ -38,14 +38,19 @@ def _of_file(scores: dict, metric: str) -> str:
 
 def baselines(groups: Sequence[Group], part: str) -> Iterator[tuple[str, dict]]:
     """Name and metrics of each baseline that has the part ("macro_f1" or "intensity"); of a training split each."""
-    told = {}
+    # Runs of all heads before those of fewer, which have fewer targets of the same baselines.
+    fullest = sorted(groups, key=lambda group: (bool(group.arguments["balanced"]), -len(group.targets)))
     for name, words in BASELINES.items():
-        for group in sorted(groups, key=lambda group: bool(group.arguments["balanced"])):
+        told = {}
+        for group in fullest:
             scores = group.first.results["baselines"].get(name)
-            if scores is None or part not in scores or scores in told.values():
-                continue
-            told[f"{words}, balanced" if words in told else words] = scores
-    yield from told.items()
+            balanced = group.arguments["balanced"] and f", balanced to {group.data['samples_per_label']} a label"
+            if scores is not None and part in scores:
+                told.setdefault(balanced, scores)
+        for balanced, scores in told.items():
+            same = balanced and told.get(False) == scores  # a majority of before the balancing
+            if not same:
+                yield f"{words}{balanced or ''}", scores
 
 
 def emotion(groups: Sequence[Group], names: Sequence[str]) -> str:
@@ -90,4 +95,5 @@ def paired(tests: Sequence[tuple[str, str, set[str], dict]]) -> str:
 
 
 def p_value(test: dict) -> str:
+    """With three digits, or that it is less."""
     return "< 0.001" if test["p_value"] < 0.001 else f"{test['p_value']:.3f}"

@@ -121,7 +121,8 @@ class Group:
 
     def differences(self, other: "Group") -> set[str]:
         """The names of the settings that two groups do not share."""
-        return {name for name in self.settings if self.settings[name] != other.settings[name]}
+        ours, theirs = self.settings, other.settings
+        return {name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)}
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -150,7 +151,7 @@ class Group:
         drawn, samples = resampling.resampled(len(self.labels)), defaultdict(list)
         for run, predicted in zip(self.runs, self.predicted, strict=True):
             counts = metrics.confusion_counts(self.labels[drawn], predicted[drawn], len(self.label_names))
-            scores = metrics.classification_scores(counts)
+            scores = metrics.classification_scores(counts, metrics.counted(counts, self.labels))
             confidence = run.predictions.filter(like="probability_").to_numpy().max(axis=1)
             correct = predicted == self.labels
             scores["expected_calibration_error"] = metrics.calibration_error(confidence[drawn], correct[drawn])
@@ -168,6 +169,8 @@ class Group:
     def _intensity(self, target: str) -> dict[str, Metric]:
         name, annotated = INTENSITIES[target], self.annotated(target)
         known = ~np.isnan(annotated)
+        if not known.any():
+            return dict.fromkeys(INTENSITY_METRICS, Metric(None, None, None))
         drawn, samples = resampling.resampled(int(known.sum())), defaultdict(list)
         for read in self.read(target):
             scores = intensity_metrics.regression_scores(
@@ -191,7 +194,11 @@ def find(roots: Sequence[Path]) -> tuple[list[Group], dict[Path, dict]]:
     for folder in [path.parent for path in records if path not in begun]:
         run = Run.read(folder)
         arguments = {name: value for name, value in run.record["arguments"].items() if name not in runs.FREE | {"seed"}}
-        setting = (folder.parent, sorted(arguments.items()), run.record["data"]["fingerprint"])
+        setting = (
+            folder.parent,
+            sorted(arguments.items()),
+            [run.record["data"][part] for part in ("fingerprint", "max_length")],
+        )
         groups[repr(setting)].append(run)
     folders = [path.parents[1] for path in begun if not (path.parents[1] / RECORD).exists()]  # else it is trained anew
     unfinished = {folder: runs.unfinished(folder) for folder in folders}
@@ -219,6 +226,8 @@ def paired(ours: Group, theirs: Group) -> dict[str, dict]:
     tests = {"macro-F1": resampling.paired_test(macro_f1, ours.labels, ours.predicted[mine], theirs.predicted[others])}
     for target in [target for target in ours.targets if target in theirs.targets]:
         known = ~np.isnan(ours.annotated(target))
+        if not known.any():
+            continue
         tests[f"MAE, {INTENSITIES[target]}"] = resampling.paired_test(
             mean_absolute_error,
             ours.annotated(target)[known],

@@ -60,9 +60,12 @@ def arguments() -> argparse.Namespace:
     )
     group = parser.add_argument_group("what the scripts are given beside that")
     group.add_argument("--output_dir", type=_folder, help="of all four (default: each task's own folder)")
-    group.add_argument("--dataloader_flags", type=shlex.split, default=[], metavar='"FLAGS"')
-    group.add_argument("--model_flags", type=shlex.split, default=[], metavar='"FLAGS"')
-    return parser.parse_args()
+    for flag in ("--dataloader_flags", "--model_flags"):  # with =, else argparse takes a single flag for one of its own
+        group.add_argument(flag, type=shlex.split, default=[], metavar='"FLAGS"', help=f'as in {flag}="--revision v1"')
+    args = parser.parse_args()
+    if any(word.split("=")[0] == "--push_to_hub" for word in args.model_flags):
+        parser.error("--push_to_hub would upload all runs over each other: give it to the model script of one")
+    return args
 
 
 def grid(
@@ -133,10 +136,10 @@ class Study:
         """Whether a run of this very command, on the splits that are there, is finished."""
         folder = self._root(splits) / splits.dataset_name
         prefix = "balanced_" if splits.balance == "balanced" else ""
-        data = [_read(path).get("fingerprint") for path in folder.glob(f"*/{prefix}tokenized_splits/tokenization.json")]
+        data = [_texts_and_tokens(_read(path)) for path in folder.glob(f"*/{prefix}tokenized_splits/tokenization.json")]
         for path in folder.glob("*/*/run.json"):
             record = _read(path)
-            if shlex.split(record.get("command", ""))[1:] == command and record["data"]["fingerprint"] in data:
+            if shlex.split(record.get("command", ""))[1:] == command and _texts_and_tokens(record["data"]) in data:
                 return True
         return False
 
@@ -153,7 +156,7 @@ class Study:
                 if isinstance(stop, Terminated):  # Ctrl-C has reached it, as everything that the terminal runs
                     script.send_signal(signal.SIGTERM)
                 script.wait()
-                raise type(stop)("stopped, with a checkpoint: the same command goes on") from None
+                raise type(stop)("stopped: the same command goes on") from None
         if code == 0:
             return None
         lines = [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
@@ -169,6 +172,11 @@ class Study:
 
 def _told(command: list[str]) -> str:
     return shlex.join([cli.program("python"), *command])
+
+
+def _texts_and_tokens(data: dict) -> tuple:
+    """What tells the splits apart that a run was trained on."""
+    return data.get("fingerprint"), data.get("max_length")
 
 
 def _read(path: Path) -> dict:

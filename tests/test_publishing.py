@@ -44,7 +44,9 @@ def test_a_run_is_uploaded_where_it_is_asked_for(studied, command, tmp_path):
     scores = json.loads(uploaded["evaluation_results.json"])["test"]
     of_hub = {result.metric_type: result for result in card.data.eval_results}
     for kind, name in {"f1": "macro_f1", "accuracy": "accuracy"}.items():
-        assert of_hub[kind].metric_value == scores[name] and of_hub[kind].dataset_args == {"examples": scores["n"]}
+        assert of_hub[kind].metric_value == pytest.approx(scores[name], abs=1e-6) and of_hub[kind].dataset_args == {
+            "examples": scores["n"]
+        }
         assert of_hub[kind].metric_args["interval_95"] == scores["intervals"][name]
         assert of_hub[kind].dataset_name == "a synthetic sample in the schema of ESConv"
     assert record["arguments"]["push_to_hub"] is None

@@ -26,6 +26,13 @@ def test_the_interval_of_a_share_is_the_known_one():
     assert metrics.classification(labels, predictions, ["a", "b"])["accuracy"] == 0.7
 
 
+def test_a_class_that_a_resample_misses_lowers_no_interval():
+    """Six classes of three examples, all found: a resample misses a class now and then, and the model none"""
+    labels = np.repeat(np.arange(6), 3)
+    got = metrics.classification(labels, labels, list("abcdef"), intervals=True)
+    assert got["macro_f1"] == 1 and got["intervals"]["macro_f1"] == got["intervals"]["macro_recall"] == [1, 1]
+
+
 def test_an_interval_is_of_the_resamples_in_which_the_metric_is_defined():
     scores = np.r_[np.full(100, np.nan), np.linspace(0, 1, 1001)]
     assert resampling.interval(scores) == pytest.approx([0.025, 0.975])

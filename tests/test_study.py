@@ -84,7 +84,7 @@ def test_a_study_that_is_stopped_stops_its_script_and_goes_on(encoder, clean_env
     study.send_signal(signal.SIGTERM)
     _, err = study.communicate(timeout=120)
     assert study.returncode == 143
-    assert err.splitlines()[-1].endswith("stopped, with a checkpoint: the same command goes on")
+    assert err.splitlines()[-1].endswith("stopped: the same command goes on")
     log = (tmp_path / "study").glob("*seed42.log")
     assert "to go on: " in next(log).read_text() and list(folder.glob("checkpoints/checkpoint-*"))
 

@@ -242,6 +242,6 @@ def study_words(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> list
 @pytest.fixture(scope="session")
 def studied(study_words: list, command: Callable[..., Outcome]) -> Studied:
     """That study's runs, which no test changes."""
-    done = module(command, STUDY, *study_words)
+    done = module(command, STUDY, *study_words, timeout=600)
     assert done.code == 0, done.err
     return Studied(study_words[study_words.index("--output_dir") + 1], done)

@@ -15,3 +15,11 @@ def test_the_readme_promises_what_is_tested(request: pytest.FixtureRequest):
     assert tested <= promised
     if {item.path for item in items} == set(Path(__file__).parent.glob("test_*.py")):
         assert tested == promised
+
+
+def test_the_readmes_results_are_those_of_the_report():
+    """Each row and each command of its results stands on the report's page"""
+    results = re.search(r"^## Results\n(.*?)^## ", (REPOSITORY / "README.md").read_text(), re.MULTILINE | re.DOTALL)[1]
+    told = re.findall(r"^(?:\| .*|python .*)$", results, re.MULTILINE)
+    assert len(told) > 10
+    assert set(told) <= set((REPOSITORY / "RESULTS.md").read_text().splitlines())

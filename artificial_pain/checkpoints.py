@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError
-from transformers.trainer import TRAINER_STATE_NAME
 
 from artificial_pain import digests
 from artificial_pain.errors import UserError, first_line, warn
 from artificial_pain.files import write_json
 
+STATE = "trainer_state.json"  # the Trainer's name for it, whose import would cost every reader of a run two seconds
 SEAL = "sha256.json"  # the digest of every other file of a checkpoint; written last, so that it stands for the whole
 COPIES = 3  # of the weights in a checkpoint: themselves, and Adam's two moments
 
@@ -123,7 +123,7 @@ def remove(checkpoint: Path) -> None:
 
 def _best_step(checkpoint: Path) -> int | None:
     """The step of the best checkpoint so far when this one was written; None before the first evaluation."""
-    return json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))["best_global_step"]
+    return json.loads((checkpoint / STATE).read_text(encoding="utf-8"))["best_global_step"]
 
 
 def thin_out(folder: Path) -> None:

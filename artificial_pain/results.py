@@ -14,7 +14,7 @@ from artificial_pain import intensity_metrics, metrics, resampling, runs, text_c
 from artificial_pain.cli import TASK_FOLDERS
 from artificial_pain.corpora import INTENSITIES
 from artificial_pain.errors import UserError, first_line
-from artificial_pain.run_files import RECORD
+from artificial_pain.runs import RECORD
 from artificial_pain.tables import AGREEMENT, MAIN
 
 PARTS = {"arguments", "command", "data", "seed", "sha256"}  # of a record, at least

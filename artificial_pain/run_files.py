@@ -18,10 +18,10 @@ from artificial_pain.cli import REPOSITORY
 from artificial_pain.digests import digest
 from artificial_pain.encoders import WEIGHTS, Encoder
 from artificial_pain.files import write_json
+from artificial_pain.runs import RECORD
 from artificial_pain.tokens import Splits
 from artificial_pain.trainer import learning_curves
 
-RECORD = "run.json"
 PACKAGES = [
     "torch",
     "transformers",

@@ -14,8 +14,8 @@ from artificial_pain.encoders import WEIGHTS
 from artificial_pain.errors import UserError, warn
 from artificial_pain.files import finish_replacing, staged, write_json
 from artificial_pain.models import EmotionModel
-from artificial_pain.run_files import RECORD
 
+RECORD = "run.json"
 # Of the flags, those that a run may go on with another value of.
 FREE = {"output_dir", "restart", "precision", "no_log_predictions", "push_to_hub"}
 # Of a record, what is read again.

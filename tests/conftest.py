@@ -141,6 +141,19 @@ def command(clean_environment: dict[str, str], tmp_path_factory: pytest.TempPath
     return run
 
 
+@pytest.fixture(scope="session")
+def warm_command(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Outcome]:
+    """As `command`, without the seconds of the imports: the process is forked from one that has done them."""
+    from warm import Script  # which sets what its processes inherit
+
+    def run(path: Path, *words: object, **environment: str) -> Outcome:
+        script = Script(path, list(words), tmp_path_factory.mktemp("warm"), **environment)
+        code = script.wait(240)
+        return Outcome(code, script.out.read_text(), script.told())
+
+    return run
+
+
 def module(command: Callable[..., Outcome], name: str, *words: object, **options: object) -> Outcome:
     """Run a module of the package as a program, as from the top of the checkout."""
     return command(f"-m {name}", *words, PYTHONPATH=str(REPOSITORY), WANDB_MODE="disabled", **options)

@@ -22,6 +22,7 @@ from artificial_pain import corpora as corpus_files
 from artificial_pain import metrics, text_csv
 from artificial_pain.models import EmotionModel
 
+pytestmark = pytest.mark.xdist_group("intensity_scripts")  # one worker makes its runs
 FAST = ["--epochs", "2", "--batch_size", "16", "--learning_rate", "1e-3", "--head_learning_rate", "1e-3"]
 FAST += ["--precision", "fp32"]  # whatever the machine has
 FAST += ["--warmup_steps", "4"]
@@ -41,9 +42,9 @@ def runs(dialogue_splits) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run_folder(words, runs, command) -> Path:
+def run_folder(words, runs, warm_command) -> Path:
     """A finished run of four heads, made by the script in a process of its own."""
-    done = command(INTENSITY_MODEL, *words, "--balanced", *FAST)
+    done = warm_command(INTENSITY_MODEL, *words, "--balanced", *FAST)
     assert done.code == 0, done.err
     folder = runs / "accuracy-4-heads-intensity-change-balanced"
     (folder / "stdout").write_text(done.out)
@@ -260,10 +261,10 @@ def test_a_corpus_without_final_intensities_is_told(encoder, script, no_wandb, t
     assert done.code == 0, "and what is there can be learned"
 
 
-def test_wandb_has_the_losses_of_every_head_and_the_metrics_of_every_epoch(words, runs, command):
+def test_wandb_has_the_losses_of_every_head_and_the_metrics_of_every_epoch(words, runs, warm_command):
     with WandbServer() as server:
         environment = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY}
-        done = command(INTENSITY_MODEL, *words, *FAST, "--seed", "21", **environment)
+        done = warm_command(INTENSITY_MODEL, *words, *FAST, "--seed", "21", **environment)
     assert done.code == 0, done.err
     described = json.loads((runs / "accuracy-4-heads-intensity-change-seed21" / "run.json").read_text())["wandb"]
     assert described["name"] == "accuracy_mental-bert-base-uncased_ESConv_4-heads-intensity-change"
@@ -284,8 +285,8 @@ def test_wandb_has_the_losses_of_every_head_and_the_metrics_of_every_epoch(words
     assert summary <= server.summary.keys()
 
 
-def test_offline_wandb_has_the_figures(words, runs, command, tmp_path):
-    done = command(INTENSITY_MODEL, *words, *FAST, "--seed", "22", WANDB_DIR=str(tmp_path))
+def test_offline_wandb_has_the_figures(words, runs, warm_command, tmp_path):
+    done = warm_command(INTENSITY_MODEL, *words, *FAST, "--seed", "22", WANDB_DIR=str(tmp_path))
     assert done.code == 0, done.err
     described = json.loads((runs / "accuracy-4-heads-intensity-change-seed22" / "run.json").read_text())["wandb"]
     pictures = {path.name.rsplit("_", 2)[0] for path in Path(*described["folders"]).rglob("*.png")}
@@ -373,8 +374,8 @@ def test_the_samples_intensities_are_learned(script, no_wandb, tmp_path):
     """Four heads on a pretrained encoder, and a mean absolute error below that of the training mean."""
     words = ["--model_name", MINILM, "--output_dir", tmp_path]
     assert script(INTENSITY_DATALOADER, *words, "--data_source", "sample").code == 0
-    rates = ["--learning_rate", "1e-4", "--head_learning_rate", "1e-3", "--warmup_steps", "10"]
-    assert script(INTENSITY_MODEL, *words, "--epochs", "3", *rates).code == 0
+    rates = ["--learning_rate", "3e-4", "--head_learning_rate", "3e-3", "--warmup_steps", "5"]
+    assert script(INTENSITY_MODEL, *words, "--epochs", "4", "--batch_size", "16", *rates).code == 0
     path = tmp_path / "ESConv/all-MiniLM-L6-v2/accuracy-4-heads-intensity-change/evaluation_results.json"
     results = json.loads(path.read_text())
     for name in ("initial", "final"):

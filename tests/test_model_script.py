@@ -17,6 +17,7 @@ from transformers import AutoTokenizer
 from artificial_pain import metrics
 from artificial_pain.models import EmotionModel
 
+pytestmark = pytest.mark.xdist_group("model_script")  # one worker makes its runs
 FAST = ["--epochs", "2", "--batch_size", "16", "--learning_rate", "1e-3", "--head_learning_rate", "1e-3"]
 FAST += ["--precision", "fp32"]  # whatever the machine has
 
@@ -27,9 +28,9 @@ def words(encoder, sample_splits) -> list:
 
 
 @pytest.fixture(scope="module")
-def run_folder(words, sample_splits, command) -> Path:
+def run_folder(words, sample_splits, warm_command) -> Path:
     """A finished run of the balanced splits, made by the script in a process of its own."""
-    done = command(MODEL, *words, "--balanced", *FAST)
+    done = warm_command(MODEL, *words, "--balanced", *FAST)
     assert done.code == 0, done.err
     folder = sample_splits / "SAD" / "mental-bert-base-uncased" / "loss-classification-balanced"
     (folder / "stdout").write_text(done.out)

@@ -19,6 +19,7 @@ import pytest
 from conftest import INTENSITY_MODEL, MODEL
 from safetensors.numpy import load_file
 
+pytestmark = pytest.mark.xdist_group("processes")  # one worker makes its runs
 FAST = ["--epochs", "2", "--precision", "fp32", "--learning_rate", "3e-4", "--head_learning_rate", "1e-3"]
 TASKS = {
     "classification": (MODEL, ["--dataset_name", "SAD"], "SAD", "loss-classification"),
@@ -155,7 +156,7 @@ def workers(job: subprocess.Popen) -> list[int]:
 def test_a_killed_process_ends_the_job_which_goes_on(rank, calm, sample_splits, environment, tmp_path):
     """SIGKILL to either of two processes after a checkpoint; the same command again"""
     root = shutil.copytree(sample_splits, tmp_path / "root")
-    words = ["--model_name", calm, "--dataset_name", "SAD", *FAST, "--epochs", 8, "--output_dir", root]
+    words = ["--model_name", calm, "--dataset_name", "SAD", *FAST, "--epochs", 4, "--output_dir", root]
     command = launched(*LAUNCHERS["torchrun"], MODEL, *words)
     run = root / "SAD" / calm.name / "loss-classification"
     job = start(command, environment, tmp_path / "err")
@@ -174,7 +175,7 @@ def test_a_killed_process_ends_the_job_which_goes_on(rank, calm, sample_splits, 
 def test_a_signal_stops_all_processes_at_one_step(calm, sample_splits, environment, tmp_path):
     """SIGTERM to torchrun in the middle of an epoch; the same command again"""
     root = shutil.copytree(sample_splits, tmp_path / "root")
-    words = ["--model_name", calm, "--dataset_name", "SAD", *FAST, "--epochs", 8, "--output_dir", root]
+    words = ["--model_name", calm, "--dataset_name", "SAD", *FAST, "--epochs", 4, "--output_dir", root]
     command = launched(*LAUNCHERS["torchrun"], MODEL, *words)
     run = root / "SAD" / calm.name / "loss-classification"
     job = start(command, environment, tmp_path / "err")

@@ -35,12 +35,12 @@ def record(words: list, seed: int) -> dict:
     return json.loads((folder / "run.json").read_text())
 
 
-def test_with_a_key_the_run_is_online(words, command):
+def test_with_a_key_the_run_is_online(words, warm_command):
     """Against a stand-in for the server."""
     with WandbServer() as server:
         environment = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY, "WANDB_PROJECT": "mine"}
         environment["WANDB_ENTITY"] = "team"
-        done = command(MODEL, *words, "--seed", "11", **environment)
+        done = warm_command(MODEL, *words, "--seed", "11", **environment)
     assert done.code == 0, done.err
     assert "Traceback" not in done.err and KEY not in done.out + done.err
     described = record(words, 11)["wandb"]
@@ -77,9 +77,9 @@ def test_an_agents_run_belongs_to_its_sweep(command, tmp_path):
     assert json.loads(done.out) == ["abc123", "run77", {"seed": 1, "balance": "balanced"}], done.err
 
 
-def test_without_a_key_the_run_is_offline_and_whole(words, command, tmp_path):
+def test_without_a_key_the_run_is_offline_and_whole(words, warm_command, tmp_path):
     environment = {"WANDB_DIR": str(tmp_path), "WANDB_PROJECT": "mine"}
-    done = command(MODEL, *words, "--seed", "12", **environment)
+    done = warm_command(MODEL, *words, "--seed", "12", **environment)
     assert done.code == 0, done.err
     described = record(words, 12)["wandb"]
     assert described["mode"] == "offline" and described["project"] == "mine" and described["url"] is None
@@ -142,10 +142,10 @@ DIES = ("W&B that dies in a run", "the training goes on, the run is on disk, the
 
 
 @pytest.mark.fault(*DIES)
-def test_a_server_that_dies_in_a_run_stops_nothing(words, command):
+def test_a_server_that_dies_in_a_run_stops_nothing(words, warm_command):
     """The server closes once the run has begun; the printed command then uploads all of it to another."""
     with WandbServer(mortal=True) as server:
-        done = command(MODEL, *words, "--seed", "16", WANDB_BASE_URL=server.url, WANDB_API_KEY=KEY)
+        done = warm_command(MODEL, *words, "--seed", "16", WANDB_BASE_URL=server.url, WANDB_API_KEY=KEY)
     assert done.code == 0 and "warning: W&B failed (" in done.err and "Traceback" not in done.err
     assert not server.history and record(words, 16)["wandb"]["mode"] == "online"
     assert [row["epoch"] for row in synced(done.out) if "validation/loss" in row] == [1, 2]

@@ -64,14 +64,19 @@ def _ranks(predicted: np.ndarray) -> np.ndarray:
 
 
 def regression(
-    annotated: np.ndarray, predicted: np.ndarray, scale: tuple[int, int] = (1, 5), samples: dict | None = None
+    annotated: np.ndarray,
+    predicted: np.ndarray,
+    scale: tuple[int, int] = (1, 5),
+    samples: dict | None = None,
+    stream: int = 0,
 ) -> dict:
     """Metrics of one target over the n pairs whose annotation is known (not NaN); both of shape (examples,).
 
     `mse`, `mae`, Pearson's correlation `pearson` with its two-sided `p_value` (scipy.stats.pearsonr), Spearman's
     `spearman`, `quadratic_weighted_kappa` of the values rounded to the scale (its lowest, its highest), and `n`. What
     is not defined is None: everything without pairs, the correlations where either side is constant, and what is not
-    finite, of a model that diverged. `samples` is filled with the metrics of the resamples, for `intervals`.
+    finite, of a model that diverged. `samples` is filled with the metrics of the resamples, for `intervals`, which
+    are of that `stream`.
     """
     known = ~np.isnan(annotated)
     annotated, predicted = annotated[known].astype(float), predicted[known].astype(float)
@@ -83,7 +88,7 @@ def regression(
     metrics = {**{name: _finite(score) for name, score in scores.items()}, "n": len(annotated)}
     if samples is None or not len(annotated):
         return metrics
-    drawn = resampling.resampled(len(annotated))
+    drawn = resampling.resampled(len(annotated), stream)
     samples |= regression_scores(annotated[drawn], predicted[drawn], scale)
     return metrics | resampling.intervals(samples)
 
@@ -111,7 +116,8 @@ def target_metrics(
     for i, name in enumerate(label_names):
         samples[name] = {} if intervals else None
         of_emotion = labels == i
-        per_emotion[name] = regression(annotated[of_emotion], predicted[of_emotion], scale, samples[name])
+        of_both = annotated[of_emotion], predicted[of_emotion]
+        per_emotion[name] = regression(*of_both, scale, samples[name], stream=1 + i)
     averaged = [name for name, scores in per_emotion.items() if scores["n"] >= FEWEST_PAIRS]
     macro, macro_samples = {}, {}
     for score in METRICS:

@@ -15,9 +15,12 @@ SEED = 0
 TAILS = (2.5, 97.5)  # percentiles: the ends of a 95 % interval
 
 
-def resampled(n: int) -> np.ndarray:
-    """The places of n examples in each resample, drawn with replacement: (RESAMPLES, n)."""
-    return np.random.default_rng(SEED).integers(n, size=(RESAMPLES, n))
+def resampled(n: int, stream: int = 0) -> np.ndarray:
+    """The places of n examples in each resample, drawn with replacement: (RESAMPLES, n).
+
+    Sets of examples that are resampled independently of each other, for one interval, are each of another stream.
+    """
+    return np.random.default_rng([SEED, stream]).integers(n, size=(RESAMPLES, n))
 
 
 def interval(scores: np.ndarray) -> list[float] | None:

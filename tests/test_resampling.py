@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from artificial_pain import metrics, resampling
+from artificial_pain import intensity_metrics, metrics, resampling
 
 
 def accuracy(truth: np.ndarray, predictions: np.ndarray) -> np.ndarray:
@@ -37,6 +37,15 @@ def test_an_interval_is_of_the_resamples_in_which_the_metric_is_defined():
     scores = np.r_[np.full(100, np.nan), np.linspace(0, 1, 1001)]
     assert resampling.interval(scores) == pytest.approx([0.025, 0.975])
     assert resampling.interval(np.full(10, np.nan)) is None
+
+
+def test_emotions_are_resampled_independently_of_each_other():
+    """Six times the same 40 pairs: their mean is as sure as one of 240, 1.96 s / sqrt(n) to each side"""
+    rng, labels = np.random.default_rng(1), np.repeat(np.arange(6), 40)
+    annotated, errors = np.tile(rng.integers(1, 6, 40).astype(float), 6), np.tile(rng.exponential(size=40), 6)
+    got = intensity_metrics.target_metrics(annotated, annotated + errors, labels, list("abcdef"), (1, 5), True)
+    low, high = got["macro"]["intervals"]["mae"]
+    assert high - low == pytest.approx(2 * 1.96 * errors.std() / np.sqrt(240), rel=0.06)
 
 
 def exact_p_value(score, truth, ours, theirs) -> float:

@@ -28,12 +28,13 @@ class Predictor:
         self.tokenizer = tokens.load_tokenizer(Encoder(str(folder), folder, None))
         self.label_names = [self.model.config.id2label[i] for i in range(self.model.config.num_labels)]
 
-    def __call__(self, texts: Sequence[str], batch_size: int = INFERENCE_BATCH_SIZE) -> pd.DataFrame:
-        """A row a text: `text`, its `emotion`, a `probability_` for each label, and, of a model with intensities, each
-        of them (`initial`, `final`, `change`), read at that emotion.
+    def __call__(self, texts: str | Sequence[str], batch_size: int = INFERENCE_BATCH_SIZE) -> pd.DataFrame:
+        """A row a text, also of a single one: `text`, its `emotion`, a `probability_` for each label, and, of a model
+        with intensities, each of them (`initial`, `final`, `change`), read at that emotion.
 
         What is behind the model's most tokens is not read, and a warning tells of how many texts.
         """
+        texts = [texts] if isinstance(texts, str) else texts
         logits = np.empty((len(texts), len(self.label_names)))
         intensities = np.empty((len(texts), len(self.model.config.intensity_targets), len(self.label_names)))
         if not len(texts):

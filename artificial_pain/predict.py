@@ -43,16 +43,16 @@ def read_texts(args: argparse.Namespace) -> list[str]:
         place, texts = args.file, _of_csv(args.file)
     else:
         place = args.file or "standard input"
-        if not args.file and sys.stdin.isatty():
+        if not args.file and sys.stdin and sys.stdin.isatty():
             say("reading texts from standard input, one a line, until Ctrl-D")
         try:
-            content = args.file.read_bytes() if args.file else sys.stdin.buffer.read()
+            content = args.file.read_bytes() if args.file else sys.stdin.buffer.read() if sys.stdin else b""
         except OSError as error:
             raise UserError(f"{place}: cannot be read ({error.strerror}): give another --file") from None
         try:
             texts = content.decode("utf-8-sig").removesuffix("\n").split("\n")
         except UnicodeDecodeError as error:
-            raise UserError(f"{place}: is not UTF-8 ({error.reason} at byte {error.start}): convert it first") from None
+            raise _not_utf_8(place, error) from None
     kept = [text.strip() for text in texts if text.strip()]
     if not kept:
         raise UserError(f'{place}: has no text: give one as "TEXT", a --file, or lines on standard input')
@@ -69,13 +69,21 @@ def _of_csv(path: Path) -> list[str]:
         return text_csv.read_texts(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}): give another --file") from None
-    except ValueError as error:  # neither CSV nor UTF-8, or another header
-        raise UserError(f"{path}: has no column `text` ({errors.first_line(error)}): give it one") from None
+    except UnicodeDecodeError as error:
+        raise _not_utf_8(path, error) from None
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _not_utf_8(place: Path | str, error: UnicodeDecodeError) -> UserError:
+    return UserError(f"{place}: is not UTF-8 ({error.reason} at byte {error.start}): convert it first")
 
 
 def main() -> None:
     args = arguments()
     texts = read_texts(args)
+    if sys.stdout:  # which may be closed
+        sys.stdout.reconfigure(encoding="utf-8")  # as the texts are, whatever the terminal's is
 
     from artificial_pain import text_csv
     from artificial_pain.inference import Predictor

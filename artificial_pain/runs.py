@@ -20,8 +20,8 @@ RECORD = "run.json"
 FREE = {"output_dir", "restart", "precision", "no_log_predictions", "push_to_hub"}
 # Of a record, what is read again.
 BEGUN = {
-    "arguments": set(),
-    "data": {"fingerprint", "max_length"},
+    "arguments": {"model_name", "revision", "dataset_name", "balanced"},
+    "data": {"fingerprint", "max_length", "data_source"},
     "encoder": {"revision"},
     "wandb": {"id", "mode", "url", "folders"},
 }
@@ -141,5 +141,5 @@ def load_model(run_folder: Path, record: dict) -> EmotionModel:
     """The model of a finished run. Raises UserError where its files are not those that were written."""
     reason = damage(run_folder, record["sha256"])
     if reason:
-        raise UserError(f"{run_folder}: damaged ({reason}): add --restart to train the run anew")
+        raise UserError(f"{run_folder}: damaged ({reason}): train the run anew, with --restart, or download it again")
     return EmotionModel.from_pretrained(run_folder)

@@ -39,6 +39,25 @@ def read_split(path: Path) -> pd.DataFrame:
 
 
 def read_texts(path: Path) -> list[str]:
-    """The column `text` of any CSV file, as it was before `write`. Raises ValueError where there is none."""
-    texts = pd.read_csv(path, usecols=["text"], dtype=str, keep_default_na=False)["text"]
-    return texts.str.replace(INERT_FORMULA, r"\1", regex=True).tolist()
+    """The column `text` of any CSV file, as it was before `write`.
+
+    Raises ValueError where there is none, and where a row has not as many fields as the header: pandas would cut or
+    shift its texts in silence.
+    """
+    texts = []
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(file, strict=True)
+        try:
+            header = next(rows, [])
+            if header.count("text") != 1:
+                raise ValueError("has no column `text`, or several: give it one")
+            for row in filter(None, rows):
+                if len(row) != len(header):
+                    raise ValueError(
+                        f"line {rows.line_num}: has {len(row)} fields, and the header {len(header)}: put quotes around "
+                        "a text with a comma"
+                    )
+                texts.append(INERT_FORMULA.sub(r"\1", row[header.index("text")]))
+        except csv.Error as error:
+            raise ValueError(f"line {rows.line_num}: is no CSV ({error}): mend it") from None
+    return texts

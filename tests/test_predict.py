@@ -111,6 +111,10 @@ def test_a_reader_that_has_read_enough_ends_it_quietly(run_folder, clean_environ
         ([], 1, "standard input: has no text"),
         (["--file", "latin-1.txt"], 1, "latin-1.txt: is not UTF-8"),
         (["--file", "other.csv"], 1, "other.csv: has no column `text`"),
+        (["--file", "latin-1.csv"], 1, "latin-1.csv: is not UTF-8"),
+        (["--file", "commas.csv"], 1, "commas.csv: line 3: has 3 fields, and the header 2"),
+        (["--file", "twice.csv"], 1, "has no column `text`, or several"),
+        (["--file", "open.csv"], 1, "open.csv: line 2: is no CSV"),
         (["--file", "nothing.txt"], 1, "nothing.txt: cannot be read"),
         (["--file", "latin-1.txt", "I am here"], 2, "not both"),
         (["--batch_size", "0", "I am here"], 2, "--batch_size"),
@@ -122,6 +126,10 @@ def test_what_cannot_be_read_is_told(words, code, told, run_folder, script, monk
     monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO()))
     (tmp_path / "latin-1.txt").write_bytes("Ça va\n".encode("latin-1"))
     (tmp_path / "other.csv").write_text("sentence\nI am here\n")
+    (tmp_path / "latin-1.csv").write_bytes("text\nÇa va\n".encode("latin-1"))
+    (tmp_path / "commas.csv").write_text("id,text\n1,hello\n2,I am sad, and lonely\n")
+    (tmp_path / "twice.csv").write_text("text,text\nhello,there\n")
+    (tmp_path / "open.csv").write_text('text\n"hello\n')
     done = script(SCRIPT, run_folder, *words)
     assert (done.code, done.out) == (code, "") and told in done.error
 
@@ -134,3 +142,16 @@ def test_a_folder_without_a_whole_run_is_told(run_folder, tmp_path):
     (folder / "model.safetensors").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
     with pytest.raises(UserError, match=r"damaged \(.*model.safetensors"):
         Predictor(folder)
+    (folder / "model.safetensors").write_bytes(weights)
+    (folder / "tokenizer.json").write_text("{}")
+    with pytest.raises(UserError, match=r"damaged \(.*tokenizer.json"):
+        Predictor(folder)
+
+
+def test_a_single_text_is_one_row(predictor):
+    assert predictor("I cannot sleep.").equals(predictor(["I cannot sleep."]))
+
+
+def test_standard_input_that_is_closed_has_no_text(run_folder, script, monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    assert "standard input: has no text" in script(SCRIPT, run_folder).error

@@ -10,19 +10,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 from tqdm import tqdm
 
-from artificial_pain import cli, encoders, errors
+from artificial_pain import cli, encoders, errors, files
 from artificial_pain.errors import Terminated, UserError, say
 
 PUBLISHED_ENCODERS = list(encoders.ENCODERS)[:3]
 DATASETS = {"classification": ["SAD", "ESConv"], "intensity": ["ESConv"]}
 BALANCES = {"unbalanced": [], "balanced": ["--balanced"]}
+# Of the scripts' flags, those that the study gives, each from its own flag.
+GIVEN = {"--model_name", "--dataset_name", "--balanced", "--output_dir"}
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,14 @@ def arguments() -> argparse.Namespace:
     for flag in ("--dataloader_flags", "--model_flags"):  # with =, else argparse takes a single flag for one of its own
         group.add_argument(flag, type=shlex.split, default=[], metavar='"FLAGS"', help=f'as in {flag}="--revision v1"')
     args = parser.parse_args()
-    if any(word.split("=")[0] == "--push_to_hub" for word in args.model_flags):
-        parser.error("--push_to_hub would upload all runs over each other: give it to the model script of one")
+    for flag, given in (("--dataloader_flags", GIVEN), ("--model_flags", GIVEN | {"--seed"})):
+        for word in (word.split("=")[0] for word in vars(args)[flag[2:]]):
+            if word in given:
+                parser.error(f"{flag}: {word} is what the study gives: use its own flags")
+            if word == "--push_to_hub":
+                parser.error("--push_to_hub would upload all runs over each other: give it to the model script of one")
+    if not grid(args.model_name, args.dataset_name, args.balance, args.task):
+        parser.error("--task intensity: ESConv alone has intensities: ask for --dataset_name ESConv")
     return args
 
 
@@ -136,12 +144,9 @@ class Study:
         """Whether a run of this very command, on the splits that are there, is finished."""
         folder = self._root(splits) / splits.dataset_name
         prefix = "balanced_" if splits.balance == "balanced" else ""
-        data = [_texts_and_tokens(_read(path)) for path in folder.glob(f"*/{prefix}tokenized_splits/tokenization.json")]
-        for path in folder.glob("*/*/run.json"):
-            record = _read(path)
-            if shlex.split(record.get("command", ""))[1:] == command and _texts_and_tokens(record["data"]) in data:
-                return True
-        return False
+        splits_there = folder.glob(f"*/{prefix}tokenized_splits/tokenization.json")
+        finished = [_read(path, _words_and_data) for path in folder.glob("*/*/run.json")]
+        return any((command, _read(path, _texts_and_tokens)) in finished for path in splits_there)
 
     def _call(self, command: list[str], log: Path) -> str | None:
         """Call a script, what it says goes to the log; the reason if it fails. What stops the study stops it too."""
@@ -176,19 +181,27 @@ def _told(command: list[str]) -> str:
 
 def _texts_and_tokens(data: dict) -> tuple:
     """What tells the splits apart that a run was trained on."""
-    return data.get("fingerprint"), data.get("max_length")
+    return data["fingerprint"], data["max_length"]
 
 
-def _read(path: Path) -> dict:
-    """Empty where it is damaged, of which the script itself will tell."""
+def _words_and_data(record: dict) -> tuple:
+    """What tells runs apart: the words of the command, without Python's name, and the splits."""
+    return shlex.split(record["command"])[1:], _texts_and_tokens(record["data"])
+
+
+def _read(path: Path, what: Callable[[dict], tuple]) -> tuple | None:
+    """That of a JSON file; None where it is damaged, of which the script itself will tell."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        return {}
+        return what(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def main() -> None:
-    study = Study(arguments())
+    args = arguments()
+    if args.output_dir:
+        files.require_writable(args.output_dir)
+    study = Study(args)
     study.run()
     trained, finished = len(study.seconds), study.finished
     not_done = study.runs - trained - finished

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -45,6 +46,30 @@ def test_what_is_finished_is_skipped_and_what_fails_is_listed(studied, study_wor
     done = module(command, STUDY, *words)
     assert done.code == 0 and done.out.splitlines() == ["3 runs: 0 trained, 3 finished before, 0 not done"]
     assert sorted((path, path.stat().st_mtime_ns) for path in studied.root.rglob("run.json")) == before
+
+
+def test_a_damaged_record_is_left_to_the_script(studied, study_words, command, tmp_path):
+    """It refuses the run, which is listed; the others are finished as before"""
+    root = shutil.copytree(studied.root, tmp_path / "runs")
+    (root / "ESConv" / "mental-bert-base-uncased" / "loss-classification" / "run.json").write_text("[]")
+    words = [*study_words, "--task", "classification"]
+    words[words.index("--output_dir") + 1] = root
+    done = module(command, STUDY, *words)
+    assert done.code == 1 and "1 commands failed" in done.error and "run.json: cannot be read" in done.out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--model_flags", "--epochs 3 --seed 7"], "--model_flags: --seed is what the study gives"),
+        (["--dataloader_flags=--output_dir=x"], "--dataloader_flags: --output_dir is what the study gives"),
+        (["--model_flags=--push_to_hub me/mine"], "--push_to_hub would upload"),
+        (["--task", "intensity", "--dataset_name", "SAD"], "ESConv alone has intensities"),
+    ],
+)
+def test_flags_that_cannot_be_are_wrong(words, told, script):
+    done = script(REPOSITORY / "artificial_pain" / "study.py", *words)
+    assert done.code == 2 and told in done.error
 
 
 def test_splits_that_cannot_be_made_fail_with_the_command_and_the_reason(encoder, command, tmp_path):

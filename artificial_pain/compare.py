@@ -21,13 +21,13 @@ def read_run(folder: Path) -> tuple[dict, pd.DataFrame]:
     try:
         results = json.loads((folder / "evaluation_results.json").read_text(encoding="utf-8"))
         examples = pd.read_csv(folder / "predictions_test.csv", usecols=[0, 1, 2], dtype=str, keep_default_na=False)
-        whole = {"test", "baselines"} <= results.keys()
+        whole = "macro_f1" in results["test"] and "majority" in results["baselines"]
     except OSError as error:
         raise UserError(
             f"{error.filename or folder}: cannot be read ({error.strerror}): give the folder of a finished run, which "
             "the model script prints"
         ) from None
-    except (ValueError, AttributeError):  # neither JSON nor CSV, or JSON of something else
+    except (ValueError, KeyError, TypeError):  # neither JSON nor CSV, or JSON of something else
         whole = False
     if not whole:
         raise UserError(f"{folder}: its results are damaged: run the model script again")

@@ -95,6 +95,8 @@ def card(record: dict, encoder: Encoder, splits: Splits, results: dict) -> str:
     )
     balance = "balanced by made examples" if arguments["balanced"] else "as unbalanced as the corpus"
     of_whom = encoder.name if encoder.name in ENCODERS else encoder.short_name  # a folder's path is its user's
+    column = splits.settings["label_column"]
+    labelled = f", with the labels of its column `{column}`" if column else ""
     targets = list(test["intensity"]["true_label"]) if "intensity" in test else []
     heads = f"{1 + len(targets)} heads" if targets else "one head"
     intensities = ""
@@ -117,7 +119,7 @@ Which emotion (in SAD: which stressor) an English text is about, with a probabil
 
 ## Training
 
-{CORPORA[dataset_name][1]}, {ORIGINS.get(source, "a copy given by the user")}.
+{CORPORA[dataset_name][1]}, {ORIGINS.get(source, "a copy given by the user")}{labelled}.
 
 {len(splits.texts["train"]):,} training examples, {balance}; {of_whom} with {heads}, seed
 {arguments["seed"]}. All settings are in `run.json`.

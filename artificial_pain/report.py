@@ -9,7 +9,7 @@ import os
 import shlex
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from urllib.parse import quote
 
@@ -20,6 +20,7 @@ from artificial_pain import cli, encoders, errors, report_figures, report_tables
 from artificial_pain.errors import UserError, say
 from artificial_pain.results import Group
 
+FIGURES = ("comparison", "confusion-?", "learning-?", "intensity-?")  # how their names end, after the corpus
 STYLE = """body { font: 16px/1.5 sans-serif; max-width: 75em; margin: 2em auto; padding: 0 1em }
 table { border-collapse: collapse; font-size: 14px } td, th { border: 1px solid #ccc; padding: .2em .6em }
 pre { background: #f4f4f4; padding: 1em; overflow-x: auto } img { max-width: 100% }"""
@@ -149,12 +150,12 @@ def study_command(record: dict, root: Path, seeds: Sequence[int]) -> str:
     given = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for flag in ("--model_name", "--dataset_name", "--output_dir", "--seed", "--push_to_hub"):
         given.add_argument(flag)
-    for flag in ("--balanced", "--restart", "--no_log_predictions"):
+    for flag in ("--balanced", "--restart"):
         given.add_argument(flag, action="store_true")
     model_flags = given.parse_known_args(shlex.split(record["command"])[2:])[1]
     arguments, settings = record["arguments"], {**record["data"]}
     if settings["data_source"] and Path(settings["data_source"]).is_absolute():
-        settings["data_source"] = Path(settings["data_source"]).name  # where it lies is the reader's
+        settings["data_source"] = os.path.relpath(settings["data_source"])
     words = ["python", "-m", "artificial_pain.study", "--model_name", arguments["model_name"]]
     words += ["--dataset_name", arguments["dataset_name"], "--task", results.task(record)]
     words += ["--balance", "balanced" if arguments["balanced"] else "unbalanced", "--seeds", *map(str, seeds)]
@@ -170,12 +171,13 @@ def study_command(record: dict, root: Path, seeds: Sequence[int]) -> str:
 def _output_dir(root: Path) -> list[str]:
     if root in cli.TASK_FOLDERS.values():
         return []
-    return ["--output_dir", os.path.relpath(root) if root.is_relative_to(Path.cwd()) else root.name]
+    return ["--output_dir", os.path.relpath(root)]
 
 
 def missing(groups: Sequence[Group], unfinished: dict[Path, dict]) -> list[tuple[str, str]]:
     """What of the published grid, and of the seeds, has no finished run; with the command that would fill it."""
-    seeds = sorted({seed for group in groups for seed in group.seeds}) or [cli.SEED]
+    tried = [group for group in groups if not group.arguments["debug"]]
+    seeds = sorted({seed for group in tried for seed in group.seeds}) or [cli.SEED]
     there = {
         study.Splits(
             group.task,
@@ -183,8 +185,8 @@ def missing(groups: Sequence[Group], unfinished: dict[Path, dict]) -> list[tuple
             "balanced" if group.arguments["balanced"] else "unbalanced",
             group.arguments["model_name"],
         )
-        for group in groups
-        if not group.arguments["debug"] and group.data["data_source"] != "sample"
+        for group in tried
+        if group.data["data_source"] != "sample" and group.data["label_column"] in (None, cli.LABEL_COLUMNS[0])
         if group.task == "classification" or group.heads == 4
     }
     told, roots = [], {group.root for group in groups}
@@ -197,7 +199,7 @@ def missing(groups: Sequence[Group], unfinished: dict[Path, dict]) -> list[tuple
             what = "; ".join(f"{cell.task}, {cell.dataset_name} {cell.balance}" for cell in cells)
             words += _output_dir(*roots) if len(roots) == 1 else []
             told.append((f"{encoder}: {what}", shlex.join([*words, "--seeds", *map(str, seeds)])))
-    for group in groups:
+    for group in tried:
         lacking = [seed for seed in seeds if seed not in group.seeds]
         if lacking:
             what = f"{group.name(True)}, {group.arguments['dataset_name']}: seeds {', '.join(map(str, lacking))}"
@@ -225,13 +227,13 @@ def page(groups: Sequence[Group], unfinished: dict[Path, dict], folder: Path) ->
             f"mean: the bootstrap over the test examples, {resampling.RESAMPLES:,} resamples. Rows are in the order of "
             "their macro-F1 on the validation split, by which settings are to be chosen; the test split was read once "
             f"for each run. Paired tests: approximate randomisation, {resampling.PERMUTATIONS:,} permutations, "
-            "two-sided, not corrected for their number, of the seeds that both have. "
+            "two-sided, not corrected for their number, of the seeds that both have, else of as many as both have. "
             "`python -m artificial_pain.report` made this page.",
             *(section.markdown() for section in made),
             "## What is missing",
             "\n".join(lacking) if lacking else "Nothing of the published grid.",
             "## Commands",
-            "From the top of the checkout, each row's runs, the corpora's files beside it:",
+            "Each row's runs, from the top of the checkout:",
             "```\n" + "\n\n".join(commands) + "\n```\n",
         ]
     )
@@ -257,8 +259,9 @@ def main() -> None:
     if args.output.suffix != ".md":
         parser.error(f"--output {args.output}: expected a name that ends in .md; the .html is written beside it")
     folder = args.output.with_suffix("")
-    if args.output.is_dir() or folder.is_file():
-        parser.error(f"--output {args.output}: {args.output} is a folder, or {folder} a file: give another name")
+    page_html = args.output.with_suffix(".html")
+    if args.output.is_dir() or page_html.is_dir() or folder.is_file():
+        parser.error(f"--output {args.output}: it or {page_html} is a folder, or {folder} a file: give another name")
     roots = args.roots or list(cli.TASK_FOLDERS.values())
     for root in roots:
         if not root.is_dir():
@@ -267,14 +270,18 @@ def main() -> None:
     if not groups:
         raise UserError(f"no finished run in {', '.join(map(str, roots))}: train one, or give its --output_dir")
 
-    folder.mkdir(parents=True, exist_ok=True)
-    for figure in [path for name in study.DATASETS["classification"] for path in folder.glob(f"{name}-*.png")]:
-        figure.unlink()  # of an earlier report
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made ({error.strerror}): give another --output") from None
+    for pattern in (f"{name}*-{kind}.png" for name, kind in product(study.DATASETS["classification"], FIGURES)):
+        for figure in folder.glob(pattern):
+            figure.unlink()  # of an earlier report
     text = page(groups, unfinished, folder)
     args.output.write_text(text, encoding="utf-8")
-    args.output.with_suffix(".html").write_text(html(text), encoding="utf-8")
+    page_html.write_text(html(text), encoding="utf-8")
     say(f"{sum(len(group.runs) for group in groups)} runs of {len(groups)} settings")
-    print(f"{args.output}\n{args.output.with_suffix('.html')}\n{folder}/")
+    print(f"{args.output}\n{page_html}\n{folder}/")
 
 
 if __name__ == "__main__":

@@ -50,6 +50,8 @@ def draw_before_and_after(path: Path, group: Group) -> None:
     annotated = np.stack([group.annotated(target) for target in BEFORE_AND_AFTER])
     read = np.stack([group.read(target).mean(axis=0) for target in BEFORE_AND_AFTER])
     known = ~np.isnan(annotated).any(axis=0)
+    said = read[:, known]
+    ends = (min(0.8, said.min(initial=1) - 0.2), max(5.2, said.max(initial=5) + 0.2))  # of the scale, or beyond it
     columns = min(4, classes(group))
     rows = -(-classes(group) // columns)
     figure, grid = plt.subplots(
@@ -62,15 +64,15 @@ def draw_before_and_after(path: Path, group: Group) -> None:
         chosen = known & (group.labels == place)
         axes.set_title(f"{group.label_names[place]} (n = {chosen.sum()})", fontsize=10, parse_math=False)
         axes.set_xticks([0, 1], ["before", "after"])
-        axes.set(xlim=(-0.35, 1.35), ylim=(0.8, 5.2))
+        axes.set(xlim=(-0.35, 1.35), ylim=ends)
         if not chosen.any():
             continue
         for values, told, shift in ((annotated, "annotated", -0.05), (read, "predicted", 0.05)):
             of_emotion = values[:, chosen]
             drawn = of_emotion[:, resampling.resampled(int(chosen.sum()))].mean(axis=2)
             means = of_emotion.mean(axis=1)
-            ends = np.array([resampling.interval(samples) for samples in drawn]).T
-            axes.errorbar([shift, 1 + shift], means, np.abs(ends - means), marker="o", capsize=3, label=told)
+            low_high = np.array([resampling.interval(samples) for samples in drawn]).T
+            axes.errorbar([shift, 1 + shift], means, np.abs(low_high - means), marker="o", capsize=3, label=told)
     grid[0, 0].legend(fontsize=8)
     figure.supylabel("intensity, 1 to 5")
     figure.savefig(path, dpi=DPI)

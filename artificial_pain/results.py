@@ -1,6 +1,7 @@
 """Finished runs on disk, those of one setting and several seeds together, and their test metrics with intervals."""
 
 import json
+import shlex
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,10 @@ from artificial_pain.errors import UserError, first_line
 from artificial_pain.runs import RECORD
 from artificial_pain.tables import AGREEMENT, MAIN
 
-PARTS = {"arguments", "command", "data", "seed", "sha256"}  # of a record, at least
+PARTS = {  # of a record, at least
+    "arguments": {"balanced", "dataset_name", "debug", "model_name", "revision"},
+    "data": {"data_source", "fingerprint", "label_column", "max_length", "samples_per_label", "seed"},
+}
 EMOTION_METRICS = [*MAIN["emotion"], *AGREEMENT["emotion"]]
 INTENSITY_METRICS = [*MAIN["intensity"], *AGREEMENT["intensity"]]
 
@@ -39,10 +43,10 @@ class Run:
             record, results = (
                 json.loads((folder / name).read_text(encoding="utf-8")) for name in (RECORD, "evaluation_results.json")
             )
-            if not record.keys() >= PARTS or "intervals" not in results["test"]:
-                raise ValueError(f"{RECORD} or evaluation_results.json is of an older version")
             predictions = text_csv.read_split(folder / "predictions_test.csv")
-            return cls(folder, record, results, predictions, pd.read_csv(folder / "learning_curves.csv", index_col=0))
+            curves = pd.read_csv(folder / "learning_curves.csv", index_col=0)
+            _require_whole(record, results, predictions)
+            return cls(folder, record, results, predictions, curves)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
                 f"{folder}: is no whole run ({first_line(error)}): run its model script again, with --restart"
@@ -51,6 +55,31 @@ class Run:
     @property
     def seed(self) -> int:
         return self.record["seed"]
+
+
+def _require_whole(record: dict, results: dict, predictions: pd.DataFrame) -> None:
+    """Raise ValueError, KeyError, TypeError or AttributeError where a report would not find what it reads."""
+    lacking = [f"{part}.{name}" for part, names in PARTS.items() for name in names - record[part].keys()]
+    if lacking or not isinstance(record["seed"], int):
+        raise ValueError(f"{RECORD} has no {', '.join(sorted(lacking)) or 'seed'}")
+    shlex.split(record["command"])
+    test = results["test"]
+    scores = [(results["validation"], ["macro_f1"]), (test, [*EMOTION_METRICS, "intervals"])]
+    for name in ("majority", "tfidf_logistic_regression"):
+        scores.append((results["baselines"][name], [*MAIN["emotion"], "intervals"]))
+    for of_target in test.get("intensity", {}).get("predicted_label", {}).values():
+        scores.append((of_target["micro"], INTENSITY_METRICS))
+    absent = {name for of_head, names in scores for name in names if name not in of_head}
+    if absent:
+        raise ValueError(f"evaluation_results.json has no {', '.join(sorted(absent))}")
+    known = {name.removeprefix("probability_") for name in predictions.filter(like="probability_")}
+    columns = {f"{target}{read}" for target in INTENSITIES if target in predictions for read in ("", "_at_predicted")}
+    if (
+        len(predictions) != test["n"]
+        or not columns | {"text"} <= {*predictions}
+        or not {*predictions["label_name"], *predictions["predicted"]} <= known
+    ):
+        raise ValueError("predictions_test.csv has other examples, columns or labels than were tested")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import sys
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,6 +15,7 @@ from conftest import REPORT, REPOSITORY, STUDY, module
 from scipy import stats
 from sklearn.metrics import f1_score
 
+from artificial_pain import report as report_module
 from artificial_pain import resampling, study
 
 pytestmark = pytest.mark.xdist_group("study")
@@ -98,10 +100,10 @@ def test_the_question_of_the_study_is_answered_with_its_uncertainty(report):
 
 def test_the_commands_are_those_that_made_the_runs(report, studied, command):
     """Given again, as the page has them, each finds all of its runs finished"""
-    commands = re.findall(r"^python -m artificial_pain.study (.* tiny .*)$", report.read_text(), re.MULTILINE)
+    commands = re.findall(r"^python -m artificial_pain.study (.* \S*tiny .*)$", report.read_text(), re.MULTILINE)
     assert len(commands) == 2
     for words in map(shlex.split, commands):
-        words[words.index("--output_dir") + 1] = str(studied.root)  # which the page calls by its name
+        words[words.index("--output_dir") + 1] = str(studied.root)  # which the page calls by its way from there
         done = module(command, STUDY, *words)
         assert done.out.splitlines() == ["2 runs: 0 trained, 2 finished before, 0 not done"], done.err
 
@@ -128,9 +130,11 @@ def test_what_is_missing_is_told_with_the_command_that_fills_it(studied, script,
 def test_the_same_runs_give_the_same_bytes(report, studied, command, tmp_path):
     page = tmp_path / "RESULTS.md"
     (tmp_path / "RESULTS").mkdir()
-    (tmp_path / "RESULTS" / "SAD-old.png").touch()
+    (tmp_path / "RESULTS" / "SAD-comparison.png").touch()
+    (tmp_path / "RESULTS" / "SAD-holiday.png").touch()
     assert module(command, REPORT, studied.root, "--output", page).code == 0
     made = [path.relative_to(tmp_path) for path in sorted(tmp_path.rglob("*")) if path.is_file()]
+    made.remove(Path("RESULTS/SAD-holiday.png"))
     assert made == [path.relative_to(report.parent) for path in sorted(report.parent.rglob("*")) if path.is_file()]
     for path in made:
         assert (tmp_path / path).read_bytes() == (report.parent / path).read_bytes(), path
@@ -163,6 +167,9 @@ def test_folders_without_runs_are_told(script, tmp_path):
         ("run.json", "{"),
         ("run.json", "[]"),
         ("evaluation_results.json", '{"test": {"macro_f1": 0.5}}'),  # of a version without intervals
+        ("evaluation_results.json", '{"test": {}, "validation": {"macro_f1": 0.5}, "baselines": {}}'),
+        ("predictions_test.csv", '"","text","label_name","predicted","probability_anger"\n1,"a","anger","anger",1.0\n'),
+        ("predictions_test.csv", '"","text"\n1,"a"\n'),
         ("checkpoints/run.json", "{}"),
     ],
 )
@@ -179,3 +186,28 @@ def test_a_damaged_run_is_told(name, content, studied, script, tmp_path):
     done = script(SCRIPT, root, "--output", tmp_path / "page.md")
     assert done.code == 1 and "loss-classification" in done.error and "--restart" in done.error
     assert not (tmp_path / "page.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("part", "name"), [("arguments", "balanced"), ("data", "label_column"), ("", "seed"), ("", "command")]
+)
+def test_a_record_that_lacks_what_is_read_is_told(part, name, studied, script, tmp_path):
+    root = shutil.copytree(studied.root, tmp_path / "runs", ignore=shutil.ignore_patterns("*.safetensors"))
+    path = root / "ESConv" / "mental-bert-base-uncased" / "loss-classification" / "run.json"
+    record = json.loads(path.read_text())
+    del (record[part] if part else record)[name]
+    path.write_text(json.dumps(record))
+    done = script(SCRIPT, root, "--output", tmp_path / "page.md")
+    assert done.code == 1 and f"{path.parent}: is no whole run" in done.error and name in done.error
+
+
+def test_a_command_keeps_what_was_asked_for_and_where(studied):
+    """From the folder that the report is made in: where the runs and the corpus lie, and that texts stay home"""
+    record = json.loads((runs_of(studied, "loss-classification")[0] / "run.json").read_text())
+    record["command"] += " --no_log_predictions --revision v1"
+    record["data"]["data_source"] = str(REPOSITORY / "files" / "ESConv.json")
+    words = shlex.split(report_module.study_command(record, studied.root, [7]))
+    assert Path(words[words.index("--output_dir") + 1]).resolve() == studied.root
+    (of_dataloader, of_model) = (shlex.split(word.split("=", 1)[1]) for word in words if "_flags=" in word)
+    assert Path(of_dataloader[1]).resolve() == REPOSITORY / "files" / "ESConv.json"
+    assert "--no_log_predictions" in of_model and "--seed" not in of_model and words[words.index("--seeds") + 1] == "7"

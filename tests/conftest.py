@@ -124,17 +124,14 @@ def command(clean_environment: dict[str, str], tmp_path_factory: pytest.TempPath
     """Run a script in a process of its own, as a user would, from some other folder."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
 
-    def run(
-        script: Path | str, *words: object, timeout: float = 240, given: bytes = b"", **environment: str
-    ) -> Outcome:
-        """`given` is what stands on standard input."""
+    def run(script: Path | str, *words: object, timeout: float = 240, **environment: str) -> Outcome:
         done = subprocess.run(
             [sys.executable, *(script.split() if isinstance(script, str) else [str(script)]), *map(str, words)],
             env={**clean_environment, **environment},
             cwd=elsewhere,
             capture_output=True,
             timeout=timeout,
-            input=given,
+            stdin=subprocess.DEVNULL,
         )
         return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
 

@@ -10,7 +10,7 @@ from io import BytesIO, StringIO, TextIOWrapper
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import PREDICT, REPOSITORY, module
+from conftest import PREDICT, REPOSITORY
 
 from artificial_pain import text_csv
 from artificial_pain.errors import UserError
@@ -50,19 +50,20 @@ def test_a_text_is_read_as_in_the_test_of_the_run(batch_size, predictor, run_fol
     assert_as_tested(predictions, run_folder)
 
 
-def test_a_file_of_splits_to_csv(run_folder, command):
-    """In a process of its own; the column `text` of the dataloader's own file"""
+def test_a_file_of_splits_to_csv(run_folder, script):
+    """The column `text` of the dataloader's own file"""
     path = run_folder.parents[1] / "dataset_splits" / "test_split.csv"
-    done = module(command, PREDICT, run_folder, "--file", path, "--format", "csv")
+    done = script(SCRIPT, run_folder, "--file", path, "--format", "csv")
     assert done.code == 0, done.err
     predictions = pd.read_csv(StringIO(done.out))
     assert list(predictions)[:2] == ["text", "emotion"] and list(predictions)[-3:] == list(TARGETS)
     assert_as_tested(predictions, run_folder)
 
 
-def test_standard_input_to_json_lines(run_folder, predictor, command):
+def test_standard_input_to_json_lines(run_folder, predictor, script, monkeypatch):
     given = "\ufeffI cannot sleep.\r\n\n  They left “me” alone.  \n".encode()
-    done = module(command, PREDICT, run_folder, "--format", "jsonl", given=given)
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(given)))
+    done = script(SCRIPT, run_folder, "--format", "jsonl")
     assert done.code == 0 and "1 empty texts are left out" in done.err
     rows = [json.loads(line) for line in done.out.splitlines()]
     assert [row["text"] for row in rows] == ["I cannot sleep.", "They left “me” alone."]

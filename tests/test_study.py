@@ -11,7 +11,7 @@ import time
 import pytest
 from conftest import REPOSITORY, STUDY, module
 
-from artificial_pain import cli
+from artificial_pain import cli, study
 
 pytestmark = pytest.mark.xdist_group("study")
 SCRIPT = [sys.executable, "-m", "artificial_pain.study"]
@@ -48,14 +48,20 @@ def test_what_is_finished_is_skipped_and_what_fails_is_listed(studied, study_wor
     assert sorted((path, path.stat().st_mtime_ns) for path in studied.root.rglob("run.json")) == before
 
 
-def test_a_damaged_record_is_left_to_the_script(studied, study_words, command, tmp_path):
-    """It refuses the run, which is listed; the others are finished as before"""
-    root = shutil.copytree(studied.root, tmp_path / "runs")
-    (root / "ESConv" / "mental-bert-base-uncased" / "loss-classification" / "run.json").write_text("[]")
-    words = [*study_words, "--task", "classification"]
-    words[words.index("--output_dir") + 1] = root
-    done = module(command, STUDY, *words)
-    assert done.code == 1 and "1 commands failed" in done.error and "run.json: cannot be read" in done.out
+@pytest.mark.parametrize(
+    "content", ["{", "[]", "{}", '{"command": "python \\"", "data": {}}', '{"command": "python x", "data": null}']
+)
+def test_a_damaged_record_is_of_no_finished_run(content, studied, study_words, monkeypatch, tmp_path):
+    """The script is called, which tells of it; the other runs count as before"""
+    root = shutil.copytree(studied.root, tmp_path / "runs", ignore=shutil.ignore_patterns("*.safetensors"))
+    (root / "ESConv" / "mental-bert-base-uncased" / "loss-classification" / "run.json").write_text(content)
+    monkeypatch.setattr(sys, "argv", ["study", *map(str, study_words), "--task", "classification"])
+    made = study.Study(study.arguments())
+    made.args.output_dir = root
+    (splits,), flags = made.grid, made.args.model_flags
+    words = [["--output_dir", str(studied.root), "--seed", seed, *flags] for seed in ("42", "43")]
+    start = made._command(splits, "model")[:-2]
+    assert [made._is_finished(splits, [*start, *of_seed]) for of_seed in words] == [False, True]
 
 
 @pytest.mark.parametrize(

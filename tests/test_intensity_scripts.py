@@ -374,8 +374,8 @@ def test_the_samples_intensities_are_learned(script, no_wandb, tmp_path):
     """Four heads on a pretrained encoder, and a mean absolute error below that of the training mean."""
     words = ["--model_name", MINILM, "--output_dir", tmp_path]
     assert script(INTENSITY_DATALOADER, *words, "--data_source", "sample").code == 0
-    rates = ["--learning_rate", "3e-4", "--head_learning_rate", "3e-3", "--warmup_steps", "5"]
-    assert script(INTENSITY_MODEL, *words, "--epochs", "4", "--batch_size", "16", *rates).code == 0
+    rates = ["--learning_rate", "1e-4", "--head_learning_rate", "1e-3", "--warmup_steps", "10"]
+    assert script(INTENSITY_MODEL, *words, "--epochs", "3", *rates).code == 0
     path = tmp_path / "ESConv/all-MiniLM-L6-v2/accuracy-4-heads-intensity-change/evaluation_results.json"
     results = json.loads(path.read_text())
     for name in ("initial", "final"):

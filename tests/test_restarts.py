@@ -269,7 +269,7 @@ def test_a_finished_run_is_evaluated_only(experiment, stopped):
 
     change(folder / "model.safetensors")
     damaged = experiment.start(stopped)
-    assert damaged.wait() == 1 and "damaged (model.safetensors is not what was written): add --re" in damaged.told()
+    assert damaged.wait() == 1 and "damaged (model.safetensors is not what was written): train" in damaged.told()
     (folder / "config.json").unlink()
     damaged = experiment.start(stopped)
     assert damaged.wait() == 1 and "damaged (config.json cannot be read: No such file" in damaged.told()

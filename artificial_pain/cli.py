@@ -207,6 +207,11 @@ def model_parser(
         metavar="NAME",
         help="upload the run's folder to this model repository, made private, without the predictions and their texts",
     )
+    _add_what_is_not_published(parser)
+    return parser
+
+
+def _add_what_is_not_published(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what the published recipe does not have (its defaults leave it as it is)")
     group.add_argument(
         "--pooling",
@@ -227,7 +232,6 @@ def model_parser(
         action="store_true",
         help="weigh each example's cross-entropy by how rare its label is in the training split",
     )
-    return parser
 
 
 def program(name: str) -> str:

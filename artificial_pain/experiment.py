@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 from transformers import set_seed
 
@@ -99,8 +100,12 @@ def fine_tune(
                     tracking.log_results(tracker, results, predictions["test"], splits.label_names, run_folder, texts)
             wandb_run = tracker.describe()
 
-    if not processes.IS_FIRST:
-        return
+    if processes.IS_FIRST:
+        _print_results(args, results, run_folder, wandb_run)
+
+
+def _print_results(args: argparse.Namespace, results: dict, run_folder: Path, wandb_run: dict) -> None:
+    """What stands on stdout at the end of a run; with --push_to_hub, after it is uploaded."""
     print(f"{args.dataset_name} ({'balanced' if args.balanced else 'unbalanced'}), {args.model_name}")
     for metrics in (tables.MAIN, tables.AGREEMENT):
         print(tables.results_table({"fine-tuned": results}, metrics))

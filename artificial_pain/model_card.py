@@ -28,6 +28,36 @@ MODEL_INDEX_METRICS = {
     "spearman": ("spearmanr", "Spearman's rho"),
     "quadratic_weighted_kappa": ("quadratic_weighted_kappa", "Quadratic weighted kappa"),
 }
+# What every card says.
+USE_AND_LIMITS = """## Use
+
+With the code of artificial-pain, from its checkout:
+
+```
+python -m artificial_pain.predict FOLDER "I have not slept for days."
+```
+
+For research on how supporters and programs understand what people say that hurts.
+
+## Limits
+
+- **Not a diagnostic tool**, and none for decisions about a person. It has been tested on no patients.
+- It knows crowd-sourced English alone: ESConv's help seekers are paid workers who recall a problem, SAD's sentences are
+  short. Other people, languages and ways of writing were not tested.
+- The labels are unequally frequent, and rare ones are found less often: see the F1 of each above.
+- What it gives is the most likely of the labels above, also for a text that is about none of them.
+"""
+CITATION = """## Citation
+
+```
+@article{wangroman2025artificialpain,
+    title = {Toward Affective Empathy in AI: Encoding Internal Representations of Artificial Pain},
+    author = {Wang, Angeline and Roman, Iran R},
+    year = {2025},
+    publisher = {8th annual conference on Cognitive Computational Neuroscience},
+}
+```
+"""
 
 
 def licence(dataset_name: str, data_source: str | None, encoder: Encoder) -> str:
@@ -135,36 +165,9 @@ All metrics are in `evaluation_results.json`.
 {results_table({"fine-tuned": results}, AGREEMENT)}
 ```
 
-## Use
-
-With the code of artificial-pain, from its checkout:
-
-```
-python -m artificial_pain.predict FOLDER "I have not slept for days."
-```
-
-For research on how supporters and programs understand what people say that hurts.
-
-## Limits
-
-- **Not a diagnostic tool**, and none for decisions about a person. It has been tested on no patients.
-- It knows crowd-sourced English alone: ESConv's help seekers are paid workers who recall a problem, SAD's sentences are
-  short. Other people, languages and ways of writing were not tested.
-- The labels are unequally frequent, and rare ones are found less often: see the F1 of each above.
-- What it gives is the most likely of the labels above, also for a text that is about none of them.
-
+{USE_AND_LIMITS}
 ## Licence
 
 {terms}{f": {reason}" if reason else ", as the encoder's weights"}.
 
-## Citation
-
-```
-@article{{wangroman2025artificialpain,
-    title = {{Toward Affective Empathy in AI: Encoding Internal Representations of Artificial Pain}},
-    author = {{Wang, Angeline and Roman, Iran R}},
-    year = {{2025}},
-    publisher = {{8th annual conference on Cognitive Computational Neuroscience}},
-}}
-```
-"""
+{CITATION}"""

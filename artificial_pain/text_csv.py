@@ -12,6 +12,7 @@ from artificial_pain.corpora import INTENSITIES
 # A cell that a spreadsheet runs; apostrophes before it too, so that the one which is added can be taken off again.
 FORMULA = re.compile(r"^('*[=+\-@\t\r])")
 INERT_FORMULA = re.compile(r"^'('*[=+\-@\t\r])")
+csv.field_size_limit(2**31 - 1)  # a text has as many characters as it has
 
 
 def write(path: Path | TextIO, frame: pd.DataFrame, index: bool = True) -> None:

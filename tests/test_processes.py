@@ -146,6 +146,16 @@ def wait_for_checkpoint(run: Path, job: subprocess.Popen, err: Path) -> None:
         time.sleep(0.01)
 
 
+@pytest.fixture
+def job(calm, sample_splits, environment, tmp_path) -> tuple[Callable[[str], subprocess.Popen], Path]:
+    """How to start a job of two processes, its stderr in a file of that name, and the folder of its run."""
+    root = shutil.copytree(sample_splits, tmp_path / "root")
+    words = ["--model_name", calm, "--dataset_name", "SAD", *FAST, "--epochs", 4, "--output_dir", root]
+    command = launched(*LAUNCHERS["torchrun"], MODEL, *words)
+    run = root / "SAD" / calm.name / "loss-classification"
+    return lambda name: start(command, environment, tmp_path / name), run
+
+
 def workers(job: subprocess.Popen) -> list[int]:
     """The processes that a launcher started, by their rank."""
     return [int(pid) for pid in Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()]
@@ -153,42 +163,36 @@ def workers(job: subprocess.Popen) -> list[int]:
 
 @pytest.mark.fault("one process of several is killed", "the job ends with one line; the same command goes on")
 @pytest.mark.parametrize("rank", [1, pytest.param(0, marks=pytest.mark.full)])
-def test_a_killed_process_ends_the_job_which_goes_on(rank, calm, sample_splits, environment, tmp_path):
+def test_a_killed_process_ends_the_job_which_goes_on(rank, job, tmp_path):
     """SIGKILL to either of two processes after a checkpoint; the same command again"""
-    root = shutil.copytree(sample_splits, tmp_path / "root")
-    words = ["--model_name", calm, "--dataset_name", "SAD", *FAST, "--epochs", 4, "--output_dir", root]
-    command = launched(*LAUNCHERS["torchrun"], MODEL, *words)
-    run = root / "SAD" / calm.name / "loss-classification"
-    job = start(command, environment, tmp_path / "err")
-    wait_for_checkpoint(run, job, tmp_path / "err")
-    os.kill(workers(job)[rank], signal.SIGKILL)
-    assert job.wait(timeout=60) == 1
+    begin, run = job
+    first = begin("err")
+    wait_for_checkpoint(run, first, tmp_path / "err")
+    os.kill(workers(first)[rank], signal.SIGKILL)
+    assert first.wait(timeout=60) == 1
     (line,) = ours((tmp_path / "err").read_text())
     assert line.startswith(LOST)
 
-    again = start(command, environment, tmp_path / "again")
+    again = begin("again")
     assert again.wait(timeout=120) == 0
     assert [line for line in ours((tmp_path / "again").read_text()) if line.startswith("going on from")]
 
 
 @pytest.mark.fault("SIGTERM to a job of several", "all processes stop at one step, with a checkpoint; one line")
-def test_a_signal_stops_all_processes_at_one_step(calm, sample_splits, environment, tmp_path):
+def test_a_signal_stops_all_processes_at_one_step(job, tmp_path):
     """SIGTERM to torchrun in the middle of an epoch; the same command again"""
-    root = shutil.copytree(sample_splits, tmp_path / "root")
-    words = ["--model_name", calm, "--dataset_name", "SAD", *FAST, "--epochs", 4, "--output_dir", root]
-    command = launched(*LAUNCHERS["torchrun"], MODEL, *words)
-    run = root / "SAD" / calm.name / "loss-classification"
-    job = start(command, environment, tmp_path / "err")
-    wait_for_checkpoint(run, job, tmp_path / "err")
-    job.terminate()
-    job.wait(timeout=60)
+    begin, run = job
+    first = begin("err")
+    wait_for_checkpoint(run, first, tmp_path / "err")
+    first.terminate()
+    first.wait(timeout=60)
     (line,) = ours((tmp_path / "err").read_text())
     step = re.fullmatch(
         r"stopped after step (\d+) of \d+, with a checkpoint: to go on: the same command again, without --restart", line
     )[1]
     assert (run / "checkpoints" / f"checkpoint-{step}" / "sha256.json").exists()
 
-    again = start(command, environment, tmp_path / "again")
+    again = begin("again")
     assert again.wait(timeout=120) == 0
     assert any(line.endswith(f"checkpoint-{step}") for line in ours((tmp_path / "again").read_text()))
 

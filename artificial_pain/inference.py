@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from artificial_pain import intensity_metrics, metrics, runs, tokens
+from artificial_pain import intensity_metrics, metrics, processes, runs, tokens
 from artificial_pain.cli import INFERENCE_BATCH_SIZE
 from artificial_pain.corpora import INTENSITIES
 from artificial_pain.encoders import Encoder
@@ -23,7 +23,7 @@ class Predictor:
     def __init__(self, run_folder: str | Path):
         """Raises UserError where the folder has no finished run, or other files than were written."""
         folder = Path(run_folder)
-        self.device = torch.accelerator.current_accelerator() or torch.device("cpu")
+        self.device = processes.device()
         self.model = runs.load_model(folder, runs.finished(folder)).to(self.device).eval()
         self.tokenizer = tokens.load_tokenizer(Encoder(str(folder), folder, None))
         self.label_names = [self.model.config.id2label[i] for i in range(self.model.config.num_labels)]

@@ -7,7 +7,10 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
 
 # What torchrun and accelerate say; a WORLD_SIZE alone, as schedulers leave it in the environment, starts no job.
 IS_JOB = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
@@ -16,16 +19,26 @@ IS_FIRST = RANK == 0
 STORE_TIMEOUT = timedelta(seconds=2)
 
 
+def device() -> "torch.device":
+    """The device on which this process computes: the accelerator that the machine has, else the CPU.
+
+    PyTorch's CUDA build, which most people have, names CUDA also where there is no driver: it has to be asked whether
+    the accelerator is available.
+    """
+    import torch
+
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+
+
 def start() -> None:
     """Meet the other processes. One alone sees one GPU: the Trainer would multiply the batch by the number of more."""
     if COUNT == 1:
         os.environ.pop("WORLD_SIZE", None)  # else accelerate would wait for the others
         os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
         return
-    import torch
     from accelerate import PartialState
 
-    PartialState(cpu=not torch.accelerator.is_available())
+    PartialState(cpu=device().type == "cpu")
 
 
 def of_first(call: Callable[[], Any]) -> Any:

@@ -50,7 +50,7 @@ def git_state() -> dict | None:
 
 def run_record(args: argparse.Namespace, encoder: Encoder, splits: Splits, precision: dict[str, bool]) -> dict:
     """What it takes to repeat a run: of run.json, what is known before the training."""
-    on_gpu = torch.cuda.is_available()
+    kind = processes.device().type
     return {
         "command": shlex.join(["python", *sys.argv]),
         "arguments": {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()},
@@ -58,8 +58,8 @@ def run_record(args: argparse.Namespace, encoder: Encoder, splits: Splits, preci
         "git": git_state(),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "device": {
-            "type": "cuda" if on_gpu else "cpu",
-            "name": torch.cuda.get_device_name() if on_gpu else platform.machine(),
+            "type": kind,
+            "name": torch.cuda.get_device_name() if kind == "cuda" else platform.machine(),
             "threads": torch.get_num_threads(),
             "processes": processes.COUNT,
         },

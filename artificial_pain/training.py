@@ -37,15 +37,21 @@ from artificial_pain.tokens import Splits, lengths
 from artificial_pain.trainer import EmotionTrainer
 
 # In an evaluation no gradients are kept: many examples fit on a GPU, and keep it busy; on a CPU, few are padded less.
-EVALUATION_BATCH_SIZE = 64 if torch.accelerator.is_available() else 8
+EVALUATION_BATCH_SIZE = 64
+EVALUATION_BATCH_SIZE_ON_CPU = 8
 LOGGING_STEPS = 10  # between the points of the learning curves in W&B; the end of an epoch is one too
 
 SCHEDULERS = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}  # transformers' names
 
 
+def evaluation_batch_size() -> int:
+    """Examples of a batch of an evaluation, on this process's device."""
+    return EVALUATION_BATCH_SIZE_ON_CPU if processes.device().type == "cpu" else EVALUATION_BATCH_SIZE
+
+
 def mixed_precision(precision: str) -> dict[str, bool]:
     """The Trainer's flags for --precision; exit code 2 for what the machine cannot do."""
-    on_gpu = torch.cuda.is_available()
+    on_gpu = processes.device().type == "cuda"
     bf16_on_gpu = on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
     if precision == "auto" and on_gpu:
         # bf16 has the range of fp32; ModernBERT overflows in fp16.
@@ -148,7 +154,7 @@ def training_arguments(
         num_train_epochs=epochs,
         per_device_train_batch_size=args.batch_size // processes.COUNT,
         ddp_find_unused_parameters=False,  # all are used
-        per_device_eval_batch_size=EVALUATION_BATCH_SIZE,
+        per_device_eval_batch_size=evaluation_batch_size(),
         learning_rate=args.learning_rate,
         lr_scheduler_type=SCHEDULERS[args.schedule],
         warmup_steps=args.warmup_steps,
@@ -161,8 +167,8 @@ def training_arguments(
         logging_steps=LOGGING_STEPS,
         logging_nan_inf_filter=False,  # else a loss of NaN is logged as 0
         label_names=["labels", *targets],
-        dataloader_pin_memory=torch.cuda.is_available(),
-        use_cpu=not torch.accelerator.is_available(),  # unless it is said, bf16 is refused on a CPU
+        dataloader_pin_memory=processes.device().type == "cuda",
+        use_cpu=processes.device().type == "cpu",  # unless it is said, bf16 is refused on a CPU
         disable_tqdm=False,  # else the bars follow transformers' verbosity
         log_level_replica="error",  # as that of the first process
         report_to="none",  # tracking.py logs: the Trainer's own would log settings that are not the optimizer's
@@ -243,9 +249,9 @@ def telling_out_of_memory(args: argparse.Namespace, max_length: int) -> Iterator
         if not isinstance(error, MemoryError) and not should_reduce_batch_size(error):
             raise
         raise UserError(
-            f"out of memory with --batch_size {args.batch_size} (evaluation: {EVALUATION_BATCH_SIZE}), texts of up to "
-            f"{max_length} tokens and --precision {args.precision}: try --precision bf16, or --restart with a smaller "
-            "--batch_size, or with splits that the dataloader makes with a smaller --max_length"
+            f"out of memory with --batch_size {args.batch_size} (evaluation: {evaluation_batch_size()}), texts of up "
+            f"to {max_length} tokens and --precision {args.precision}: try --precision bf16, or --restart with a "
+            "smaller --batch_size, or with splits that the dataloader makes with a smaller --max_length"
         ) from error
 
 

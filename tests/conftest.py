@@ -16,6 +16,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 import pytest
+import torch
 from hub import Hub
 from tiny_encoders import make_tiny_encoders
 
@@ -172,6 +173,16 @@ def script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
         return Outcome(code, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture
+def cuda_build_without_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's CUDA build, which pip installs on Linux, on a machine without a GPU: it names CUDA all the same."""
+    monkeypatch.setattr(
+        torch.accelerator,
+        "current_accelerator",
+        lambda check_available=False: None if check_available else torch.device("cuda"),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from io import BytesIO, StringIO, TextIOWrapper
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from conftest import PREDICT, REPOSITORY
 
 from artificial_pain import text_csv
@@ -147,6 +148,14 @@ def test_a_folder_without_a_whole_run_is_told(run_folder, tmp_path):
     (folder / "tokenizer.json").write_text("{}")
     with pytest.raises(UserError, match=r"damaged \(.*tokenizer.json"):
         Predictor(folder)
+
+
+def test_the_cuda_build_without_a_driver_predicts_on_the_cpu(run_folder, predictor, cuda_build_without_driver):
+    on_cpu = Predictor(run_folder)
+    assert on_cpu.device == torch.device("cpu")
+    assert on_cpu("I cannot sleep.").drop(columns=["text", "emotion"]).to_numpy() == pytest.approx(
+        predictor("I cannot sleep.").drop(columns=["text", "emotion"]).to_numpy(), abs=1e-4
+    )
 
 
 def test_a_single_text_is_one_row(predictor):

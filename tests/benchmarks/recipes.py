@@ -18,7 +18,7 @@ import torch
 from torch.nn.utils import clip_grad_norm_
 from transformers import PreTrainedTokenizerFast, TrainerCallback, set_seed
 
-from artificial_pain import cli, encoders, files, tokens, training
+from artificial_pain import cli, encoders, files, processes, tokens, training
 from artificial_pain.callbacks import EpochLines
 from artificial_pain.models import EmotionModel
 from artificial_pain.trainer import EmotionTrainer, EpochSampler
@@ -27,7 +27,7 @@ PADDED_LENGTH = 512  # published: every text has so many tokens
 GRADIENT_NORM = 1.0  # published, as the Trainer's default: gradients are clipped to it
 WARM_UP = 3  # steps that are not measured
 READY = "ready"
-ON_GPU = torch.cuda.is_available()
+ON_GPU = processes.device().type == "cuda"
 
 
 @dataclass(frozen=True)

@@ -152,6 +152,8 @@ def log_results(
 ) -> None:
     """Test metrics and baselines to the run's summary; the test split's confusion matrix as a table, and the figures of
     the run's folder; where `texts` is true, the predictions as a table with their texts.
+
+    In the summary `validation/macro_f1`, by which sweeps choose, becomes that of the kept epoch.
     """
 
     def log(run: wandb.Run) -> None:
@@ -165,6 +167,9 @@ def log_results(
         tables = {"test/predictions": wandb.Table(dataframe=predictions.reset_index())} if texts else {}
         images = {f"figures/{path.stem}": wandb.Image(str(path)) for path in sorted(run_folder.glob("*.png"))}
         run.log({"test/confusion_matrix": matrix, **tables, **images})
+        # After that log, which ends the step before. Otherwise the last point of the curve would stay, which may be of
+        # another epoch than the kept one.
+        run.summary["validation/macro_f1"] = results["validation"]["macro_f1"]
 
     tracker.attempt(log)
 

@@ -19,6 +19,7 @@ def test_a_sweep_is_the_published_grid_of_its_task(task, monkeypatch):
     sweep = yaml.safe_load((REPOSITORY / task / "sweep.yaml").read_text(encoding="utf-8"))
     folder = Path(importlib.util.find_spec("sweeps").submodule_search_locations[0])
     jsonschema.Draft7Validator(json.loads((folder / "config/schema.json").read_text())).validate(sweep)
+    assert sweep["metric"] == {"name": "validation/macro_f1", "goal": "maximize"}, "test is not selected on"
 
     values = {name: one.get("values", [one.get("value")]) for name, one in sweep["parameters"].items()}
     cells = []

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import wandb
 from conftest import MODEL, REPOSITORY
@@ -55,6 +56,22 @@ def test_with_a_key_the_run_is_online(words, warm_command):
     assert {"test/macro_f1", "test/accuracy", "majority/macro_f1"} <= server.summary.keys()
     ends = [server.summary[f"test/macro_f1_{end}"] for end in ("low", "high")]
     assert ends[0] <= server.summary["test/macro_f1"] <= ends[1]
+
+
+def test_the_summary_has_the_validation_of_the_kept_epoch(monkeypatch, tmp_path):
+    """What a sweep maximises; W&B's own would be the curve's last point"""
+    predictions = pd.DataFrame({"label_name": ["a", "b"], "predicted": ["a", "a"]})
+    results = {"validation": {"macro_f1": 0.75}, "test": {"macro_f1": 0.5}, "baselines": {}}
+    with WandbServer() as server:
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        monkeypatch.setenv("WANDB_API_KEY", KEY)
+        with tracking.start("name", {}, tmp_path) as tracker:
+            for step, value in enumerate([0.75, 0.25], start=1):
+                tracker.log({"validation/macro_f1": value}, step=step)
+            tracking.log_results(tracker, results, predictions, ["a", "b"], tmp_path / "run", texts=False)
+    wandb.teardown()
+    assert [row["validation/macro_f1"] for row in server.history if "validation/macro_f1" in row] == [0.75, 0.25]
+    assert (server.summary["validation/macro_f1"], server.summary["test/macro_f1"]) == (0.75, 0.5)
 
 
 AGENTS_RUN = """

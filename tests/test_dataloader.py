@@ -176,7 +176,7 @@ def test_a_text_comes_back_from_the_csv_as_it_went(text, tmp_path):
     assert row["text"] == row["label_name"] == text and row["label"] == 3 and np.isnan(row["final_intensity"])
 
 
-@pytest.mark.parametrize(("name", "examples"), [("SAD", [13500, 684, 1371]), ("ESConv", [600, 37, 75])])
+@pytest.mark.parametrize(("name", "examples"), [("SAD", [13500, 684, 1371]), ("ESConv", [700, 128, 258])])
 def test_the_real_corpora_balanced(name, examples, corpora, script, tmp_path):
     source = corpora / {"SAD": "SAD_v1.zip", "ESConv": "ESConv.json"}[name]
     size = [] if name == "SAD" else ["--samples_per_label", "100"]

@@ -78,9 +78,11 @@ def test_the_real_corpora_have_the_published_sizes(corpora):
     }
     esconv, dropped = splits.drop_rare(corpus_files.read("ESConv", corpora / "ESConv.json"))
     esconv, names = splits.add_labels(esconv, "ESConv")
-    assert names == ["anger", "anxiety", "depression", "fear", "sadness", "shame"]
-    assert dropped == {"disgust": 11, "nervousness": 7}
-    assert [len(part) for part in splits.split(esconv, 42).values()] == [260, 37, 75]
+    assert names == ["anger", "anxiety", "depression", "disgust", "fear", "sadness", "shame"]
+    assert dropped == {"nervousness": 13, "pain": 1, "jealousy": 1, "guilt": 1}
+    parts = splits.split(esconv, 42)
+    assert [len(part) for part in parts.values()] == [898, 128, 258]
+    assert [part["final_intensity"].count() for part in parts.values()] == [793, 110, 232]
 
 
 @pytest.mark.parametrize("name", ["esconv", "sad"])

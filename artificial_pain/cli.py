@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
-from artificial_pain import encoders, processes
+from artificial_pain import distributed, encoders
 from artificial_pain.errors import warn
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -79,7 +79,7 @@ class _Parser(argparse.ArgumentParser):
     """Of several processes, the first one speaks of the flags, which all have alike."""
 
     def _print_message(self, message: str, file: IO[str] | None = None) -> None:
-        if processes.IS_FIRST:
+        if distributed.IS_FIRST:
             super()._print_message(message, file)
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from artificial_pain import errors, tables
+from artificial_pain import errors
 from artificial_pain.errors import UserError
+from artificial_pain.evaluation import tables
 
 
 def read_run(folder: Path) -> tuple[dict, pd.DataFrame]:

@@ -7,7 +7,7 @@ import argparse
 import pickle
 from pathlib import Path
 
-from artificial_pain import encoders, errors, files
+from artificial_pain import encoders, errors, storage
 from artificial_pain.errors import UserError, first_line
 
 
@@ -26,7 +26,8 @@ def main() -> None:
     from huggingface_hub import ModelCardData
     from transformers import AutoModel
 
-    from artificial_pain import model_card, tokens
+    from artificial_pain.data import tokenization
+    from artificial_pain.runs import model_card
 
     try:
         model = AutoModel.from_pretrained(
@@ -40,9 +41,9 @@ def main() -> None:
         raise UserError(
             f"{encoder.folder / encoders.PICKLED}: is not an encoder's tensors alone ({first_line(error)})"
         ) from None
-    with files.staged(args.folder) as folder:
+    with storage.staged(args.folder) as folder:
         model.save_pretrained(folder)
-        tokens.load_tokenizer(encoder).save_pretrained(folder)
+        tokenization.load_tokenizer(encoder).save_pretrained(folder)
         card = ModelCardData(license=model_card.encoder_licence(encoder), base_model=encoder.name)
         (folder / "README.md").write_text(f"---\n{card.to_yaml()}\n---\n", encoding="utf-8")
     print(f"{args.folder}: now an encoder for the scripts: --model_name {args.folder}")

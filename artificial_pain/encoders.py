@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from artificial_pain.digests import digest
 from artificial_pain.errors import UserError, first_line, warn, wrong_flag
+from artificial_pain.storage import digest
 
 DEFAULT = "mental/mental-roberta-base"
 OFFLINE = "sentence-transformers/all-MiniLM-L6-v2"

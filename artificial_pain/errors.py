@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
-from artificial_pain import processes
+from artificial_pain import distributed
 
 SHORTEST_SECRET = 6  # characters
 LONGEST_REASON = 300  # characters
@@ -42,7 +42,7 @@ def first_line(error: BaseException) -> str:
 
 def say(message: str) -> None:
     """Print a line on stderr, without secrets; of several processes, the first does."""
-    if processes.IS_FIRST:
+    if distributed.IS_FIRST:
         _print(message)
 
 
@@ -52,8 +52,8 @@ def _print(message: str) -> None:
 
 def _say_the_end(message: str) -> None:
     """Say why the job ends, in whichever process that was found first."""
-    if processes.is_first_to_end():
-        _print(message if processes.IS_FIRST else f"\n{message}")  # the first one's bar may have been left open
+    if distributed.is_first_to_end():
+        _print(message if distributed.IS_FIRST else f"\n{message}")  # the first one's bar may have been left open
 
 
 def warn(message: str) -> None:

@@ -10,23 +10,16 @@ from pathlib import Path
 
 from transformers import set_seed
 
-from artificial_pain import (
-    baselines,
-    cli,
-    evaluation,
-    files,
-    hub,
-    processes,
-    run_files,
-    runs,
-    tables,
-    tokens,
-    tracking,
-    training,
-)
+from artificial_pain import cli, distributed, hub, storage
+from artificial_pain.data import tokenization
 from artificial_pain.encoders import Encoder
 from artificial_pain.errors import Terminated, say
-from artificial_pain.models import EmotionModel
+from artificial_pain.evaluation import baselines, tables
+from artificial_pain.modeling.model import EmotionModel
+from artificial_pain.runs import tracking
+from artificial_pain.runs.record import run_record, write_evaluation, write_training
+from artificial_pain.runs.run import begin, checkpoints_folder, find, load_model, replaced
+from artificial_pain.training import evaluate, recipe
 
 
 @contextmanager
@@ -36,7 +29,7 @@ def _telling_how_to_go_on() -> Iterator[None]:
         yield
     except (KeyboardInterrupt, Terminated) as stop:
         words = [cli.program("python"), *(word for word in sys.argv if word != "--restart")]
-        again = shlex.join(words) if processes.COUNT == 1 else "the same command again, without --restart"
+        again = shlex.join(words) if distributed.COUNT == 1 else "the same command again, without --restart"
         raise type(stop)(f"{str(stop) or 'stopped'}: to go on: {again}") from None
 
 
@@ -51,56 +44,56 @@ def fine_tune(
     kind: what the run's folder is called, and name: the W&B run. targets: the intensities to predict beside the
     emotion.
     """
-    processes.start()
-    precision = training.mixed_precision(args.precision)
+    distributed.start()
+    precision = recipe.mixed_precision(args.precision)
     if args.push_to_hub:
-        with processes.telling_of_lost():
-            processes.of_first(lambda: hub.make_repository(args.push_to_hub))
-    tokenizer = tokens.load_tokenizer(encoder)
-    layout = files.Layout(args.output_dir, args.dataset_name, encoder.short_name, args.balanced)
-    with processes.telling_of_lost(), processes.in_turn():
-        splits = tokens.load(layout, encoder, tokenizer, functools.partial(cli.dataloader_command, task, args))
+        with distributed.telling_of_lost():
+            distributed.of_first(lambda: hub.make_repository(args.push_to_hub))
+    tokenizer = tokenization.load_tokenizer(encoder)
+    layout = storage.Layout(args.output_dir, args.dataset_name, encoder.short_name, args.balanced)
+    with distributed.telling_of_lost(), distributed.in_turn():
+        splits = tokenization.load(layout, encoder, tokenizer, functools.partial(cli.dataloader_command, task, args))
     fitted = baselines.fit(splits.texts["train"], targets)
     run_folder = layout.run_folder(kind, args.seed, args.debug)
-    record = run_files.run_record(args, encoder, splits, precision)
+    record = run_record(args, encoder, splits, precision)
 
     with (
-        files.at_work(run_folder, wait=False) if processes.IS_FIRST else nullcontext(),
-        processes.telling_of_lost(),
-        training.telling_out_of_memory(args, splits.settings["max_length"]),
+        storage.at_work(run_folder, wait=False) if distributed.IS_FIRST else nullcontext(),
+        distributed.telling_of_lost(),
+        recipe.telling_out_of_memory(args, splits.settings["max_length"]),
     ):
-        stopped, finished = processes.of_first(lambda: runs.find(run_folder, record, args.restart))
+        stopped, finished = distributed.of_first(lambda: find(run_folder, record, args.restart))
         set_seed(args.seed)
         if finished:
             say(f"{run_folder}: the run is finished, and is evaluated; --restart trains it anew")
-            model = runs.load_model(run_folder, finished)
+            model = load_model(run_folder, finished)
         else:
             model = EmotionModel.from_encoder(encoder, splits.label_names, targets, args.pooling)
-        trainer = training.make_trainer(model, tokenizer, splits, args, precision, runs.checkpoints_folder(run_folder))
+        trainer = recipe.make_trainer(model, tokenizer, splits, args, precision, checkpoints_folder(run_folder))
         if finished:
-            results, predictions = evaluation.evaluate(trainer, splits, fitted)
-            if processes.IS_FIRST:
-                with runs.replaced(run_folder) as folder:
-                    run_files.write_evaluation(folder, results, predictions, encoder, splits, finished)
+            results, predictions = evaluate.evaluate(trainer, splits, fitted)
+            if distributed.IS_FIRST:
+                with replaced(run_folder) as folder:
+                    write_evaluation(folder, results, predictions, encoder, splits, finished)
             wandb_run = finished["wandb"]
         else:
             config = {**vars(args), "git": record["git"]}
             with tracking.start(name, config, args.output_dir, stopped and stopped["wandb"]) as tracker:
                 record |= {"started": (stopped or record)["started"], "wandb": tracker.describe()}
-                if processes.IS_FIRST:
-                    runs.begin(run_folder, record)
+                if distributed.IS_FIRST:
+                    begin(run_folder, record)
                 trainer.add_callback(tracking.Curves(tracker))
-                training.train(trainer)
-                results, predictions = evaluation.evaluate(trainer, splits, fitted)
-                if processes.IS_FIRST:
-                    with runs.replaced(run_folder) as folder:
-                        run_files.write_training(folder, trainer, splits, record)
-                        run_files.write_evaluation(folder, results, predictions, encoder, splits, record)
+                recipe.train(trainer)
+                results, predictions = evaluate.evaluate(trainer, splits, fitted)
+                if distributed.IS_FIRST:
+                    with replaced(run_folder) as folder:
+                        write_training(folder, trainer, splits, record)
+                        write_evaluation(folder, results, predictions, encoder, splits, record)
                     texts = not args.no_log_predictions
                     tracking.log_results(tracker, results, predictions["test"], splits.label_names, run_folder, texts)
             wandb_run = tracker.describe()
 
-    if processes.IS_FIRST:
+    if distributed.IS_FIRST:
         _print_results(args, results, run_folder, wandb_run)
 
 

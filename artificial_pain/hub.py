@@ -11,8 +11,8 @@ from huggingface_hub import HfApi, constants, get_token, set_client_factory, sna
 from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError
 from huggingface_hub.utils._http import default_client_factory
 
-from artificial_pain.digests import digest
 from artificial_pain.errors import UserError, first_line
+from artificial_pain.storage import digest
 
 MOST_ASKED = 8  # times for the same part of a file
 UPLOAD_TIMEOUT = 60  # seconds without a byte, for the hub looks at a large file before it answers

@@ -63,7 +63,7 @@ def read_texts(args: argparse.Namespace) -> list[str]:
 
 def _of_csv(path: Path) -> list[str]:
     # Imported here, so that --help and a wrong flag are answered at once.
-    from artificial_pain import text_csv
+    from artificial_pain.data import text_csv
 
     try:
         return text_csv.read_texts(path)
@@ -85,8 +85,8 @@ def main() -> None:
     if sys.stdout:  # which may be closed
         sys.stdout.reconfigure(encoding="utf-8")  # as the texts are, whatever the terminal's is
 
-    from artificial_pain import text_csv
-    from artificial_pain.inference import Predictor
+    from artificial_pain.data import text_csv
+    from artificial_pain.runs.predictor import Predictor
 
     predictions = Predictor(args.run_folder)(texts, args.batch_size)
     if args.format == "csv":

@@ -2,10 +2,12 @@
 
 import argparse
 
-from artificial_pain import corpora, corpus_statistics, files, sources, splits, tokens
-from artificial_pain.digests import digest
+from artificial_pain import storage
+from artificial_pain.data import sources, splits, statistics, tokenization
+from artificial_pain.data.corpora import read_corpus
 from artificial_pain.encoders import Encoder
 from artificial_pain.errors import without_secrets
+from artificial_pain.storage import digest
 
 
 def prepare(args: argparse.Namespace, encoder: Encoder) -> None:
@@ -14,10 +16,10 @@ def prepare(args: argparse.Namespace, encoder: Encoder) -> None:
     The same flags give both tasks the same splits. Raises UserError where the corpus or the encoder's tokenizer cannot
     be used; exits with code 2 where --max_length does not suit the encoder.
     """
-    tokenizer = tokens.load_tokenizer(encoder)
-    tokens.require_length(encoder, tokenizer, args.max_length)
+    tokenizer = tokenization.load_tokenizer(encoder)
+    tokenization.require_length(encoder, tokenizer, args.max_length)
     path = sources.locate(args.dataset_name, args.data_source)
-    frame = corpora.read(args.dataset_name, path, args.label_column)
+    frame = read_corpus(args.dataset_name, path, args.label_column)
     dropped = {}
     if args.dataset_name == "ESConv":
         frame, dropped = splits.drop_rare(frame)
@@ -26,21 +28,21 @@ def prepare(args: argparse.Namespace, encoder: Encoder) -> None:
     label_counts = splits.label_counts(parts["train"])
     if args.balanced:
         parts = splits.balance(parts, args.samples_per_label, splits.VARIATIONS[args.dataset_name], args.seed)
-    tokenized, truncated = tokens.tokenize(parts, label_names, tokenizer, args.max_length)
+    tokenized, truncated = tokenization.tokenize(parts, label_names, tokenizer, args.max_length)
 
-    layout = files.Layout(args.output_dir, args.dataset_name, encoder.short_name, args.balanced)
+    layout = storage.Layout(args.output_dir, args.dataset_name, encoder.short_name, args.balanced)
     settings = {
         **{name: value for name, value in vars(args).items() if name != "output_dir"},
         "data_source": args.data_source and without_secrets(args.data_source),
         "revision": encoder.revision,
-        "tokenizer": tokens.tokenizer_digest(tokenizer),
+        "tokenizer": tokenization.tokenizer_digest(tokenizer),
         "label_counts": label_counts,
         "corpus_sha256": digest(path),
     }
-    with files.at_work(layout.corpus, wait=True), files.staged(layout.corpus) as folder:
-        fingerprint = tokens.save(folder, layout, parts, tokenized, settings)
-        described = {name: corpus_statistics.describe(parts[name], tokenized[name], truncated[name]) for name in parts}
-        statistics = {
+    with storage.at_work(layout.corpus, wait=True), storage.staged(layout.corpus) as folder:
+        fingerprint = tokenization.save(folder, layout, parts, tokenized, settings)
+        described = {name: statistics.describe(parts[name], tokenized[name], truncated[name]) for name in parts}
+        made = {
             **described,
             "dropped_labels": dropped,
             "intensities_set_aside": frame.attrs.get("intensities_set_aside", 0),
@@ -48,6 +50,6 @@ def prepare(args: argparse.Namespace, encoder: Encoder) -> None:
             "settings": settings,
             "fingerprint": fingerprint,
         }
-        files.write_json(folder / layout.statistics, statistics)
-    print(corpus_statistics.table(statistics, label_names))
+        storage.write_json(folder / layout.statistics, made)
+    print(statistics.table(made, label_names))
     print(f"Written to {layout.corpus}: {layout.text_splits}/, {layout.tokenized_splits}/, {layout.statistics}")

@@ -10,34 +10,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Callable
 from pathlib import Path
 
 from tqdm import tqdm
 
-from artificial_pain import cli, encoders, errors, files
+from artificial_pain import cli, encoders, errors, storage
 from artificial_pain.errors import Terminated, UserError, say
+from artificial_pain.reporting import grid
+from artificial_pain.reporting.grid import Splits
 
-PUBLISHED_ENCODERS = list(encoders.ENCODERS)[:3]
-DATASETS = {"classification": ["SAD", "ESConv"], "intensity": ["ESConv"]}
-BALANCES = {"unbalanced": [], "balanced": ["--balanced"]}
 # Of the scripts' flags, those that the study gives, each from its own flag.
 GIVEN = {"--model_name", "--dataset_name", "--balanced", "--output_dir"}
-
-
-@dataclass(frozen=True)
-class Splits:
-    """What a dataloader makes, for the runs of all seeds."""
-
-    task: str
-    dataset_name: str
-    balance: str
-    encoder: str
-
-    def __str__(self) -> str:
-        return f"{self.task}, {self.dataset_name} {self.balance}, {self.encoder}"
 
 
 def _folder(text: str) -> Path:
@@ -50,12 +34,12 @@ def arguments() -> argparse.Namespace:
     )
     group = parser.add_argument_group("which part of the grid (default: all of it)")
     group.add_argument(
-        "--model_name", nargs="+", type=encoders.checked_name, default=PUBLISHED_ENCODERS, metavar="ENCODER"
+        "--model_name", nargs="+", type=encoders.checked_name, default=grid.PUBLISHED_ENCODERS, metavar="ENCODER"
     )
-    group.add_argument("--dataset_name", nargs="+", choices=DATASETS["classification"], default=["SAD", "ESConv"])
-    group.add_argument("--balance", nargs="+", choices=BALANCES, default=list(BALANCES))
+    group.add_argument("--dataset_name", nargs="+", choices=grid.DATASETS["classification"], default=["SAD", "ESConv"])
+    group.add_argument("--balance", nargs="+", choices=grid.BALANCES, default=list(grid.BALANCES))
     group.add_argument(
-        "--task", nargs="+", choices=DATASETS, default=list(DATASETS), help="one head, or four (ESConv alone)"
+        "--task", nargs="+", choices=grid.DATASETS, default=list(grid.DATASETS), help="one head, or four (ESConv alone)"
     )
     group.add_argument(
         "--seeds", nargs="+", type=cli.seed_integer, default=[cli.SEED], metavar="N", help="(default: %(default)s)"
@@ -71,20 +55,9 @@ def arguments() -> argparse.Namespace:
                 parser.error(f"{flag}: {word} is what the study gives: use its own flags")
             if word == "--push_to_hub":
                 parser.error("--push_to_hub would upload all runs over each other: give it to the model script of one")
-    if not grid(args.model_name, args.dataset_name, args.balance, args.task):
+    if not grid.grid(args.model_name, args.dataset_name, args.balance, args.task):
         parser.error("--task intensity: ESConv alone has intensities: ask for --dataset_name ESConv")
     return args
-
-
-def grid(
-    model_names: Sequence[str],
-    dataset_names: Sequence[str] = DATASETS["classification"],
-    balances: Sequence[str] = tuple(BALANCES),
-    tasks: Sequence[str] = tuple(DATASETS),
-) -> list[Splits]:
-    """What is published, of these encoders, and of these parts."""
-    cells = product(dataset_names, balances, model_names, tasks)
-    return [Splits(task, *rest) for *rest, task in cells if rest[0] in DATASETS[task]]
 
 
 class Study:
@@ -92,7 +65,7 @@ class Study:
 
     def __init__(self, args: argparse.Namespace):
         self.args = args
-        self.grid = grid(args.model_name, args.dataset_name, args.balance, args.task)
+        self.grid = grid.grid(args.model_name, args.dataset_name, args.balance, args.task)
         self.left = self.runs = len(self.grid) * len(args.seeds)
         self.finished = 0
         self.seconds: list[float] = []  # of each run that was trained
@@ -137,7 +110,7 @@ class Study:
         """The command of a script, without Python's name."""
         path = cli.TASK_FOLDERS[splits.task] / f"{splits.task}-{script}.py"
         folder = ["--output_dir", str(self.args.output_dir)] if self.args.output_dir else []
-        shared = ["--model_name", splits.encoder, "--dataset_name", splits.dataset_name, *BALANCES[splits.balance]]
+        shared = ["--model_name", splits.encoder, "--dataset_name", splits.dataset_name, *grid.BALANCES[splits.balance]]
         return [str(path), *shared, *folder, *words]
 
     def _is_finished(self, splits: Splits, command: list[str]) -> bool:
@@ -200,7 +173,7 @@ def _read(path: Path, what: Callable[[dict], tuple]) -> tuple | None:
 def main() -> None:
     args = arguments()
     if args.output_dir:
-        files.require_writable(args.output_dir)
+        storage.require_writable(args.output_dir)
     study = Study(args)
     study.run()
     trained, finished = len(study.seconds), study.finished

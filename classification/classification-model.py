@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the package, wherever the script is started from
 
-from artificial_pain import cli, encoders, errors, files
+from artificial_pain import cli, encoders, errors, storage
 
 TASK = "classification"
 DATASETS = ["ESConv", "SAD"]
@@ -20,7 +20,7 @@ WARMUP_STEPS = 0  # published
 def main() -> None:
     args = cli.model_parser(TASK, DATASETS, __doc__.splitlines()[0], WARMUP_STEPS, METRIC).parse_args()
 
-    files.require_writable(args.output_dir)
+    storage.require_writable(args.output_dir)
     encoder = encoders.fetch(args.model_name, args.revision, weights=encoders.WEIGHTS)
 
     # Imported here, so that --help, a wrong flag and a gated encoder are answered at once.

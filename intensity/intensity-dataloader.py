@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the package, wherever the script is started from
 
-from artificial_pain import cli, encoders, errors, files
+from artificial_pain import cli, encoders, errors, storage
 
 TASK = "intensity"
 DATASETS = ["ESConv"]  # SAD has no intensities before and after a talk
@@ -18,7 +18,7 @@ DATASETS = ["ESConv"]  # SAD has no intensities before and after a talk
 def main() -> None:
     args = cli.dataloader_arguments(TASK, DATASETS, __doc__.splitlines()[0])
 
-    files.require_writable(args.output_dir)
+    storage.require_writable(args.output_dir)
     encoder = encoders.fetch(args.model_name, args.revision, weights=None)
 
     # Imported here, so that --help, a wrong flag and a gated encoder are answered at once.

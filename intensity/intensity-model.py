@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the package, wherever the script is started from
 
-from artificial_pain import cli, encoders, errors, files
+from artificial_pain import cli, encoders, errors, storage
 
 TASK = "intensity"
 DATASETS = ["ESConv"]  # SAD has no intensities before and after a talk
@@ -30,11 +30,12 @@ def main() -> None:
     )
     args = parser.parse_args()
 
-    files.require_writable(args.output_dir)
+    storage.require_writable(args.output_dir)
     encoder = encoders.fetch(args.model_name, args.revision, weights=encoders.WEIGHTS)
 
     # Imported here, so that --help, a wrong flag and a gated encoder are answered at once.
-    from artificial_pain import corpora, experiment
+    from artificial_pain import experiment
+    from artificial_pain.data import vocabulary
 
     heads = f"{args.head_num}-heads-intensity-change"
     balance = "_balanced" if args.balanced else ""
@@ -44,7 +45,7 @@ def main() -> None:
         task=TASK,
         kind=f"{args.model_metric}-{heads}",
         name=f"{args.model_metric}_{encoder.short_name}_{args.dataset_name}_{heads}{balance}",
-        targets=list(corpora.INTENSITIES)[: args.head_num - 1],
+        targets=list(vocabulary.INTENSITIES)[: args.head_num - 1],
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from commands import in_a_process
 from recipes import Task
 
-from artificial_pain import sheets, sources
+from artificial_pain.data import sheets, sources
 
 Losses = tuple[list[float], list[float]]  # of each step, and of the validation after each epoch
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recipes import Task, our_trainer
 
-from artificial_pain import checkpoints
 from artificial_pain.errors import UserError
+from artificial_pain.training import checkpoints
 
 
 def write(folder, step: int, best: int | None) -> None:

@@ -17,11 +17,11 @@ import pytest
 import python_calamine
 from conftest import DATALOADER, MINILM
 
-from artificial_pain import corpora as corpus_files
-from artificial_pain import sources
-from artificial_pain.digests import digest
+from artificial_pain.data import esconv, sad, sheets, sources, vocabulary
+from artificial_pain.data.corpora import read_corpus
+from artificial_pain.data.sources import Published
 from artificial_pain.errors import UserError
-from artificial_pain.sources import Published
+from artificial_pain.storage import digest
 
 ENCODER = ["--model_name", MINILM]
 
@@ -38,7 +38,7 @@ def dialogue(**changes: object) -> dict:
 
 
 def read(dialogues: object) -> pd.DataFrame:
-    return corpus_files.read_esconv(json.dumps(dialogues).encode(), Path("ESConv.json"))
+    return esconv.read_esconv(json.dumps(dialogues).encode(), Path("ESConv.json"))
 
 
 def test_a_dialogue_becomes_an_example():
@@ -48,7 +48,7 @@ def test_a_dialogue_becomes_an_example():
     assert row["text"] == "Hello I cannot sleep."
     assert row["turns"] == ["Hello", "I cannot sleep."]
     assert row["label_name"] == "anxiety" and row["problem_type"] == "job crisis"
-    assert [row[name] for name in corpus_files.INTENSITIES] == [5, 2, -3]
+    assert [row[name] for name in vocabulary.INTENSITIES] == [5, 2, -3]
 
 
 @pytest.mark.parametrize("survey", [{}, None, {"seeker": {}}, {"seeker": {"initial_emotion_intensity": "5"}}])
@@ -86,7 +86,7 @@ def test_lone_surrogates_do_not_reach_the_files():
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32-le"])
 def test_json_in_another_unicode_encoding_is_read(encoding):
     content = json.dumps([dialogue(problem_type="é")], ensure_ascii=False).encode(encoding)
-    assert corpus_files.read_esconv(content, Path("ESConv.json")).loc[0, "problem_type"] == "é"
+    assert esconv.read_esconv(content, Path("ESConv.json")).loc[0, "problem_type"] == "é"
 
 
 @pytest.mark.parametrize("value", [3, [["a"]], {"a": "b"}, False])
@@ -177,7 +177,7 @@ GOOD_SHEET = {"sentence": ["a b", "c"], "original_label": ["Work", "NA"], "top_l
 @pytest.mark.parametrize("label_column", ["original_label", "top_label"])
 def test_a_sentence_becomes_an_example(member, label_column):
     content = excel(GOOD_SHEET) if member is None else zipped({member: excel(GOOD_SHEET), "Schema.txt": b"x"})
-    frame = corpus_files.read_sad(content, Path("SAD"), label_column)
+    frame = sad.read_sad(content, Path("SAD"), label_column)
     assert frame.index.name == "sentence_idx"
     assert frame["text"].tolist() == ["a b", "c"]
     assert frame["label_name"].tolist() == GOOD_SHEET[label_column], "NA is a label like any other"
@@ -185,7 +185,7 @@ def test_a_sentence_becomes_an_example(member, label_column):
 
 def test_numbers_in_the_sheet_stay_as_they_are_written():
     sheet = excel({"sentence": ["000", "12"], "original_label": ["01", "1"]})
-    frame = corpus_files.read_sad(sheet, Path("SAD"), "original_label")
+    frame = sad.read_sad(sheet, Path("SAD"), "original_label")
     assert frame["text"].tolist() == ["000", "12"] and frame["label_name"].tolist() == ["01", "1"]
 
 
@@ -246,7 +246,7 @@ def refused(content: bytes) -> str:
     tracemalloc.start()
     start = time.perf_counter()
     with pytest.raises(UserError) as told:
-        corpus_files.read_sad(content, Path("SAD.zip"), "original_label")
+        sad.read_sad(content, Path("SAD.zip"), "original_label")
     seconds, (_, peak) = time.perf_counter() - start, tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert seconds < 2 and peak < 50 * 2**20
@@ -359,9 +359,9 @@ def test_a_sheet_whose_cells_follow_each_other_far_out_is_refused(prefix):
 def test_a_file_larger_than_the_largest_is_refused_unread(tmp_path):
     path = tmp_path / "huge.json"
     with path.open("wb") as file:
-        file.truncate(corpus_files.LARGEST + 1)  # sparse: it takes no space
+        file.truncate(sheets.LARGEST + 1)  # sparse: it takes no space
     with pytest.raises(UserError, match=r"huge.json: refused, it has 1,073,741,825 bytes"):
-        corpus_files.read("ESConv", path)
+        read_corpus("ESConv", path)
 
 
 WRONG_FLAGS = {

@@ -4,7 +4,9 @@ import pytest
 import torch
 from transformers import AutoModel, ModernBertConfig, set_seed
 
-from artificial_pain import cpu, processes, training
+from artificial_pain import distributed
+from artificial_pain.modeling import cpu
+from artificial_pain.training import recipe
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
@@ -98,6 +100,6 @@ def test_padding_far_from_every_text_stays_finite_in_bf16():
 @pytest.mark.parametrize("instructions, used", [({"amx_bf16": True}, "bf16"), ({"avx2": True}, None), ({}, None)])
 def test_auto_precision_is_bf16_where_the_cpu_has_it(instructions, used, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions)
-    monkeypatch.setattr(processes, "device", lambda: torch.device("cpu"))
-    flags = training.mixed_precision("auto")
+    monkeypatch.setattr(distributed, "device", lambda: torch.device("cpu"))
+    flags = recipe.mixed_precision("auto")
     assert [name for name, on in flags.items() if on] == [used] * (used is not None)

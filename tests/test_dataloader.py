@@ -13,7 +13,8 @@ from conftest import DATALOADER, MINILM, REPOSITORY
 from datasets import load_from_disk
 from transformers import AutoTokenizer
 
-from artificial_pain import encoders, files, text_csv
+from artificial_pain import encoders, storage
+from artificial_pain.data import text_csv, vocabulary
 
 WORDS = ["--model_name", MINILM, "--data_source", "sample"]
 
@@ -41,7 +42,7 @@ def test_the_files_of_esconv(balanced, script, tokenizer, tmp_path):
     tokenized = load_from_disk(str(corpus / "all-MiniLM-L6-v2" / f"{prefix}tokenized_splits"))
     most = 120 if balanced else 512
 
-    for split in files.SPLITS:
+    for split in vocabulary.SPLITS:
         texts = text_csv.read_split(corpus / f"{prefix}dataset_splits" / f"{split}_split.csv")
         data = tokenized[split]
         assert texts.index.name == "dialogue_idx"
@@ -89,7 +90,7 @@ def test_the_same_command_gives_the_same_bytes_and_other_settings_replace_them(s
 
 
 def test_intensities_that_are_set_aside_are_in_the_statistics(script, tmp_path):
-    dialogues = json.loads((REPOSITORY / "artificial_pain/sample/ESConv.json").read_text())
+    dialogues = json.loads((REPOSITORY / "artificial_pain/data/sample/ESConv.json").read_text())
     for i, value in enumerate(["abc", "", "9"]):
         dialogues[i]["survey_score"]["seeker"]["initial_emotion_intensity"] = value
     (tmp_path / "ESConv.json").write_text(json.dumps(dialogues))
@@ -121,7 +122,7 @@ with files.staged(folder) as staging:
 @pytest.mark.parametrize("moves", [-1, 0, 1, 2, 3])
 def test_a_process_that_dies_leaves_all_of_the_old_files_or_all_of_the_new(moves, tmp_path):
     """It dies while the new set is made (-1), or after some of the three moves; then someone else looks."""
-    with files.staged(tmp_path) as staging:
+    with storage.staged(tmp_path) as staging:
         for name in ("a", "deep/b", "deep/er/c"):
             (staging / name).parent.mkdir(parents=True, exist_ok=True)
             (staging / name).write_text("old")
@@ -129,10 +130,10 @@ def test_a_process_that_dies_leaves_all_of_the_old_files_or_all_of_the_new(moves
         [sys.executable, "-c", DIE_WHILE_STAGING, str(tmp_path), str(moves)], cwd=REPOSITORY, check=False
     ).returncode
     assert code == (0 if moves == 3 else 9)
-    files.finish_replacing(tmp_path)
+    storage.finish_replacing(tmp_path)
     expected = "old" if moves < 0 else "new"
     assert [(tmp_path / name).read_text() for name in ("a", "deep/b", "deep/er/c")] == [expected] * 3
-    with files.staged(tmp_path):
+    with storage.staged(tmp_path):
         pass
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "deep"], "nothing is left lying about"
 
@@ -158,7 +159,7 @@ def test_samples_per_label_without_balanced_is_told(script, tmp_path):
 
 def test_an_error_while_staging_leaves_the_old_files(tmp_path):
     (tmp_path / "a").write_text("old")
-    with pytest.raises(ZeroDivisionError), files.staged(tmp_path) as staging:
+    with pytest.raises(ZeroDivisionError), storage.staged(tmp_path) as staging:
         (staging / "a").write_text("new")
         raise ZeroDivisionError
     assert contents(tmp_path) == {"a": b"old"}
@@ -184,5 +185,5 @@ def test_the_real_corpora_balanced(name, examples, corpora, script, tmp_path):
     done = script(DATALOADER, *words, "--balanced", *size)
     assert done.code == 0, done.err
     statistics = json.loads((tmp_path / name / "balanced_dataset_statistics.json").read_text())
-    assert [statistics[split]["examples"] for split in files.SPLITS] == examples
+    assert [statistics[split]["examples"] for split in vocabulary.SPLITS] == examples
     assert set(statistics["texts_in_two_splits"].values()) == {0}

@@ -7,7 +7,8 @@ import pytest
 from conftest import DATALOADER, GATED, GOOD_TOKEN, MINILM, MODEL, POOR_TOKEN
 from hub import Hub
 
-from artificial_pain import encoders, tokens
+from artificial_pain import encoders
+from artificial_pain.data import tokenization
 
 SAMPLE = ["--dataset_name", "SAD", "--data_source", "sample"]
 UNREACHABLE = "http://127.0.0.1:9"  # loopback's discard port: refused at once
@@ -147,7 +148,7 @@ def test_a_folder_without_weights_is_told(tiny, sample_splits, script, tmp_path)
 
 
 def test_the_longest_input_follows_from_the_position_embeddings(tiny):
-    most = {name: tokens.most_tokens(encoders.Encoder(name, Path(folder), None)) for name, folder in tiny.items()}
+    most = {name: tokenization.most_tokens(encoders.Encoder(name, Path(folder), None)) for name, folder in tiny.items()}
     assert most == {
         "mental/mental-roberta-base": 512,
         "mental/mental-bert-base-uncased": 512,

@@ -15,9 +15,12 @@ import torch
 from conftest import DATALOADER, INTENSITY_MODEL, MODEL
 from warm import Script, sealed, wait_for
 
-from artificial_pain import cli, encoders, errors, files, models, tokens, training
+from artificial_pain import cli, encoders, errors, storage
+from artificial_pain.data import tokenization, vocabulary
 from artificial_pain.errors import Terminated, UserError
-from artificial_pain.trainer import EmotionTrainer
+from artificial_pain.modeling.model import EmotionModel
+from artificial_pain.training import recipe
+from artificial_pain.training.trainer import EmotionTrainer
 
 QUIET = {"WANDB_MODE": "disabled"}
 FAST = ["--epochs", 3, "--batch_size", 16, "--learning_rate", "1e-3"]
@@ -103,13 +106,13 @@ def test_a_disk_that_is_full_from_the_start_is_told(words, disk, tmp_path):
 @pytest.mark.fault(*DISK)
 def test_a_run_that_cannot_be_written_leaves_the_one_before(encoder, disk):
     """A tmpfs of 6 MB, full when the finished run's weights are to be written."""
-    model = models.EmotionModel.from_encoder(encoders.Encoder("tiny", encoder, None), ["a", "b"])
+    model = EmotionModel.from_encoder(encoders.Encoder("tiny", encoder, None), ["a", "b"])
     (disk / "run").mkdir()
     (disk / "run" / "model.safetensors").write_text("before")
     fill(disk, left=20_000)
     with (
         pytest.raises(UserError, match=r"cannot be written .*: what was there before is kept"),
-        files.staged(disk / "run") as folder,
+        storage.staged(disk / "run") as folder,
     ):
         model.save_pretrained(folder)
     assert (disk / "run" / "model.safetensors").read_text() == "before"
@@ -132,11 +135,11 @@ def test_a_training_that_diverges_stops_at_the_step(words, root, tmp_path):
 def trainer(encoder, root, script_arguments, tmp_path) -> EmotionTrainer:
     """A Trainer as the script makes it, on the CPU."""
     source = encoders.Encoder(str(encoder), encoder, None)
-    tokenizer = tokens.load_tokenizer(source)
-    layout = files.Layout(root, "SAD", source.short_name, balanced=False)
-    splits = tokens.load(layout, source, tokenizer, lambda settings: "")
-    model = models.EmotionModel.from_encoder(source, splits.label_names)
-    return training.make_trainer(model, tokenizer, splits, script_arguments, {}, tmp_path / "checkpoints")
+    tokenizer = tokenization.load_tokenizer(source)
+    layout = storage.Layout(root, "SAD", source.short_name, balanced=False)
+    splits = tokenization.load(layout, source, tokenizer, lambda settings: "")
+    model = EmotionModel.from_encoder(source, splits.label_names)
+    return recipe.make_trainer(model, tokenizer, splits, script_arguments, {}, tmp_path / "checkpoints")
 
 
 @pytest.fixture
@@ -156,7 +159,7 @@ def test_a_gradient_that_is_not_finite_does_not_reach_the_weights(trainer):
 
     weight.register_hook(spoil)
     with pytest.raises(UserError, match="step 20: the gradient is not finite"):
-        training.train(trainer)
+        recipe.train(trainer)
     assert torch.equal(weight, steps[-1]) and len(steps) == 20
     assert [path.name for path in sealed(Path(trainer.args.output_dir))] == ["checkpoint-18"]
 
@@ -185,7 +188,7 @@ def test_a_lack_of_memory_is_told_with_what_it_depends_on(encoder, dialogue_spli
     used = int(re.search(r"VmSize:\s+(\d+) kB", Path(f"/proc/{script.pid}/status").read_text())[1]) * 1024
     resource.prlimit(script.pid, resource.RLIMIT_AS, (used + 60_000_000, used + 60_000_000))
     assert script.wait() == 1
-    told = f"--batch_size 512 (evaluation: {training.evaluation_batch_size()}), texts of up to 512 tokens"
+    told = f"--batch_size 512 (evaluation: {recipe.evaluation_batch_size()}), texts of up to 512 tokens"
     assert f"error: out of memory with {told}" in script.last()
     assert "Traceback" not in script.told()
 
@@ -217,7 +220,7 @@ def test_a_signal_after_the_last_checkpoint_is_not_lost(trainer):
 
     trainer._load_best_model = signalled
     with pytest.raises(Terminated, match="stopped after step 36 of 36, with a checkpoint"):
-        training.train(trainer)
+        recipe.train(trainer)
 
 
 AT_ONCE = ("two at work in one folder", "no mixed files: the second waits, or ends with who is at work")
@@ -228,7 +231,7 @@ AT_ONCE = ("two at work in one folder", "no mixed files: the second waits, or en
 def test_the_second_on_the_splits_waits_and_says_for_whom(path, words, root, tmp_path):
     """A dataloader, or a model, while another process holds the folder of the splits."""
     flags = ["--data_source", "sample"] if path == DATALOADER else FAST
-    with files.at_work(root / "SAD", wait=True):
+    with storage.at_work(root / "SAD", wait=True):
         script = Script(path, [*words, *flags, "--output_dir", root], tmp_path, **QUIET)
         wait_for(lambda: "waiting for it" in script.told(), script)
         assert f"{root / 'SAD'}: process {os.getpid()} on " in script.told() and "is at work there" in script.told()
@@ -256,18 +259,18 @@ def test_the_second_run_of_a_folder_ends_with_who_is_at_work(words, root, tmp_pa
 def test_dataloaders_and_readers_at_once_never_mix_files(words, root, encoder, tmp_path):
     """Four dataloaders of other seeds at once, while the splits are loaded over and over."""
     source = encoders.Encoder(str(encoder), encoder, None)
-    tokenizer = tokens.load_tokenizer(source)
-    layout = files.Layout(root, "SAD", source.short_name, balanced=False)
+    tokenizer = tokenization.load_tokenizer(source)
+    layout = storage.Layout(root, "SAD", source.short_name, balanced=False)
     command = [*words, "--data_source", "sample", "--output_dir", root]
     scripts = [Script(DATALOADER, [*command, "--seed", seed], tmp_path / str(seed)) for seed in range(4)]
     seeds = set()
     while any(script.process.is_alive() for script in scripts):
-        splits = tokens.load(layout, source, tokenizer, lambda settings: "")
+        splits = tokenization.load(layout, source, tokenizer, lambda settings: "")
         statistics = json.loads((root / "SAD/dataset_statistics.json").read_text())
-        assert statistics.keys() > set(files.SPLITS)
+        assert statistics.keys() > set(vocabulary.SPLITS)
         seeds.add(splits.settings["seed"])
     assert [script.wait() for script in scripts] == [0, 0, 0, 0]
-    splits = tokens.load(layout, source, tokenizer, lambda settings: "")
+    splits = tokenization.load(layout, source, tokenizer, lambda settings: "")
     statistics = json.loads((root / "SAD/dataset_statistics.json").read_text())
     assert statistics["settings"]["seed"] == splits.settings["seed"] in {0, 1, 2, 3}
     assert statistics["fingerprint"] == splits.fingerprint

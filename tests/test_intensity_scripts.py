@@ -18,9 +18,10 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer
 from wandb_server import KEY, WandbServer
 
-from artificial_pain import corpora as corpus_files
-from artificial_pain import metrics, text_csv
-from artificial_pain.models import EmotionModel
+from artificial_pain.data import text_csv
+from artificial_pain.data.corpora import read_corpus
+from artificial_pain.evaluation import classification
+from artificial_pain.modeling.model import EmotionModel
 
 pytestmark = pytest.mark.xdist_group("intensity_scripts")  # one worker makes its runs
 FAST = ["--epochs", "2", "--batch_size", "16", "--learning_rate", "1e-3", "--head_learning_rate", "1e-3"]
@@ -67,7 +68,7 @@ def test_both_tasks_have_the_same_splits(dialogue_splits, encoder, script, tmp_p
 
 
 def test_a_made_example_keeps_the_intensities_of_its_dialogue(dialogue_splits):
-    corpus = corpus_files.read("ESConv", REPOSITORY / "artificial_pain/sample/ESConv.json")
+    corpus = read_corpus("ESConv", REPOSITORY / "artificial_pain/data/sample/ESConv.json")
     train = text_csv.read_split(dialogue_splits / "ESConv/balanced_dataset_splits/train_split.csv")
     assert train["made"].sum() > 50 and train["initial_intensity"].isna().any()
     columns = ["label_name", *TARGETS.values()]
@@ -109,7 +110,7 @@ def test_metrics_predictions_and_model_agree(split, run_folder, dialogue_splits)
         output = model(**batch)
     assert output.logits.argmax(dim=1).tolist() == predicted.tolist()
     shares = predictions[[f"probability_{name}" for name in index]].to_numpy()
-    assert metrics.probabilities(output.logits.numpy()) == pytest.approx(shares, abs=1e-5)
+    assert classification.probabilities(output.logits.numpy()) == pytest.approx(shares, abs=1e-5)
     for i, (name, target) in enumerate(TARGETS.items()):
         for emotion, reading, labels in [("true", "true_label", true), ("predicted", "predicted_label", predicted)]:
             at = predictions[f"{target}_at_{emotion}"]
@@ -249,7 +250,7 @@ def test_missing_splits_are_told_with_the_command_that_makes_them(encoder, scrip
 
 
 def test_a_corpus_without_final_intensities_is_told(encoder, script, no_wandb, tmp_path):
-    dialogues = json.loads((REPOSITORY / "artificial_pain/sample/ESConv.json").read_text())
+    dialogues = json.loads((REPOSITORY / "artificial_pain/data/sample/ESConv.json").read_text())
     for dialogue in dialogues:
         dialogue["survey_score"]["seeker"].pop("final_emotion_intensity", None)
     (tmp_path / "ESConv.json").write_text(json.dumps(dialogues))

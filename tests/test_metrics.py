@@ -8,8 +8,8 @@ import pytest
 from scipy import stats
 from sklearn.metrics import cohen_kappa_score
 
-from artificial_pain import baselines, intensity_metrics, metrics
 from artificial_pain.errors import UserError
+from artificial_pain.evaluation import baselines, classification, regression
 
 
 def test_classification_by_hand():
@@ -18,7 +18,7 @@ def test_classification_by_hand():
     precision a = 3/4, b = 1/2; recall the same; f1 the same; c: all 0.
     """
     labels, predictions = np.array([0, 0, 0, 0, 1, 1]), np.array([0, 0, 0, 1, 1, 0])
-    got = metrics.classification(labels, predictions, ["a", "b", "c"])
+    got = classification.classification(labels, predictions, ["a", "b", "c"])
     assert got["n"] == 6
     assert got["accuracy"] == got["micro_f1"] == pytest.approx(4 / 6)
     assert got["macro_f1"] == got["macro_recall"] == got["macro_accuracy"] == pytest.approx((0.75 + 0.5 + 0) / 3)
@@ -31,7 +31,7 @@ def test_classification_by_hand():
 
 def test_precision_and_recall_are_not_mixed_up():
     """b is predicted for all three: precision 1/3, recall 1, f1 1/2."""
-    got = metrics.classification(np.array([0, 0, 1]), np.array([1, 1, 1]), ["a", "b"])
+    got = classification.classification(np.array([0, 0, 1]), np.array([1, 1, 1]), ["a", "b"])
     assert got["per_class"]["b"] == {
         "precision": pytest.approx(1 / 3),
         "recall": 1,
@@ -42,7 +42,7 @@ def test_precision_and_recall_are_not_mixed_up():
 
 
 def test_probabilities_are_a_softmax():
-    got = metrics.probabilities(np.array([[0, np.log(3)], [1000, 1000]], dtype=np.float32))
+    got = classification.probabilities(np.array([[0, np.log(3)], [1000, 1000]], dtype=np.float32))
     assert got == pytest.approx(np.array([[0.25, 0.75], [0.5, 0.5]]))
 
 
@@ -52,8 +52,8 @@ def test_calibration_by_hand():
     |0.5 - 0.63| · 2/5 + |1 - 1| · 2/5 + |0 - 0.2| · 1/5
     """
     confidence, correct = np.array([0.61, 0.65, 1, 1, 0.2]), np.array([True, False, True, True, False])
-    assert metrics.calibration_error(confidence, correct) == pytest.approx(0.13 * 2 / 5 + 0.2 / 5)
-    examples, confident, right = metrics.calibration_bins(confidence, correct).T
+    assert classification.calibration_error(confidence, correct) == pytest.approx(0.13 * 2 / 5 + 0.2 / 5)
+    examples, confident, right = classification.calibration_bins(confidence, correct).T
     assert np.flatnonzero(examples).tolist() == [2, 9, 14] and examples.sum() == 5 and right[9] == 1
     assert confident[9] == pytest.approx(1.26)
 
@@ -67,7 +67,7 @@ def test_a_missing_pair_in_the_middle_moves_no_other():
     Deviations from the means 3 and 11/3: (-2, 0, 2) and (-5/3, -2/3, 7/3); r = 8 / sqrt(8 * 26/3).
     """
     annotated = np.array([1, 3, MISSING, 5])
-    got = intensity_metrics.regression(annotated, np.array([2, 3, 100, 6], dtype=np.float32))
+    got = regression.regression(annotated, np.array([2, 3, 100, 6], dtype=np.float32))
     assert got["n"] == 3
     assert got["mse"] == got["mae"] == pytest.approx(2 / 3)
     assert got["pearson"] == pytest.approx(8 / (8 * 26 / 3) ** 0.5)
@@ -79,7 +79,7 @@ def test_a_missing_pair_in_the_middle_moves_no_other():
 def test_agreement_with_the_scale_by_hand():
     """Rounded to 1, 2, 5, and 6 to 5, 0.4 to 1: the scale's ends; squared differences 0, 0, 1, 0, 0, their mean 1/5"""
     annotated, predicted = np.array([1.0, 2, 4, 5, 1]), np.array([1.2, 2.3, 4.6, 6.0, 0.4])
-    got = intensity_metrics.regression(annotated, predicted)
+    got = regression.regression(annotated, predicted)
     assert got["quadratic_weighted_kappa"] == pytest.approx(
         cohen_kappa_score(annotated.astype(int), [1, 2, 5, 5, 1], weights="quadratic", labels=range(1, 6))
     )
@@ -93,18 +93,18 @@ def test_agreement_with_the_scale_by_hand():
 def test_a_constant_prediction_has_no_correlation(level, noise):
     """Also where it differs by the rounding of single precision, as a network's constant does, even near 0."""
     predicted = level + noise * np.array([1, -1, 0, 1])
-    got = intensity_metrics.regression(np.array([1.0, 2, 4, 5]), predicted)
+    got = regression.regression(np.array([1.0, 2, 4, 5]), predicted)
     assert got["pearson"] is None and got["p_value"] is None
     assert got["mae"] == pytest.approx(np.mean(np.abs(np.array([1, 2, 4, 5]) - predicted))) and got["n"] == 4
-    swapped = intensity_metrics.regression(np.full(4, 3.0), np.array([1.0, 2, 4, 5]))
+    swapped = regression.regression(np.full(4, 3.0), np.array([1.0, 2, 4, 5]))
     assert swapped["pearson"] is None and swapped["mse"] == pytest.approx((4 + 1 + 1 + 4) / 4)
 
 
 def test_without_pairs_nothing_is_defined():
-    got = intensity_metrics.regression(np.array([MISSING, MISSING]), np.array([1.0, 2]))
+    got = regression.regression(np.array([MISSING, MISSING]), np.array([1.0, 2]))
     undefined = dict.fromkeys(["pearson", "p_value", "spearman", "quadratic_weighted_kappa"])
     assert got == {"mse": None, "mae": None, **undefined, "n": 0}
-    one = intensity_metrics.regression(np.array([MISSING, 3]), np.array([1.0, 2]))
+    one = regression.regression(np.array([MISSING, 3]), np.array([1.0, 2]))
     assert one == {"mse": 1, "mae": 1, **undefined, "quadratic_weighted_kappa": 0, "n": 1}
 
 
@@ -113,7 +113,7 @@ def test_without_pairs_nothing_is_defined():
 def test_what_is_not_finite_is_not_defined(value):
     """As of a model that diverged: results are strict JSON, which has no NaN. Emotion a is whole, b is not."""
     annotated, predicted = np.array([1.0, 2, 3, 4, 5] * 2), np.array([1.0, 2, 3, 4, 4, 1, 2, 3, 4, value])
-    got = intensity_metrics.target_metrics(annotated, predicted, np.repeat([0, 1], 5), ["a", "b"])
+    got = regression.target_metrics(annotated, predicted, np.repeat([0, 1], 5), ["a", "b"])
     assert got["per_emotion"]["a"]["mse"] == pytest.approx(0.2) and got["per_emotion"]["b"]["mse"] is None
     assert got["micro"]["mse"] is None and got["macro"]["mse"] is None
     json.dumps(got, allow_nan=False)
@@ -124,7 +124,7 @@ def test_an_emotion_with_4_pairs_is_left_out_of_the_mean():
     labels = np.repeat([0, 1, 2], [5, 6, 4])
     annotated = np.array([1, 2, 3, 4, 5, 1, 2, MISSING, 2, 1, 1, 5, 5, 5, 4.0])
     predicted = np.array([2, 3, 4, 5, 6, 4, 4, 9, 4, 4, 4, 0, 0, 0, 0.0])
-    got = intensity_metrics.target_metrics(annotated, predicted, labels, ["a", "b", "c", "d"])
+    got = regression.target_metrics(annotated, predicted, labels, ["a", "b", "c", "d"])
     assert [got["per_emotion"][name]["n"] for name in "abcd"] == [5, 5, 4, 0]
     of_b = [abs(error) for error in (3, 2, 2, 3, 3)]
     assert got["per_emotion"]["b"]["mae"] == pytest.approx(np.mean(of_b))
@@ -134,17 +134,17 @@ def test_an_emotion_with_4_pairs_is_left_out_of_the_mean():
     assert (got["macro"]["n"], got["macro"]["emotions"], got["macro"]["pearson_emotions"]) == (10, 2, 1)
     assert got["macro"]["p_value"] is None
     assert got["micro"]["n"] == 14 and got["micro"]["mae"] == pytest.approx((5 + sum(of_b) + 19) / 14)
-    few = intensity_metrics.target_metrics(annotated[11:], predicted[11:], labels[11:], ["a", "b", "c", "d"])
+    few = regression.target_metrics(annotated[11:], predicted[11:], labels[11:], ["a", "b", "c", "d"])
     assert few["macro"]["mae"] is None and few["macro"]["emotions"] == 0
 
 
 def test_intensities_are_read_at_the_true_and_at_the_predicted_emotion():
     intensities = np.array([[[1.0, 2, 3], [10, 20, 30]], [[4, 5, 6], [40, 50, 60]]])  # (examples, targets, labels)
-    assert intensity_metrics.read_at(intensities, np.array([2, 0])).tolist() == [[3, 30], [4, 40]]
+    assert regression.read_at(intensities, np.array([2, 0])).tolist() == [[3, 30], [4, 40]]
     annotated = np.array([[3.0, 20], [MISSING, 60]])
     targets = ["initial_intensity", "intensity_change"]
     labels, predictions = np.array([2, 0]), np.array([1, 2])
-    got = intensity_metrics.intensity(annotated, intensities, labels, predictions, targets, ["a", "b", "c"])
+    got = regression.intensity(annotated, intensities, labels, predictions, targets, ["a", "b", "c"])
     assert got.keys() == {"true_label", "predicted_label"} and got["true_label"].keys() == {"initial", "change"}
     assert got["true_label"]["initial"]["micro"]["mae"] == 0 and got["predicted_label"]["initial"]["micro"]["mae"] == 1
     assert got["true_label"]["change"]["micro"]["mae"] == 15 and got["predicted_label"]["change"]["micro"]["mae"] == 0

@@ -15,8 +15,9 @@ import torch
 from conftest import DATALOADER, MODEL, REPOSITORY
 from transformers import AutoTokenizer
 
-from artificial_pain import metrics, processes
-from artificial_pain.models import EmotionModel
+from artificial_pain import distributed
+from artificial_pain.evaluation import classification
+from artificial_pain.modeling.model import EmotionModel
 
 pytestmark = pytest.mark.xdist_group("model_script")  # one worker makes its runs
 FAST = ["--epochs", "2", "--batch_size", "16", "--learning_rate", "1e-3", "--head_learning_rate", "1e-3"]
@@ -83,13 +84,13 @@ def test_metrics_predictions_and_model_agree(split, run_folder, sample_splits):
     index = {name: i for i, name in enumerate(names)}
     true, predicted = (predictions[column].map(index).to_numpy() for column in ("label_name", "predicted"))
     shares = predictions[columns].to_numpy()
-    assert metrics.classification(true, predicted, names, shares, intervals=split == "test") == results
+    assert classification.classification(true, predicted, names, shares, intervals=split == "test") == results
 
     tokenizer = AutoTokenizer.from_pretrained(run_folder)
     batch = tokenizer(predictions["text"].tolist(), padding=True, return_tensors="pt", return_token_type_ids=False)
     with torch.no_grad():
         logits = model(**batch).logits.numpy()
-    assert metrics.probabilities(logits) == pytest.approx(shares, abs=1e-5)
+    assert classification.probabilities(logits) == pytest.approx(shares, abs=1e-5)
 
 
 def test_the_figure_is_a_picture(run_folder):
@@ -108,7 +109,7 @@ def test_run_json_says_what_it_takes_to_repeat_the_run(run_folder, encoder, samp
     assert record["data"]["fingerprint"] == sidecar["fingerprint"] and record["data"]["data_source"] == "sample"
     assert record["encoder"] == {"name": str(encoder), "revision": None}
     assert record["versions"]["torch"] == version("torch")  # of the package: torch's own has the build behind it
-    assert record["device"]["type"] == processes.device().type
+    assert record["device"]["type"] == distributed.device().type
     assert record["seed"] == 42 and record["epochs_trained"] == 2
     assert record["wandb"]["name"] == "loss_mental-bert-base-uncased_SAD_balanced_classification"
     assert record["wandb"]["project"] == "artificial-pain" and record["wandb"]["mode"] == "offline"
@@ -146,7 +147,7 @@ WRONG_FLAGS = {
 
 @pytest.mark.parametrize("fault", WRONG_FLAGS)
 def test_wrong_flags_exit_2(fault, words, script):
-    if fault == "fp16 without a GPU" and processes.device().type == "cuda":
+    if fault == "fp16 without a GPU" and distributed.device().type == "cuda":
         pytest.skip("there is a GPU here")
     flags, told = WRONG_FLAGS[fault]
     done = script(MODEL, *words, *flags)

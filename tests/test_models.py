@@ -12,12 +12,14 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModel, AutoTokenizer
 
-from artificial_pain import cli, training
+from artificial_pain import cli
+from artificial_pain.data.tokenization import Splits
 from artificial_pain.encoders import Encoder
 from artificial_pain.errors import UserError
-from artificial_pain.models import EmotionModel, head_losses, total_loss
-from artificial_pain.tokens import Splits
-from artificial_pain.trainer import EmotionTrainer, learning_curves
+from artificial_pain.modeling.losses import head_losses, total_loss
+from artificial_pain.modeling.model import EmotionModel
+from artificial_pain.training import recipe
+from artificial_pain.training.trainer import EmotionTrainer, learning_curves
 
 NAMES = ["mental/mental-roberta-base", "mental/mental-bert-base-uncased", "answerdotai/ModernBERT-base"]
 LABELS = ["anger", "fear", "shame"]
@@ -163,7 +165,7 @@ def test_every_parameter_learns_and_each_group_at_its_rate(targets, tiny):
     model = make(tiny[NAMES[1]], targets)
     model(**batch(), labels=torch.tensor([2, 0]), **annotated((5, 2, -3), (4, 2, -2))).loss.backward()
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
-    adam = training.optimizer(model, 1e-5, 3e-5)
+    adam = recipe.optimizer(model, 1e-5, 3e-5)
     encoder, heads = adam.param_groups
     assert type(adam) is torch.optim.Adam and encoder["weight_decay"] == heads["weight_decay"] == 0
     assert (encoder["lr"], heads["lr"]) == (1e-5, 3e-5)
@@ -211,15 +213,15 @@ def make_trainer(folder: Path, splits: Splits, checkpoints: Path, **settings: ob
     args = vars(cli.model_parser("intensity", ["ESConv"], "", warmup_steps=0, metric="loss").parse_args([]))
     args |= {"epochs": 1, "patience": 5, "learning_rate": 1e-3, "head_learning_rate": 1e-3, **settings}
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    precision = training.mixed_precision("fp32")
+    precision = recipe.mixed_precision("fp32")
     model = make(folder, TARGETS)
-    return training.make_trainer(model, tokenizer, splits, argparse.Namespace(**args), precision, checkpoints)
+    return recipe.make_trainer(model, tokenizer, splits, argparse.Namespace(**args), precision, checkpoints)
 
 
 def test_predictions_come_in_the_order_of_the_dataset(tiny, splits, tmp_path):
     trainer = make_trainer(tiny[NAMES[1]], splits, tmp_path)
     trainer.train()
-    logits, intensities = training.predict(trainer, splits.tokenized["test"])
+    logits, intensities = recipe.predict(trainer, splits.tokenized["test"])
     model = trainer.model.eval()
     for i, example in enumerate(splits.tokenized["test"]):
         one = {name: torch.tensor([example[name]]).long() for name in ("input_ids", "attention_mask")}
@@ -243,7 +245,7 @@ def test_validation_reports_losses_and_metrics_over_the_whole_split(tiny, splits
     trainer = make_trainer(tiny[NAMES[1]], splits, tmp_path)
     got = trainer.evaluate()
     validation = splits.tokenized["validation"]
-    logits, intensities = training.predict(trainer, validation)
+    logits, intensities = recipe.predict(trainer, validation)
     labels = np.array(validation["labels"][:])
     losses = {}
     for i, (name, target) in enumerate(zip(["initial", "final", "change"], TARGETS, strict=True)):

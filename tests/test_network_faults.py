@@ -17,10 +17,12 @@ from hub import Hub
 from huggingface_hub import metadata_load
 from safetensors.torch import load_file
 
-from artificial_pain import encoders, model_card, sources
+from artificial_pain import encoders
+from artificial_pain.data import sources
+from artificial_pain.data.sources import Published
 from artificial_pain.encoders import Encoder
 from artificial_pain.errors import UserError
-from artificial_pain.sources import Published
+from artificial_pain.runs import model_card
 
 NAME = "answerdotai/ModernBERT-base"
 SECONDS = 100  # at most, for anything that goes wrong on the hub

@@ -13,9 +13,9 @@ import pytest
 import torch
 from conftest import PREDICT, REPOSITORY
 
-from artificial_pain import text_csv
+from artificial_pain.data import text_csv
 from artificial_pain.errors import UserError
-from artificial_pain.inference import Predictor
+from artificial_pain.runs.predictor import Predictor
 
 pytestmark = pytest.mark.xdist_group("study")
 SCRIPT = REPOSITORY / "artificial_pain" / "predict.py"

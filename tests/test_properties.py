@@ -25,9 +25,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
-from artificial_pain import corpora, intensity_metrics, metrics, splits, text_csv, tokens
+from artificial_pain.data import esconv, sad, splits, text_csv, tokenization
 from artificial_pain.encoders import Encoder
 from artificial_pain.errors import UserError
+from artificial_pain.evaluation import classification, regression
 
 FILE = Path("corpus file")
 ASKED, RAN = Counter(), Counter()
@@ -144,7 +145,7 @@ def prepare(frame: pd.DataFrame, vary: Callable, samples: int, seed: int) -> Non
         check_balanced(parts, balanced, samples)
 
 
-def read_in(content: bytes, read: Callable = corpora.read_esconv, *words: str) -> pd.DataFrame | None:
+def read_in(content: bytes, read: Callable = esconv.read_esconv, *words: str) -> pd.DataFrame | None:
     """The frame, checked, or None where a UserError told what is wrong."""
     try:
         frame = read(content, FILE, *words)
@@ -159,7 +160,7 @@ def read_in(content: bytes, read: Callable = corpora.read_esconv, *words: str) -
 def test_any_bytes_and_any_json(content):
     """3,300 generated corpora, texts and numbers: bytes, JSON, sheets, Unicode, most of them nearly right"""
     read_in(content)
-    read_in(content, corpora.read_sad, "original_label")
+    read_in(content, sad.read_sad, "original_label")
 
 
 @st.composite
@@ -249,7 +250,7 @@ def test_sentences_in_a_sheet(texts, names, header, broken, samples, seed):
     rows = [[chance.choice(texts), name] for name in ["work", *names] for _ in range(chance.choice([15, 25]))]
     if broken is not None:
         chance.choice(rows)[chance.randrange(2)] = broken
-    frame = read_in(sheet([header, *rows]), corpora.read_sad, "original_label")
+    frame = read_in(sheet([header, *rows]), sad.read_sad, "original_label")
     try:
         if frame is not None:
             prepare(frame, splits.VARIATIONS["SAD"], samples, seed)
@@ -287,8 +288,8 @@ def test_a_sheet_of_which_some_bytes_are_changed(where, what, over, inside):
     else:
         name = list(parts)[inside % len(parts)]
         content = packed(parts | {name: changed(parts[name])})
-    read_in(content, corpora.read_sad, "original_label")
-    read_in(packed({"SAD.xlsx": content}), corpora.read_sad, "original_label")
+    read_in(content, sad.read_sad, "original_label")
+    read_in(packed({"SAD.xlsx": content}), sad.read_sad, "original_label")
 
 
 def as_written(frame: pd.DataFrame, folder: Path) -> tuple[list[list[str]], pd.DataFrame]:
@@ -343,17 +344,17 @@ def test_texts_come_back_from_the_csv(tmp_path_factory, texts, change):
     max_length=st.integers(3, 512),
 )
 def test_any_text_can_be_tokenized(tiny, name, texts, names, max_length):
-    tokenizer = tokens.load_tokenizer(Encoder(name, tiny[name], "main"))
+    tokenizer = tokenization.load_tokenizer(Encoder(name, tiny[name], "main"))
     frame = pd.DataFrame({"text": texts, "label": [i % len(names) for i in range(len(texts))]})
     frame["final_intensity"] = np.where(frame["label"] == 0, np.nan, 3.0)
     parts = {"train": frame[2:], "validation": frame[:1], "test": frame[1:2]}
     datasets.disable_progress_bars()
-    tokenized, truncated = tokens.tokenize(parts, names, tokenizer, max_length)
+    tokenized, truncated = tokenization.tokenize(parts, names, tokenizer, max_length)
     for split, part in parts.items():
         made = tokenized[split]
         assert made["labels"][:] == part["label"].tolist() and made.features["labels"].names == names
         assert made["final_intensity"][:] == pytest.approx(part["final_intensity"].tolist(), nan_ok=True)
-        assert tokens.lengths(made).tolist() == [len(ids) for ids in made["input_ids"]]
+        assert tokenization.lengths(made).tolist() == [len(ids) for ids in made["input_ids"]]
         whole = [tokenizer(text)["input_ids"] for text in part["text"]]
         assert truncated[split] == np.mean([len(ids) > max_length for ids in whole])
         for ids, mask, uncut in zip(made["input_ids"], made["attention_mask"], whole, strict=True):
@@ -369,7 +370,7 @@ def test_any_text_can_be_tokenized(tiny, name, texts, names, max_length):
 )
 def test_any_classification(pairs, names):
     labels, predictions = np.array(pairs).T
-    got = metrics.classification(labels, predictions, names)
+    got = classification.classification(labels, predictions, names)
     assert got["n"] == len(pairs) and got["per_class"].keys() == set(names)
     found = Counter(pairs)
     assert got["confusion_matrix"] == [[found[i, j] for j in range(len(names))] for i in range(len(names))]
@@ -410,7 +411,7 @@ outputs = st.floats(-10, 10) | st.floats(width=32) | st.floats() | st.just(2.5)
 @cases(500, pairs=st.lists(st.tuples(annotations, outputs), max_size=12))
 def test_any_regression(pairs):
     annotated, predicted = np.array(pairs, dtype=float).reshape(-1, 2).T
-    check_regression(intensity_metrics.regression(annotated, predicted), annotated, predicted)
+    check_regression(regression.regression(annotated, predicted), annotated, predicted)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -427,7 +428,7 @@ def test_any_regression(pairs):
 def test_any_intensities(rows):
     initial, final, labels, predictions, read = map(np.array, zip(*rows, strict=True))
     annotated, intensities, names = np.stack([initial, final], axis=1), read.reshape(-1, 2, 3), ["a", "b", "c"]
-    got = intensity_metrics.intensity(
+    got = regression.intensity(
         annotated, intensities, labels, predictions, ["initial_intensity", "final_intensity"], names
     )
     for reading, emotions in {"true_label": labels, "predicted_label": predictions}.items():
@@ -435,7 +436,7 @@ def test_any_intensities(rows):
             scores, output = got[reading][target], [row[i, at] for row, at in zip(intensities, emotions, strict=True)]
             check_regression(scores["micro"], annotated[:, i], np.array(output))
             assert scores["micro"]["n"] == sum(one["n"] for one in scores["per_emotion"].values())
-            enough = [one for one in scores["per_emotion"].values() if one["n"] >= intensity_metrics.FEWEST_PAIRS]
+            enough = [one for one in scores["per_emotion"].values() if one["n"] >= regression.FEWEST_PAIRS]
             assert scores["macro"]["emotions"] == len(enough)
             assert scores["macro"]["mae"] is None or math.isfinite(scores["macro"]["mae"])
             json.dumps(scores, allow_nan=False)

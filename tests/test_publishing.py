@@ -9,7 +9,7 @@ from conftest import GOOD_TOKEN, MODEL
 from huggingface_hub import ModelCard
 from writable_hub import WritableHub
 
-from artificial_pain.inference import Predictor
+from artificial_pain.runs.predictor import Predictor
 
 pytestmark = pytest.mark.xdist_group("study")
 NAME = "me/emotions"

@@ -10,9 +10,10 @@ from test_model_script import FAST
 from test_models import LABELS, MISSING, NAMES, TARGETS, annotated, batch, make, make_trainer, splits  # noqa: F401
 from transformers import AutoModel
 
-from artificial_pain import training
 from artificial_pain.encoders import Encoder
-from artificial_pain.models import EmotionModel, head_losses
+from artificial_pain.modeling.losses import head_losses
+from artificial_pain.modeling.model import EmotionModel
+from artificial_pain.training import recipe
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -32,7 +33,7 @@ def test_each_layer_learns_at_a_share_of_the_rate_above_it(name, tiny):
     """Half the rate for each layer further down, the embeddings below all; norms beside the layers at the top's"""
     model = make(tiny[name], TARGETS)
     layers = model.config.encoder.num_hidden_layers
-    adam = training.optimizer(model, learning_rate=0.8, head_learning_rate=0.3, layer_decay=0.5)
+    adam = recipe.optimizer(model, learning_rate=0.8, head_learning_rate=0.3, layer_decay=0.5)
     rates = {parameter: group["lr"] for group in adam.param_groups for parameter in group["params"]}
     names = dict(model.named_parameters())
     assert len(rates) == len(names)
@@ -46,7 +47,7 @@ def test_each_layer_learns_at_a_share_of_the_rate_above_it(name, tiny):
             if f"layer.{layer}." in parameter_name or f"layers.{layer}." in parameter_name:
                 expected = 0.8 * 0.5 ** (layers - 1 - layer)
         assert rates[parameter] == pytest.approx(expected), parameter_name
-    assert len(training.optimizer(model, 0.8, 0.3).param_groups) == 2, "without it, encoder and heads"
+    assert len(recipe.optimizer(model, 0.8, 0.3).param_groups) == 2, "without it, encoder and heads"
 
 
 def test_label_smoothing_and_class_weights_by_hand():

@@ -15,8 +15,9 @@ from conftest import REPORT, REPOSITORY, STUDY, module
 from scipy import stats
 from sklearn.metrics import f1_score
 
-from artificial_pain import report as report_module
-from artificial_pain import resampling, study
+from artificial_pain import study
+from artificial_pain.evaluation import bootstrap
+from artificial_pain.reporting import grid, page
 
 pytestmark = pytest.mark.xdist_group("study")
 SCRIPT = REPOSITORY / "artificial_pain" / "report.py"
@@ -57,7 +58,7 @@ def test_a_row_has_mean_deviation_and_interval(report, studied):
         low, high = np.percentile(samples, [2.5, 97.5])
         return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f} [{low:.3f}, {high:.3f}]"
 
-    drawn = np.random.default_rng(resampling.SEED).integers(len(truth), size=(resampling.RESAMPLES, len(truth)))
+    drawn = np.random.default_rng(bootstrap.SEED).integers(len(truth), size=(bootstrap.RESAMPLES, len(truth)))
     samples = [np.mean([(frame["predicted"][rows] == truth[rows]).mean() for frame in frames]) for rows in drawn]
     values = [(frame["predicted"] == truth).mean() for frame in frames]
     cells = row(report, FOUR)
@@ -68,7 +69,7 @@ def test_a_row_has_mean_deviation_and_interval(report, studied):
     known = frames[0]["initial_intensity"].notna()
     annotated = frames[0].loc[known, "initial_intensity"].to_numpy()
     read = [frame.loc[known, "initial_intensity_at_predicted"].to_numpy() for frame in frames]
-    drawn = np.random.default_rng(resampling.SEED).integers(len(annotated), size=(resampling.RESAMPLES, len(annotated)))
+    drawn = np.random.default_rng(bootstrap.SEED).integers(len(annotated), size=(bootstrap.RESAMPLES, len(annotated)))
     errors = [np.abs(one - annotated) for one in read]
     samples = [np.mean([error[rows].mean() for error in errors]) for rows in drawn]
     cells = row(report, "initial", FOUR)
@@ -122,7 +123,7 @@ def test_what_is_missing_is_told_with_the_command_that_fills_it(studied, script,
         monkeypatch.setattr(sys, "argv", ["study", *shlex.split(line)])
         args = study.arguments()
         cells += [(cell, tuple(args.seeds)) for cell in study.Study(args).grid]
-    published = {(cell, (42, 43)) for cell in study.grid(study.PUBLISHED_ENCODERS)}
+    published = {(cell, (42, 43)) for cell in grid.grid(grid.PUBLISHED_ENCODERS)}
     assert published <= set(cells) and len(cells) == len(published) + 2
     assert {seeds for cell, seeds in cells if (cell, seeds) not in published} == {(43,)}
 
@@ -206,7 +207,7 @@ def test_a_command_keeps_what_was_asked_for_and_where(studied):
     record = json.loads((runs_of(studied, "loss-classification")[0] / "run.json").read_text())
     record["command"] += " --no_log_predictions --revision v1"
     record["data"]["data_source"] = str(REPOSITORY / "files" / "ESConv.json")
-    words = shlex.split(report_module.study_command(record, studied.root, [7]))
+    words = shlex.split(page.study_command(record, studied.root, [7]))
     assert Path(words[words.index("--output_dir") + 1]).resolve() == studied.root
     (of_dataloader, of_model) = (shlex.split(word.split("=", 1)[1]) for word in words if "_flags=" in word)
     assert Path(of_dataloader[1]).resolve() == REPOSITORY / "files" / "ESConv.json"

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from artificial_pain import intensity_metrics, metrics, resampling
+from artificial_pain.evaluation import bootstrap, classification, regression
 
 
 def accuracy(truth: np.ndarray, predictions: np.ndarray) -> np.ndarray:
@@ -19,31 +19,31 @@ def mean_absolute_error(truth: np.ndarray, predictions: np.ndarray) -> np.ndarra
 def test_the_interval_of_a_share_is_the_known_one():
     """280 of 400: 0.7 ± 1.96 sqrt(0.7 · 0.3 / 400) = 0.655 to 0.745; the same again, for it is seeded"""
     labels, predictions = np.zeros(400, int), np.repeat([0, 1], [280, 120])
-    got = metrics.classification(labels, predictions, ["a", "b"], intervals=True)
+    got = classification.classification(labels, predictions, ["a", "b"], intervals=True)
     assert got["intervals"]["accuracy"] == pytest.approx([0.655, 0.745], abs=0.006)
-    assert got == metrics.classification(labels, predictions, ["a", "b"], intervals=True)
+    assert got == classification.classification(labels, predictions, ["a", "b"], intervals=True)
     assert got["per_class"]["a"]["intervals"]["precision"] == [1, 1]
-    assert metrics.classification(labels, predictions, ["a", "b"])["accuracy"] == 0.7
+    assert classification.classification(labels, predictions, ["a", "b"])["accuracy"] == 0.7
 
 
 def test_a_class_that_a_resample_misses_lowers_no_interval():
     """Six classes of three examples, all found: a resample misses a class now and then, and the model none"""
     labels = np.repeat(np.arange(6), 3)
-    got = metrics.classification(labels, labels, list("abcdef"), intervals=True)
+    got = classification.classification(labels, labels, list("abcdef"), intervals=True)
     assert got["macro_f1"] == 1 and got["intervals"]["macro_f1"] == got["intervals"]["macro_recall"] == [1, 1]
 
 
 def test_an_interval_is_of_the_resamples_in_which_the_metric_is_defined():
     scores = np.r_[np.full(100, np.nan), np.linspace(0, 1, 1001)]
-    assert resampling.interval(scores) == pytest.approx([0.025, 0.975])
-    assert resampling.interval(np.full(10, np.nan)) is None
+    assert bootstrap.interval(scores) == pytest.approx([0.025, 0.975])
+    assert bootstrap.interval(np.full(10, np.nan)) is None
 
 
 def test_emotions_are_resampled_independently_of_each_other():
     """Six times the same 40 pairs: their mean is as sure as one of 240, 1.96 s / sqrt(n) to each side"""
     rng, labels = np.random.default_rng(1), np.repeat(np.arange(6), 40)
     annotated, errors = np.tile(rng.integers(1, 6, 40).astype(float), 6), np.tile(rng.exponential(size=40), 6)
-    got = intensity_metrics.target_metrics(annotated, annotated + errors, labels, list("abcdef"), (1, 5), True)
+    got = regression.target_metrics(annotated, annotated + errors, labels, list("abcdef"), (1, 5), True)
     low, high = got["macro"]["intervals"]["mae"]
     assert high - low == pytest.approx(2 * 1.96 * errors.std() / np.sqrt(240), rel=0.06)
 
@@ -59,48 +59,48 @@ def exact_p_value(score, truth, ours, theirs) -> float:
 
 
 @pytest.mark.parametrize(
-    ("score", "scale"), [(accuracy, 2), (lambda *both: metrics.macro_f1(*both, 3), 3), (mean_absolute_error, 5)]
+    ("score", "scale"), [(accuracy, 2), (lambda *both: classification.macro_f1(*both, 3), 3), (mean_absolute_error, 5)]
 )
 def test_the_p_value_is_that_of_all_permutations(score, scale):
     rng = np.random.default_rng(3)
     truth, ours = rng.integers(scale, size=(2, 11))
     theirs = np.where(rng.random(11) < 0.5, truth, rng.integers(scale, size=11))
-    test = resampling.paired_test(score, truth, ours[None], theirs[None])
+    test = bootstrap.paired_test(score, truth, ours[None], theirs[None])
     assert test["p_value"] == pytest.approx(exact_p_value(score, truth, ours, theirs), abs=0.015)
     assert test["difference"] == pytest.approx(score(truth, ours) - score(truth, theirs))
-    other = resampling.paired_test(score, truth, theirs[None], ours[None])
+    other = bootstrap.paired_test(score, truth, theirs[None], ours[None])
     assert other["difference"] == -test["difference"] and other["p_value"] == test["p_value"]
     assert other["interval"] == pytest.approx([-end for end in reversed(test["interval"])])
 
 
 def test_models_that_say_the_same_do_not_differ():
     truth, ours = np.arange(20) % 2, np.arange(20) % 3 % 2
-    test = resampling.paired_test(accuracy, truth, ours[None], ours[None])
+    test = bootstrap.paired_test(accuracy, truth, ours[None], ours[None])
     assert test == {"difference": 0, "interval": [0, 0], "p_value": 1}
 
 
 def test_a_model_that_is_right_where_the_other_is_wrong_differs_surely():
     """Of 30 examples all change places in 1 of 2^29 ways that are as extreme: no permutation finds one"""
     truth = np.zeros(30, int)
-    test = resampling.paired_test(accuracy, truth, truth[None], 1 - truth[None])
-    assert test == {"difference": 1, "interval": [1, 1], "p_value": 1 / (resampling.PERMUTATIONS + 1)}
+    test = bootstrap.paired_test(accuracy, truth, truth[None], 1 - truth[None])
+    assert test == {"difference": 1, "interval": [1, 1], "p_value": 1 / (bootstrap.PERMUTATIONS + 1)}
 
 
 def test_the_seeds_of_a_model_change_places_together():
     """Two seeds that say the same are no more evidence than one; of three, the two are compared that both have"""
     rng = np.random.default_rng(5)
     truth, ours, theirs = rng.integers(2, size=(3, 40))
-    once = resampling.paired_test(accuracy, truth, ours[None], theirs[None])
-    twice = resampling.paired_test(accuracy, truth, np.stack([ours] * 2), np.stack([theirs] * 3))
+    once = bootstrap.paired_test(accuracy, truth, ours[None], theirs[None])
+    twice = bootstrap.paired_test(accuracy, truth, np.stack([ours] * 2), np.stack([theirs] * 3))
     assert {**twice, "interval": None} == pytest.approx({**once, "interval": None})
     assert twice["interval"] == pytest.approx(once["interval"])
 
 
 def test_under_no_difference_a_p_value_is_as_small_as_it_says(monkeypatch):
     """Of 200 pairs of models that are right at the same rate, about one in ten has p below 0.1, or fewer"""
-    monkeypatch.setattr(resampling, "PERMUTATIONS", 500)
+    monkeypatch.setattr(bootstrap, "PERMUTATIONS", 500)
     rng, truth, small = np.random.default_rng(0), np.zeros(40, int), 0
     for _ in range(200):
         ours, theirs = (rng.random((2, 40)) < 0.4).astype(int)
-        small += resampling.paired_test(accuracy, truth, ours[None], theirs[None])["p_value"] < 0.1
+        small += bootstrap.paired_test(accuracy, truth, ours[None], theirs[None])["p_value"] < 0.1
     assert small <= 34  # 20 expected at most; more than 34 in 1 of 1,000 cases

@@ -17,7 +17,7 @@ import pytest
 from conftest import INTENSITY_MODEL, MODEL, Planted
 from warm import Script, sealed, unsealed, wait_for
 
-from artificial_pain import checkpoints
+from artificial_pain.training import checkpoints
 
 pytestmark = pytest.mark.xdist_group("restarts")  # one worker makes its runs
 MOMENTS, FEW_MOMENTS = 20, 3  # of a SIGKILL in each task: with --faults, and without

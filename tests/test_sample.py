@@ -7,9 +7,9 @@ from collections import Counter
 
 from conftest import REPOSITORY
 
-from artificial_pain import corpora as corpus_files
+from artificial_pain.data.corpora import read_corpus
 
-FOLDER = REPOSITORY / "artificial_pain" / "sample"
+FOLDER = REPOSITORY / "artificial_pain" / "data" / "sample"
 
 
 def test_it_is_made_by_its_script(tmp_path):
@@ -23,7 +23,7 @@ def test_esconv():
     assert all(dialogue["synthetic"] is True for dialogue in dialogues)
     counts = Counter(dialogue["emotion_type"] for dialogue in dialogues)
     assert len(counts) == 7 and min(counts.values()) >= 30
-    frame = corpus_files.read("ESConv", FOLDER / "ESConv.json")
+    frame = read_corpus("ESConv", FOLDER / "ESConv.json")
     assert frame["text"].is_unique
     for column in ("initial_intensity", "final_intensity"):
         assert set(frame[column].dropna()) == {1, 2, 3, 4, 5}
@@ -32,7 +32,7 @@ def test_esconv():
 
 def test_sad():
     for column in ("original_label", "top_label"):
-        frame = corpus_files.read("SAD", FOLDER / "SAD_v1.zip", column)
+        frame = read_corpus("SAD", FOLDER / "SAD_v1.zip", column)
         counts = frame["label_name"].value_counts()
         assert len(counts) == 9 and counts.min() >= (30 if column == "original_label" else 15)
         assert frame["text"].is_unique

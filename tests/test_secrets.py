@@ -15,7 +15,7 @@ from conftest import DATALOADER, GATED, MODEL
 from hub import Hub
 from wandb_server import WandbServer
 
-from artificial_pain import sources
+from artificial_pain.data import sources
 
 HF_TOKEN = "hf_PLANTEDaQ7wZk2VtXn5RbYc8"
 WANDB_KEY = "9173fadebeef" * 3 + "cafe"

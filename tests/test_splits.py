@@ -5,20 +5,20 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import train_test_split
 
-from artificial_pain import corpora as corpus_files
-from artificial_pain import sources, splits
+from artificial_pain.data import sources, splits
+from artificial_pain.data.corpora import read_corpus
 from artificial_pain.errors import UserError
 
 
 @pytest.fixture(scope="module")
 def esconv() -> pd.DataFrame:
-    frame, _ = splits.add_labels(corpus_files.read("ESConv", sources.SAMPLE["ESConv"]), "sample")
+    frame, _ = splits.add_labels(read_corpus("ESConv", sources.SAMPLE["ESConv"]), "sample")
     return frame
 
 
 @pytest.fixture(scope="module")
 def sad() -> pd.DataFrame:
-    frame, _ = splits.add_labels(corpus_files.read("SAD", sources.SAMPLE["SAD"], "original_label"), "sample")
+    frame, _ = splits.add_labels(read_corpus("SAD", sources.SAMPLE["SAD"], "original_label"), "sample")
     return frame
 
 
@@ -70,13 +70,13 @@ def test_a_seed_repeats_a_split_and_another_gives_another(sad):
 
 
 def test_the_real_corpora_have_the_published_sizes(corpora):
-    sad, _ = splits.add_labels(corpus_files.read("SAD", corpora / "SAD_v1.zip", "original_label"), "SAD")
+    sad, _ = splits.add_labels(read_corpus("SAD", corpora / "SAD_v1.zip", "original_label"), "SAD")
     assert {name: len(part) for name, part in splits.split(sad, 42).items()} == {
         "train": 4795,
         "validation": 684,
         "test": 1371,
     }
-    esconv, dropped = splits.drop_rare(corpus_files.read("ESConv", corpora / "ESConv.json"))
+    esconv, dropped = splits.drop_rare(read_corpus("ESConv", corpora / "ESConv.json"))
     esconv, names = splits.add_labels(esconv, "ESConv")
     assert names == ["anger", "anxiety", "depression", "disgust", "fear", "sadness", "shame"]
     assert dropped == {"nervousness": 13, "pain": 1, "jealousy": 1, "guilt": 1}

@@ -12,6 +12,7 @@ import yaml
 from conftest import REPOSITORY
 
 from artificial_pain import study
+from artificial_pain.reporting import grid
 
 
 @pytest.mark.parametrize("task", ["classification", "intensity"])
@@ -29,7 +30,7 @@ def test_a_sweep_is_the_published_grid_of_its_task(task, monkeypatch):
         monkeypatch.setattr(sys, "argv", ["study", *words])
         args = study.arguments()
         cells += [(cell, seed) for cell in study.Study(args).grid for seed in args.seeds]
-    published = [cell for cell in study.grid(study.PUBLISHED_ENCODERS) if cell.task == task]
+    published = [cell for cell in grid.grid(grid.PUBLISHED_ENCODERS) if cell.task == task]
     assert sorted(map(repr, cells)) == sorted(repr((cell, seed)) for cell in published for seed in range(42, 47))
 
 

@@ -18,7 +18,7 @@ from conftest import MODEL, REPOSITORY
 from wandb_server import ENTITY, KEY, WandbServer
 from warm import Script, wait_for
 
-from artificial_pain import tracking
+from artificial_pain.runs import tracking
 
 IMPORTS = 15  # seconds, on a busy machine
 FAST = ["--epochs", "2", "--batch_size", "32", "--learning_rate", "1e-3", "--head_learning_rate", "1e-3"]

@@ -15,8 +15,9 @@ from tqdm import tqdm
 from training_speed import Speeds
 from transformers import TrainerCallback
 
-from artificial_pain import checkpoints, cli
-from artificial_pain.trainer import EmotionTrainer
+from artificial_pain import cli
+from artificial_pain.training import checkpoints
+from artificial_pain.training.trainer import EmotionTrainer
 
 TURNS = 3
 SAVES, STEPS_OF_A_SAVE = 7, 10  # checkpoints, and training steps before each

@@ -20,7 +20,8 @@ import training_speed
 from commands import timed
 from recipes import ON_GPU, Task
 
-from artificial_pain import cli, sources
+from artificial_pain import cli
+from artificial_pain.data import sources
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

@@ -16,7 +16,7 @@ from commands import in_a_process, timed
 from recipes import Task, our_trainer, peak_memory
 from tqdm import tqdm
 
-from artificial_pain import tokens
+from artificial_pain.data import tokenization
 
 REPEATED = (1, 10, 100)
 TURNS = 3  # of our tokenizing and the bare tokenizer's
@@ -77,11 +77,11 @@ def _tokenizing(task: Task, passes: int) -> tuple[float, float]:
     backend.enable_truncation(length)
 
     def ours() -> None:
-        tokens.tokenize({"train": frame}, splits.label_names, tokenizer, length)
+        tokenization.tokenize({"train": frame}, splits.label_names, tokenizer, length)
 
     def bare() -> None:
-        for start in range(0, len(texts), tokens.CHUNK):
-            backend.encode_batch(texts[start : start + tokens.CHUNK])
+        for start in range(0, len(texts), tokenization.CHUNK):
+            backend.encode_batch(texts[start : start + tokenization.CHUNK])
 
     rates = {"ours": [], "bare": []}
     for _ in range(TURNS):

@@ -18,16 +18,18 @@ import torch
 from torch.nn.utils import clip_grad_norm_
 from transformers import PreTrainedTokenizerFast, TrainerCallback, set_seed
 
-from artificial_pain import cli, encoders, files, processes, tokens, training
-from artificial_pain.callbacks import EpochLines
-from artificial_pain.models import EmotionModel
-from artificial_pain.trainer import EmotionTrainer, EpochSampler
+from artificial_pain import cli, distributed, encoders, storage
+from artificial_pain.data import tokenization
+from artificial_pain.modeling.model import EmotionModel
+from artificial_pain.training import recipe
+from artificial_pain.training.callbacks import EpochLines
+from artificial_pain.training.trainer import EmotionTrainer, EpochSampler
 
 PADDED_LENGTH = 512  # published: every text has so many tokens
 GRADIENT_NORM = 1.0  # published, as the Trainer's default: gradients are clipped to it
 WARM_UP = 3  # steps that are not measured
 READY = "ready"
-ON_GPU = processes.device().type == "cuda"
+ON_GPU = distributed.device().type == "cuda"
 
 
 @dataclass(frozen=True)
@@ -44,18 +46,18 @@ class Task:
     head_learning_rate: float = cli.HEAD_LEARNING_RATE
     precision: str = "auto"  # of our recipe
 
-    def load(self) -> tuple[encoders.Encoder, PreTrainedTokenizerFast, tokens.Splits]:
+    def load(self) -> tuple[encoders.Encoder, PreTrainedTokenizerFast, tokenization.Splits]:
         encoder = encoders.fetch(self.encoder, encoders.DEFAULT_REVISION, weights=encoders.WEIGHTS)
-        tokenizer = tokens.load_tokenizer(encoder)
+        tokenizer = tokenization.load_tokenizer(encoder)
         return encoder, tokenizer, self.load_splits(encoder, tokenizer)
 
-    def load_splits(self, encoder: encoders.Encoder, tokenizer: PreTrainedTokenizerFast) -> tokens.Splits:
-        layout = files.Layout(self.root, self.corpus, encoder.short_name, balanced=False)
-        return tokens.load(layout, encoder, tokenizer, lambda settings: "the dataloader")
+    def load_splits(self, encoder: encoders.Encoder, tokenizer: PreTrainedTokenizerFast) -> tokenization.Splits:
+        layout = storage.Layout(self.root, self.corpus, encoder.short_name, balanced=False)
+        return tokenization.load(layout, encoder, tokenizer, lambda settings: "the dataloader")
 
-    def batches(self, splits: tokens.Splits) -> Iterator[list[list[int]]]:
+    def batches(self, splits: tokenization.Splits) -> Iterator[list[list[int]]]:
         """Each epoch's, in our order."""
-        sampler = EpochSampler(self.batch_size, tokens.lengths(splits.tokenized["train"]).tolist(), self.seed)
+        sampler = EpochSampler(self.batch_size, tokenization.lengths(splits.tokenized["train"]).tolist(), self.seed)
         for epoch in range(self.epochs):
             sampler.set_epoch(epoch)
             order = list(sampler)
@@ -70,9 +72,9 @@ def our_trainer(task: Task, *callbacks: TrainerCallback) -> Iterator[EmotionTrai
     model = EmotionModel.from_encoder(encoder, splits.label_names)
     defaults = cli.model_parser("classification", ["SAD", "ESConv"], "", warmup_steps=0, metric="loss").parse_args([])
     args = argparse.Namespace(**vars(defaults) | vars(task))
-    precision = training.mixed_precision(task.precision)
+    precision = recipe.mixed_precision(task.precision)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = training.make_trainer(model, tokenizer, splits, args, precision, Path(folder))
+        trainer = recipe.make_trainer(model, tokenizer, splits, args, precision, Path(folder))
         trainer.remove_callback(EpochLines)
         for callback in callbacks:
             trainer.add_callback(callback)
@@ -92,7 +94,7 @@ class Published:
         self.device = torch.device("cuda" if ON_GPU else "cpu")
         set_seed(task.seed)
         self.model = EmotionModel.from_encoder(encoder, self.splits.label_names).to(self.device)
-        ours = training.optimizer(self.model, task.learning_rate, task.head_learning_rate)
+        ours = recipe.optimizer(self.model, task.learning_rate, task.head_learning_rate)
         groups = [{"params": group["params"], "lr": group["lr"]} for group in ours.param_groups]
         self.optimizer = torch.optim.Adam(groups)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=ON_GPU)

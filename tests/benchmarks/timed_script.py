@@ -10,8 +10,8 @@ from pathlib import Path
 
 from transformers import TrainerCallback
 
-from artificial_pain import training
-from artificial_pain.trainer import EmotionTrainer
+from artificial_pain.training import recipe
+from artificial_pain.training.trainer import EmotionTrainer
 
 
 class Stopwatch(TrainerCallback):
@@ -28,14 +28,14 @@ class Stopwatch(TrainerCallback):
 
 def main() -> None:
     written, *sys.argv = sys.argv[1:]
-    stopwatch, make_trainer = Stopwatch(), training.make_trainer
+    stopwatch, make_trainer = Stopwatch(), recipe.make_trainer
 
     def make_timed_trainer(*args, **kwargs) -> EmotionTrainer:
         trainer = make_trainer(*args, **kwargs)
         trainer.add_callback(stopwatch)
         return trainer
 
-    training.make_trainer = make_timed_trainer
+    recipe.make_trainer = make_timed_trainer
     runpy.run_path(sys.argv[0], run_name="__main__")
     Path(written).write_text(str(stopwatch.steps))
 

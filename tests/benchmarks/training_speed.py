@@ -8,8 +8,9 @@ import torch.utils.benchmark
 from recipes import ON_GPU, WARM_UP, Task, our_training, published_training, waiting
 from tqdm import tqdm
 
-from artificial_pain import cpu, tokens
-from artificial_pain.models import EmotionModel
+from artificial_pain.data import tokenization
+from artificial_pain.modeling import cpu
+from artificial_pain.modeling.model import EmotionModel
 
 TURNS = 5
 STEPS = 50  # of a turn of ours at most; all turns are in the first epoch, so that none has an evaluation in it
@@ -49,7 +50,7 @@ def training_flops(model: EmotionModel, lengths: np.ndarray) -> float:
 def measure(task: Task, encoder_name: str) -> dict[str, str]:
     """Turns of both recipes; a row of the table."""
     encoder, _, splits = task.load()
-    all_lengths = tokens.lengths(splits.tokenized["train"])
+    all_lengths = tokenization.lengths(splits.tokenized["train"])
     batches = next(task.batches(splits))
     steps = min(STEPS, (len(batches) - WARM_UP) // TURNS)
     rates, products, peaks, seconds, lengths = {"published": [], "ours": []}, [], {}, 0.0, []

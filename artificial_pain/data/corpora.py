@@ -1,0 +1,29 @@
+"""How a corpus file becomes one frame.
+
+A frame has a row an example: `text`, `label_name`, and for ESConv `turns` (the seeker's, a list of str),
+`initial_intensity`, `final_intensity`, `intensity_change` (float, NaN where unknown), `problem_type` and
+`experience_type`. Its index is the example's position in the corpus file, from 0.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from artificial_pain.data.esconv import read_esconv
+from artificial_pain.data.sad import read_sad
+from artificial_pain.data.sheets import LARGEST
+from artificial_pain.errors import UserError
+
+
+def read_corpus(dataset_name: str, path: Path, label_column: str | None = None) -> pd.DataFrame:
+    """Read a corpus file into a frame (see above). Raises UserError that names the file and the place in it."""
+    try:
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise UserError(f"{path}: refused, it has {size:,} bytes: expected {LARGEST:,} at most")
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    if not content.strip():
+        raise UserError(f"{path}: the file is empty")
+    return read_esconv(content, path) if dataset_name == "ESConv" else read_sad(content, path, label_column)

@@ -1,0 +1,92 @@
+"""ESConv as a frame."""
+
+import json
+from pathlib import Path
+from reprlib import repr as shown  # some characters of whatever stands in a file, in one line
+
+import pandas as pd
+
+from artificial_pain.data.cleaning import clean_label, clean_text
+from artificial_pain.errors import UserError, warn
+
+
+def read_esconv(content: bytes, path: Path) -> pd.DataFrame:
+    """ESConv (Liu et al., ACL 2021): a JSON list of dialogues; an example is all that the seeker says in one."""
+    try:
+        dialogues = json.loads(content)
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is not JSON: expected UTF-8 text, as in ESConv.json") from None
+    except RecursionError:
+        raise UserError(f"{path}: expected a JSON list of dialogues, found brackets nested without end") from None
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: is not JSON (line {error.lineno}, column {error.colno}: {error.msg})") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise UserError(f"{path}: cannot be read as JSON ({error})") from None
+    if not isinstance(dialogues, list) or not dialogues:
+        raise UserError(f"{path}: expected a JSON list of dialogues, found {_kind(dialogues)}")
+
+    set_aside: list[str] = []
+    rows = [_dialogue_row(dialogue, f"{path}: dialogue {i}", set_aside) for i, dialogue in enumerate(dialogues)]
+    if set_aside:
+        shown = "; ".join(set_aside[:3]) + (" …" if len(set_aside) > 3 else "")
+        warn(f"{path}: intensities that are not 1 to 5 count as missing, {len(set_aside)} in all: {shown}")
+    frame = pd.DataFrame(rows).rename_axis("dialogue_idx")
+    frame["intensity_change"] = frame["final_intensity"] - frame["initial_intensity"]
+    frame.attrs["intensities_set_aside"] = len(set_aside)
+    return frame
+
+
+def _kind(value: object) -> str:
+    names = {dict: "an object", list: "an empty list" if not value else "a list", str: "a string", type(None): "null"}
+    return names.get(type(value), type(value).__name__)
+
+
+def _dialogue_row(dialogue: object, where: str, set_aside: list[str]) -> dict:
+    """One dialogue as a row; intensities that cannot be are noted in `set_aside` and left missing."""
+    if not isinstance(dialogue, dict):
+        raise UserError(f"{where}: expected an object with emotion_type and dialog, found {_kind(dialogue)}")
+    emotion = dialogue.get("emotion_type")
+    if not clean_text(emotion):
+        raise UserError(f"{where}: expected a text in emotion_type, found {shown(emotion)}")
+    turns = _seeker_turns(dialogue.get("dialog"), where)
+    survey = dialogue.get("survey_score") or {}
+    seeker = survey.get("seeker") if isinstance(survey, dict) else None
+    seeker = seeker if isinstance(seeker, dict) else {}
+    place = where.rsplit(": ", 1)[1]
+    return {
+        "text": " ".join(turns),
+        "label_name": clean_label(emotion),
+        "turns": turns,
+        "initial_intensity": _intensity(seeker.get("initial_emotion_intensity"), f"{place} initial", set_aside),
+        "final_intensity": _intensity(seeker.get("final_emotion_intensity"), f"{place} final", set_aside),
+        "problem_type": clean_text(dialogue.get("problem_type")),
+        "experience_type": clean_text(dialogue.get("experience_type")),
+    }
+
+
+def _seeker_turns(dialog: object, where: str) -> list[str]:
+    if not isinstance(dialog, list):
+        raise UserError(f"{where}: expected a list of turns in dialog, found {_kind(dialog)}")
+    for number, turn in enumerate(dialog):
+        if not isinstance(turn, dict) or not isinstance(turn.get("content"), str):
+            raise UserError(f"{where}, turn {number}: expected an object with speaker and content")
+    turns = [clean_text(turn["content"]) for turn in dialog if turn.get("speaker") == "seeker"]
+    turns = [turn for turn in turns if turn]
+    if not turns:
+        speakers = ", ".join(sorted({shown(turn.get("speaker")) for turn in dialog})[:5]) or "none"
+        raise UserError(f"{where}: has no text by the speaker 'seeker' (speakers in it: {speakers})")
+    return turns
+
+
+def _intensity(value: object, where: str, set_aside: list[str]) -> float:
+    """An annotated intensity (1 to 5), NaN where there is none."""
+    if value is None:
+        return float("nan")
+    try:
+        number = float("nan") if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = float("nan")
+    if number in {1, 2, 3, 4, 5}:
+        return number
+    set_aside.append(f"{where} {shown(value)}")
+    return float("nan")

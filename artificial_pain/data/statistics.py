@@ -1,0 +1,63 @@
+"""What a dataloader made, in numbers: for dataset_statistics.json and the console."""
+
+import numpy as np
+import pandas as pd
+from datasets import Dataset
+
+from artificial_pain.data.splits import label_counts
+from artificial_pain.data.tokenization import lengths
+from artificial_pain.data.vocabulary import INTENSITIES, SPLITS
+
+
+def describe(frame: pd.DataFrame, tokenized: Dataset, truncated: float) -> dict:
+    """One split: examples, labels, intensities (per value), and the lengths in tokens after cutting."""
+    tokens = lengths(tokenized)
+    description = {
+        "examples": len(frame),
+        "made": int(frame["made"].sum()),
+        "labels": label_counts(frame),
+        "tokens": {
+            "min": int(tokens.min()),
+            "median": float(np.median(tokens)),
+            "mean": float(tokens.mean()),
+            "p95": float(np.percentile(tokens, 95)),
+            "max": int(tokens.max()),
+            "truncated": truncated,
+        },
+    }
+    known = [column for column in INTENSITIES if column in frame]
+    if known:
+        description["intensities"] = {column: _describe_intensity(frame[column]) for column in known}
+    return description
+
+
+def _describe_intensity(values: pd.Series) -> dict:
+    counts = values.value_counts().sort_index()
+    return {
+        "n": int(values.count()),
+        "missing": int(values.isna().sum()),
+        "mean": float(values.mean()) if values.count() else None,
+        "counts": {f"{value:g}": int(n) for value, n in counts.items()},
+    }
+
+
+def table(statistics: dict, label_names: list[str]) -> str:
+    """The console's summary of what was made."""
+    rows = {name: [statistics[split]["labels"][name] for split in SPLITS] for name in label_names}
+    rows["all"] = [statistics[split]["examples"] for split in SPLITS]
+    rows["of them made"] = [statistics[split]["made"] for split in SPLITS]
+    for column in statistics["train"].get("intensities", {}):
+        described = [statistics[split]["intensities"][column] for split in SPLITS]
+        rows[f"{column.replace('_', ' ')}, known"] = [one["n"] for one in described]
+    tokens = [statistics[split]["tokens"] for split in SPLITS]
+    for key in ("median", "p95", "max"):
+        rows[f"tokens, {key}"] = [f"{one[key]:.0f}" for one in tokens]
+    rows["truncated"] = [f"{one['truncated']:.1%}" for one in tokens]
+    lines = [pd.DataFrame.from_dict(rows, orient="index", columns=SPLITS).to_string()]
+    if statistics["dropped_labels"]:
+        dropped = ", ".join(f"{name} ({n})" for name, n in statistics["dropped_labels"].items())
+        lines.append(f"Dropped as too rare: {dropped}")
+    shared = {pair: n for pair, n in statistics["texts_in_two_splits"].items() if n}
+    told = ", ".join(f"{n} in {pair}" for pair, n in shared.items()) or "none"
+    lines.append(f"Texts that stand in two splits: {told}")
+    return "\n".join(lines)

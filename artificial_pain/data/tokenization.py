@@ -1,0 +1,203 @@
+"""Text splits to tokenized splits: made, saved, and loaded again only if they fit each other and the encoder."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
+from tqdm import tqdm
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
+
+from artificial_pain.data import text_csv
+from artificial_pain.data.vocabulary import INTENSITIES, SPLITS
+from artificial_pain.encoders import Encoder
+from artificial_pain.errors import UserError, first_line, wrong_flag
+from artificial_pain.storage import Layout, at_work, damage, digest, finish_replacing, write_json
+
+SIDECAR = "tokenization.json"  # beside the tokenized splits: what they were made from and with
+# Files that make a tokenizer, whichever kind is there.
+TOKENIZER_KINDS = [{"tokenizer.json"}, {"vocab.txt"}, {"vocab.json", "merges.txt"}]
+CHUNK = 1000  # texts a call of the tokenizer: enough to keep its threads busy, few enough for a lively progress bar
+
+
+def load_tokenizer(encoder: Encoder) -> PreTrainedTokenizerFast:
+    """The encoder's own tokenizer, from its files on disk. Raises UserError where there are none."""
+    names = {path.name for path in encoder.folder.iterdir()}
+    if not any(kind <= names for kind in TOKENIZER_KINDS):  # transformers would make one that knows no word
+        raise UserError(f"{encoder.folder}: has no tokenizer: save the encoder's there with save_pretrained()")
+    try:
+        return AutoTokenizer.from_pretrained(encoder.folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{encoder.folder}: no tokenizer can be loaded ({first_line(error)})") from None
+
+
+def most_tokens(encoder: Encoder) -> int:
+    """How long an input, with its special tokens, the encoder's position embeddings take."""
+    config = AutoConfig.from_pretrained(encoder.folder, local_files_only=True, trust_remote_code=False)
+    # RoBERTa numbers its positions from padding_idx + 1 on: 514 of them are 512 tokens.
+    reserved = config.pad_token_id + 1 if config.model_type == "roberta" else 0
+    return config.max_position_embeddings - reserved
+
+
+def require_length(encoder: Encoder, tokenizer: PreTrainedTokenizerFast, max_length: int) -> None:
+    """Exit with code 2 where --max_length leaves no room for a word, or is more than the encoder takes."""
+    fewest, most = tokenizer.num_special_tokens_to_add() + 1, most_tokens(encoder)
+    if not fewest <= max_length <= most:
+        wrong_flag(f"--max_length {max_length}: {encoder.name} takes {fewest} to {most} tokens")
+
+
+def tokenize(
+    splits: dict[str, pd.DataFrame], label_names: list[str], tokenizer: PreTrainedTokenizerFast, max_length: int
+) -> tuple[DatasetDict, dict[str, float]]:
+    """The splits as `input_ids`, `attention_mask` (unpadded), `labels`, and the intensities where there are any.
+
+    Also returns each split's share of texts that were cut at `max_length` tokens.
+    """
+
+    tokenized, truncated = {}, {}
+    for name, frame in splits.items():
+        input_ids, cut = _encode(frame["text"].tolist(), tokenizer, max_length, f"Tokenizing {name}")
+        truncated[name] = cut / len(frame)
+        # In place of a mask of zeros and ones, as many ones: nothing is padded here.
+        masks = [pa.ListArray.from_arrays(ids.offsets, np.ones(len(ids.values), "int8")) for ids in input_ids]
+        intensities = [column for column in INTENSITIES if column in frame]
+        features = Features({"labels": ClassLabel(names=label_names)})
+        features.update({column: Value("float32") for column in intensities})
+        features.update({"input_ids": List(Value("int32")), "attention_mask": List(Value("int8"))})
+        columns = [pa.array(frame[column].to_numpy()) for column in ("label", *intensities)]
+        columns += [pa.chunked_array(input_ids), pa.chunked_array(masks)]
+        tokenized[name] = Dataset(pa.table(columns, names=list(features)).cast(features.arrow_schema))
+    return DatasetDict(tokenized), truncated
+
+
+def _encode(
+    texts: list[str], tokenizer: PreTrainedTokenizerFast, max_length: int, told: str
+) -> tuple[list[pa.ListArray], int]:
+    """The token ids, an array for each CHUNK texts, and how many texts were cut. `told` stands beside the bar."""
+    backend = tokenizer.backend_tokenizer  # called without the detours of transformers and datasets: 2.5 times the rate
+    backend.no_padding()
+    backend.enable_truncation(max_length, direction=tokenizer.truncation_side)
+    chunks, cut = [], 0
+    with tqdm(total=len(texts), desc=told, unit=" texts") as bar:
+        for start in range(0, len(texts), CHUNK):
+            encodings = backend.encode_batch_fast(texts[start : start + CHUNK])
+            chunks.append(pa.array([encoding.ids for encoding in encodings], pa.list_(pa.int32())))
+            full = np.flatnonzero(chunks[-1].value_lengths().to_numpy() == max_length)
+            cut += sum(bool(encodings[i].overflowing) for i in full)
+            bar.update(len(encodings))
+    return chunks, cut
+
+
+def lengths(dataset: Dataset) -> np.ndarray:
+    """The number of tokens of each example, shape (n,), without reading the tokens."""
+    table = dataset.with_format("arrow")[:]
+    return table["input_ids"].combine_chunks().value_lengths().to_numpy()
+
+
+def tokenizer_digest(tokenizer: PreTrainedTokenizerFast) -> str:
+    """What the ids mean: the SHA-256 of the vocabulary and all rules of the tokenizer, less its run-time settings."""
+    rules = json.loads(tokenizer.backend_tokenizer.to_str())
+    rules.update(truncation=None, padding=None)
+    return hashlib.sha256(json.dumps(rules).encode()).hexdigest()
+
+
+def fingerprint(folder: Path, layout: Layout) -> str:
+    """The SHA-256 over the text splits and the label mapping below `folder`: the identity of the data."""
+    whole = hashlib.sha256((folder / layout.label_mapping).read_bytes())
+    for name in SPLITS:
+        whole.update((folder / layout.text_splits / f"{name}_split.csv").read_bytes())
+    return whole.hexdigest()
+
+
+def save(
+    folder: Path,
+    layout: Layout,
+    splits: dict[str, pd.DataFrame],
+    tokenized: DatasetDict,
+    sidecar: dict,
+) -> str:
+    """Write the text splits, the label mapping and the tokenized splits below `folder`; return the fingerprint."""
+    (folder / layout.text_splits).mkdir(parents=True)
+    for name, frame in splits.items():
+        text_csv.write(folder / layout.text_splits / f"{name}_split.csv", frame.drop(columns="turns", errors="ignore"))
+    names = tokenized["train"].features["labels"].names
+    mapping = {str(i): name for i, name in enumerate(names)}
+    write_json(folder / layout.label_mapping, mapping)
+    data = fingerprint(folder, layout)
+    # datasets shows a bar of its own for each split; writing takes a fraction of a second.
+    datasets.disable_progress_bars()
+    tokenized.save_to_disk(folder / layout.tokenized_splits)
+    datasets.enable_progress_bars()
+    folder = folder / layout.tokenized_splits
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    digests = {path.relative_to(folder).as_posix(): digest(path) for path in files}
+    write_json(folder / SIDECAR, {**sidecar, "fingerprint": data, "sha256": digests})
+    return data
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The splits of one corpus, balanced or not, tokenized for one encoder; row i of both is the same example."""
+
+    tokenized: DatasetDict
+    texts: dict[str, pd.DataFrame]
+    label_names: list[str]
+    fingerprint: str
+    settings: dict  # of the dataloader, and what they were resolved to
+
+
+def load(
+    layout: Layout, encoder: Encoder, tokenizer: PreTrainedTokenizerFast, command: Callable[[dict], str]
+) -> Splits:
+    """Load what the dataloader wrote.
+
+    Raises UserError where the splits are missing or damaged, or made from other text splits or with another tokenizer
+    than the encoder's. It tells `command(settings)`, which makes them, with the settings of the text splits that are
+    there ({} if there are none).
+    """
+    with at_work(layout.corpus, wait=True):
+        finish_replacing(layout.corpus)
+        return _load(layout, encoder, tokenizer, command(_settings(layout.corpus / layout.statistics)))
+
+
+def _load(layout: Layout, encoder: Encoder, tokenizer: PreTrainedTokenizerFast, run: str) -> Splits:
+    """As `load`; `run` is the command that makes the splits."""
+    folder = layout.corpus / layout.tokenized_splits
+    try:
+        sidecar = json.loads((folder / SIDECAR).read_text())
+        data = fingerprint(layout.corpus, layout)
+        reason = damage(folder, sidecar.pop("sha256"))
+        if reason:
+            raise UserError(f"{folder}: damaged ({reason}): run {run}")
+        texts = {name: text_csv.read_split(layout.corpus / layout.text_splits / f"{name}_split.csv") for name in SPLITS}
+        tokenized = datasets.load_from_disk(folder)
+        label_names = tokenized["train"].features["labels"].names
+        made_for = f"{sidecar['model_name']} at revision {sidecar['revision']}"
+        made_from, made_with = (sidecar["dataset_name"], sidecar["fingerprint"]), sidecar["tokenizer"]
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename or folder}: there are no such splits yet: run {run}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # of JSON, CSV and Arrow alike
+        raise UserError(f"{folder}: damaged ({first_line(error)}): run {run}") from None
+    if made_with != tokenizer_digest(tokenizer):
+        raise UserError(f"{folder}: tokenized for {made_for}, not for {encoder.name} at {encoder.revision}: run {run}")
+    if made_from != (layout.dataset_name, data):
+        other = layout.corpus / layout.text_splits
+        raise UserError(f"{folder}: not made from the texts in {other}, which were replaced since: run {run}")
+    for name in SPLITS:
+        if texts[name]["label"].tolist() != tokenized[name]["labels"][:]:
+            raise UserError(f"{folder}: the texts and the tokens of {name} are not of the same examples: run {run}")
+    return Splits(tokenized, texts, label_names, sidecar.pop("fingerprint"), sidecar)
+
+
+def _settings(statistics: Path) -> dict:
+    """The settings of the dataloader that wrote the text splits; {} where none can be read."""
+    try:
+        return json.loads(statistics.read_text())["settings"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return {}

@@ -1,0 +1,87 @@
+"""What a fine-tuned model has to beat: a majority, means, and linear models of the words."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import Pipeline, make_pipeline
+
+from artificial_pain.errors import UserError, warn
+from artificial_pain.evaluation import classification, regression
+
+
+def fit(train: pd.DataFrame, targets: Sequence[str]) -> dict[str, Pipeline]:
+    """On the TF-IDF weights of the training texts' words: logistic regression of the `label`, ridge of each target.
+
+    `train` has the columns `text`, `label`, `label_name` and the targets (NaN where missing: left out). Raises
+    UserError where the texts have no words, or no example has one of the targets; warns where none of an emotion has.
+    """
+    try:
+        models = {"label": make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000))}
+        models["label"].fit(train["text"], train["label"])
+        for target in targets:
+            known = train[train[target].notna()]
+            if known.empty:
+                raise UserError(f"no training example has a known {target}, so it cannot be learned: lower --head_num")
+            unknown = sorted(set(train["label_name"]) - set(known["label_name"]))
+            if unknown:
+                warn(
+                    f"no training example of {', '.join(unknown)} has a known {target}: what is said of it is untrained"
+                )
+            models[target] = make_pipeline(TfidfVectorizer(), Ridge()).fit(known["text"], known[target])
+    except ValueError as error:
+        raise UserError(f"the training texts have no words of two letters or more ({error})") from None
+    return models
+
+
+def evaluate(
+    models: dict[str, Pipeline],
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    label_counts: dict[str, int],
+    targets: Sequence[str],
+    label_names: Sequence[str],
+) -> dict[str, dict]:
+    """The metrics of each baseline on the test split, by its name.
+
+    The majority class is that of `label_counts`, the training labels before balancing: after it there is none. The
+    means are those of the training split, of an emotion without a known value that of all. Where a baseline of the
+    intensities is read at the predicted emotion, logistic regression has predicted it.
+    """
+    majority = label_names.index(max(label_counts, key=label_counts.get))
+    predicted = {
+        "majority": np.full(len(test), majority),
+        "tfidf_logistic_regression": models["label"].predict(test["text"]),
+    }
+    labels = test["label"].to_numpy()
+    scores = {
+        name: classification.classification(labels, guesses, label_names, intervals=True)
+        for name, guesses in predicted.items()
+    }
+    if not targets:
+        return scores
+
+    mean = train[targets].mean()
+    of_emotions = train.groupby("label")[targets].mean().reindex(range(len(label_names))).fillna(mean)
+    ridge = np.stack([models[target].predict(test["text"]) for target in targets], axis=1)
+    intensities = {  # each (test examples, targets, labels), as a model's
+        "train_mean": mean.to_numpy()[None, :, None],
+        "train_mean_of_emotion": of_emotions.to_numpy().T[None],
+        "tfidf_ridge": ridge[:, :, None],
+    }
+    shape = (len(test), len(targets), len(label_names))
+    for name, values in intensities.items():
+        scores[name] = {
+            "intensity": regression.intensity(
+                test[targets].to_numpy(),
+                np.broadcast_to(values, shape),
+                labels,
+                predicted["tfidf_logistic_regression"],
+                targets,
+                label_names,
+                intervals=True,
+            )
+        }
+    return scores

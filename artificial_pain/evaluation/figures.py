@@ -1,0 +1,121 @@
+"""The figures of a run, each to a PNG file."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+
+from artificial_pain.data.vocabulary import INTENSITIES
+from artificial_pain.evaluation.classification import BINS, calibration_bins
+
+matplotlib.use("Agg")  # files only: no display is needed
+import matplotlib.pyplot as plt
+
+# A label that the font cannot write has boxes in the figure, and stands in full in the other files.
+warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+
+READINGS = {"true": "true_label", "predicted": "predicted_label"}  # the emotion at which an intensity is read
+JITTER = 0.15  # points of the same annotated value are spread by so much to each side
+
+
+def draw_confusion_matrix(
+    path: Path, counts: Sequence[Sequence[float]], label_names: Sequence[str], title: str, dpi: int = 120
+) -> None:
+    """The shares of each true label's examples (rows add to 1), with the numbers of examples behind them."""
+    counts = np.asarray(counts)
+    support = counts.sum(axis=1, keepdims=True)
+    shares = counts / np.maximum(support, 1)
+    side = 3 + 0.75 * len(label_names)
+    figure, axes = plt.subplots(figsize=(side + 1, side), layout="constrained")
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    ticks = range(len(label_names))
+    supported = [f"{name} ({n:g})" for name, n in zip(label_names, support[:, 0], strict=True)]
+    axes.set_xticks(ticks, label_names, rotation=45, ha="right", rotation_mode="anchor", parse_math=False)
+    axes.set_yticks(ticks, supported, parse_math=False)  # a label may have a $ in it
+    axes.set(xlabel="predicted", ylabel="true (examples)", title=title)
+    for row in ticks:
+        for column in ticks:
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, f"{shares[row, column]:.2f}", ha="center", va="center", color=colour, fontsize=9)
+    figure.colorbar(image, label="share of the true label", shrink=0.8)
+    figure.savefig(path, dpi=dpi)
+    plt.close(figure)
+
+
+def draw_reliability(path: Path, confidence: np.ndarray, correct: np.ndarray, title: str) -> None:
+    """Of each bin of confidence, the share of its examples that are correct (Guo et al., ICML 2017), and how many.
+
+    confidence: (n,), the probability of the predicted label; correct: (n,), whether it is the true one.
+    """
+    examples, confident, right = calibration_bins(confidence, correct).T
+    filled = examples > 0
+    figure, (axes, below) = plt.subplots(
+        2, 1, figsize=(4.2, 5), sharex=True, layout="constrained", height_ratios=(3, 1)
+    )
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=1)  # confidence that is right
+    axes.plot(confident[filled] / examples[filled], right[filled] / examples[filled], marker="o")
+    axes.set(ylabel="share correct", ylim=(0, 1), title=title)
+    below.bar((np.arange(BINS) + 0.5) / BINS, examples, width=0.9 / BINS, color="grey")
+    below.set(xlabel="probability of the predicted label", ylabel="examples", xlim=(0, 1))
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def draw_intensities(path: Path, predictions: pd.DataFrame, metrics: dict, title: str) -> None:
+    """Predicted against annotated values, a column for each target, a row for each emotion that it is read at.
+
+    predictions: with the columns of `evaluation.predictions_frame`; metrics: a split's "intensity".
+    """
+    targets = [target for target in INTENSITIES if target in predictions]
+    size = (4 * len(targets) + 0.5, 8.5)
+    figure, grid = plt.subplots(len(READINGS), len(targets), figsize=size, squeeze=False, layout="constrained")
+    jitter = np.random.default_rng(0).uniform(-JITTER, JITTER, len(predictions))
+    for row, (emotion, reading) in zip(grid, READINGS.items(), strict=True):
+        for axes, target in zip(row, targets, strict=True):
+            name = INTENSITIES[target]
+            predicted = predictions[f"{target}_at_{emotion}"]
+            scores = metrics[reading][name]["micro"]
+            values = predictions[[target, *(f"{target}_at_{one}" for one in READINGS)]].stack()  # one scale a column
+            ends = [values.min() - 0.5, values.max() + 0.5]
+            axes.plot(ends, ends, color="grey", linewidth=1)  # the identity
+            axes.scatter(predictions[target] + jitter, predicted, s=16, alpha=0.5, linewidths=0)
+            axes.set(xlim=ends, ylim=ends, aspect="equal", title=_correlation(name, scores))
+            axes.locator_params(integer=True)
+            axes.set(xlabel="annotated (spread out)", ylabel=f"predicted, at the {emotion} emotion")
+    figure.suptitle(title)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def _correlation(name: str, scores: dict) -> str:
+    if scores["pearson"] is None:
+        return f"{name}: r not defined, n = {scores['n']}"
+    return f"{name}: r = {scores['pearson']:.2f} (p = {scores['p_value']:.2g}), n = {scores['n']}"
+
+
+def told(loss: str) -> str:
+    """A loss as the Trainer logs it, in words."""
+    words = {"loss": "loss", "loss_emotion": "emotion: cross-entropy"}
+    return words.get(loss, f"{loss.removeprefix('loss_')}: mean squared error")
+
+
+def draw_learning_curves(path: Path, curves: pd.DataFrame, best_epoch: int) -> None:
+    """Every loss by epoch, of training and validation (`trainer.learning_curves`); a line marks the kept epoch."""
+    losses = [name for name in curves if not name.startswith("eval_")]
+    size = (3.6 * len(losses) + 1, 3.6)
+    figure, grid = plt.subplots(1, len(losses), figsize=size, squeeze=False, layout="constrained")
+    for axes, name in zip(grid[0], losses, strict=True):
+        axes.plot(curves.index, curves[name], marker=".", label="training")
+        if f"eval_{name}" in curves:
+            axes.plot(curves.index, curves[f"eval_{name}"], marker=".", label="validation")
+        axes.axvline(best_epoch, color="grey", linestyle=":", label="kept")
+        axes.margins(0.1)
+        axes.set_ylim(bottom=0)
+        axes.set(title=told(name), xlabel="epoch", xlim=(curves.index[0] - 0.5, curves.index[-1] + 0.5))
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    grid[0][0].legend()
+    figure.savefig(path, dpi=120)
+    plt.close(figure)

@@ -1,0 +1,177 @@
+"""Metrics of predicted intensities as pure functions of arrays, and their intervals over the examples.
+
+`regression_scores` takes any number of leading axes, as the functions of `metrics` do.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+from artificial_pain.data.vocabulary import INTENSITIES
+from artificial_pain.evaluation import bootstrap
+
+FEWEST_PAIRS = 5  # an emotion with fewer known intensities is left out of their mean over the emotions
+# A smaller spread, in points of the scale, is constant: a network that always says the same still differs in the last
+# digits of single precision from batch to batch.
+SMALLEST_SPREAD = 1e-5
+SCALES = {"initial": (1, 5), "final": (1, 5), "change": (-4, 4)}  # of the annotation
+CORRELATIONS = ["pearson", "spearman", "quadratic_weighted_kappa"]  # not defined for some constants
+METRICS = ["mse", "mae", *CORRELATIONS]
+
+
+def read_at(intensities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Each example's outputs (n, targets, labels) at its label (n,): (n, targets)."""
+    return intensities[np.arange(len(labels)), :, labels]
+
+
+def _correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Pearson's, over the last axis; NaN where either side is constant."""
+    x_less_mean, y_less_mean = (values - values.mean(axis=-1, keepdims=True) for values in (x, y))
+    spread = np.sqrt((x_less_mean**2).sum(axis=-1) * (y_less_mean**2).sum(axis=-1))
+    defined = ~(is_constant(x) | is_constant(y))
+    correlation = (x_less_mean * y_less_mean).sum(axis=-1) / np.where(defined, spread, 1)
+    return np.where(defined, np.clip(correlation, -1, 1), np.nan)  # rounding may leave it just above 1
+
+
+def _kappa(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Cohen's kappa with quadratic weights (Cohen, 1968), over the last axis; NaN where all are the same.
+
+    1 less the mean squared difference, over what it would be if the two were independent: the sum of their variances
+    and of their means' squared difference.
+    """
+    by_chance = x.var(axis=-1) + y.var(axis=-1) + (x.mean(axis=-1) - y.mean(axis=-1)) ** 2
+    defined = by_chance > 0
+    return np.where(defined, 1 - ((x - y) ** 2).mean(axis=-1) / np.where(defined, by_chance, 1), np.nan)
+
+
+def regression_scores(annotated: np.ndarray, predicted: np.ndarray, scale: tuple[int, int]) -> dict[str, np.ndarray]:
+    """The metrics of predicted values, (..., n) each: by name (...), NaN where not defined. See `regression`."""
+    errors = predicted - annotated
+    rounded = np.clip(np.rint(predicted), *scale)
+    return {
+        "mse": (errors**2).mean(axis=-1),
+        "mae": np.abs(errors).mean(axis=-1),
+        "pearson": _correlation(annotated, predicted),
+        "spearman": _correlation(stats.rankdata(annotated, axis=-1), _ranks(predicted)),
+        "quadratic_weighted_kappa": _kappa(annotated, rounded),
+    }
+
+
+def _ranks(predicted: np.ndarray) -> np.ndarray:
+    """The ranks over the last axis; all alike where the values are constant."""
+    return np.where(is_constant(predicted)[..., None], 0.0, stats.rankdata(predicted, axis=-1))
+
+
+def regression(
+    annotated: np.ndarray,
+    predicted: np.ndarray,
+    scale: tuple[int, int] = (1, 5),
+    samples: dict | None = None,
+    stream: int = 0,
+) -> dict:
+    """Metrics of one target over the n pairs whose annotation is known (not NaN); both of shape (examples,).
+
+    `mse`, `mae`, Pearson's correlation `pearson` with its two-sided `p_value` (scipy.stats.pearsonr), Spearman's
+    `spearman`, `quadratic_weighted_kappa` of the values rounded to the scale (its lowest, its highest), and `n`. What
+    is not defined is None: everything without pairs, the correlations where either side is constant, and what is not
+    finite, of a model that diverged. `samples` is filled with the metrics of the resamples, for `intervals`, which
+    are of that `stream`.
+    """
+    known = ~np.isnan(annotated)
+    annotated, predicted = annotated[known].astype(float), predicted[known].astype(float)
+    scores = dict.fromkeys(["mse", "mae", "pearson", "p_value", "spearman", "quadratic_weighted_kappa"])
+    if len(annotated):
+        scores |= {name: float(score) for name, score in regression_scores(annotated, predicted, scale).items()}
+        if np.isfinite(scores["pearson"]):
+            scores["p_value"] = float(stats.pearsonr(annotated, predicted).pvalue)
+    metrics = {**{name: _finite(score) for name, score in scores.items()}, "n": len(annotated)}
+    if samples is None or not len(annotated):
+        return metrics
+    drawn = bootstrap.resampled(len(annotated), stream)
+    samples |= regression_scores(annotated[drawn], predicted[drawn], scale)
+    return metrics | bootstrap.intervals(samples)
+
+
+def is_constant(values: np.ndarray) -> np.ndarray:
+    """Whether the values (..., n), at least one, are all the same within the rounding of single precision: (...)."""
+    return np.ptp(values, axis=-1) <= SMALLEST_SPREAD * np.maximum(1, np.abs(values).max(axis=-1))
+
+
+def target_metrics(
+    annotated: np.ndarray,
+    predicted: np.ndarray,
+    labels: np.ndarray,
+    label_names: Sequence[str],
+    scale: tuple[int, int] = (1, 5),
+    intervals: bool = False,
+) -> dict[str, dict]:
+    """Metrics of one target over all examples (`micro`), for each true emotion, and their mean (`macro`).
+
+    annotated (NaN where missing), predicted, labels: (n,). `macro` is over the `emotions` with at least 5 pairs, n
+    their pairs in all; its correlations over those of them that have one (`pearson_emotions`), without a p-value. For
+    its interval, the pairs of each emotion are resampled by themselves.
+    """
+    per_emotion, samples = {}, {}
+    for i, name in enumerate(label_names):
+        samples[name] = {} if intervals else None
+        of_emotion = labels == i
+        of_both = annotated[of_emotion], predicted[of_emotion]
+        per_emotion[name] = regression(*of_both, scale, samples[name], stream=1 + i)
+    averaged = [name for name, scores in per_emotion.items() if scores["n"] >= FEWEST_PAIRS]
+    macro, macro_samples = {}, {}
+    for score in METRICS:
+        values = [per_emotion[name][score] for name in averaged]
+        defined = [value for value in values if value is not None] if score in CORRELATIONS else values
+        macro[score] = _mean(defined)
+        if intervals and averaged:
+            macro_samples[score] = _mean_of_defined(np.stack([samples[name][score] for name in averaged]))
+    correlated = [name for name in averaged if per_emotion[name]["pearson"] is not None]
+    macro |= {
+        "p_value": None,
+        "n": sum(per_emotion[name]["n"] for name in averaged),
+        "emotions": len(averaged),
+        "pearson_emotions": len(correlated),
+        **bootstrap.intervals(macro_samples),
+    }
+    micro = regression(annotated, predicted, scale, {} if intervals else None)
+    return {"micro": micro, "macro": macro, "per_emotion": per_emotion}
+
+
+def _mean_of_defined(scores: np.ndarray) -> np.ndarray:
+    """Over the first axis, of what is not NaN; NaN where nothing is."""
+    defined = np.isfinite(scores)
+    return np.where(defined, scores, 0).sum(axis=0) / np.where(defined.any(axis=0), defined.sum(axis=0), np.nan)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    return _finite(float(np.mean(values))) if values and None not in values else None
+
+
+def _finite(score: float | None) -> float | None:
+    return score if score is not None and np.isfinite(score) else None
+
+
+def intensity(
+    annotated: np.ndarray,
+    intensities: np.ndarray,
+    labels: np.ndarray,
+    predictions: np.ndarray,
+    targets: Sequence[str],
+    label_names: Sequence[str],
+    intervals: bool = False,
+) -> dict[str, dict]:
+    """The metrics of each target, its outputs read at the true emotion and at the predicted one.
+
+    annotated: (n, targets), NaN where missing; intensities: (n, targets, labels); labels and predictions (n,).
+    """
+    metrics = {}
+    for name, emotions in {"true_label": labels, "predicted_label": predictions}.items():
+        read = read_at(intensities, emotions)
+        metrics[name] = {
+            INTENSITIES[target]: target_metrics(
+                annotated[:, i], read[:, i], labels, label_names, SCALES[INTENSITIES[target]], intervals
+            )
+            for i, target in enumerate(targets)
+        }
+    return metrics

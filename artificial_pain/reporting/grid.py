@@ -1,0 +1,35 @@
+"""The published grid of runs: encoders x corpora x balanced or not x one head or four."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from artificial_pain import encoders
+
+PUBLISHED_ENCODERS = list(encoders.ENCODERS)[:3]
+DATASETS = {"classification": ["SAD", "ESConv"], "intensity": ["ESConv"]}
+BALANCES = {"unbalanced": [], "balanced": ["--balanced"]}
+
+
+@dataclass(frozen=True)
+class Splits:
+    """What a dataloader makes, for the runs of all seeds."""
+
+    task: str
+    dataset_name: str
+    balance: str
+    encoder: str
+
+    def __str__(self) -> str:
+        return f"{self.task}, {self.dataset_name} {self.balance}, {self.encoder}"
+
+
+def grid(
+    model_names: Sequence[str],
+    dataset_names: Sequence[str] = DATASETS["classification"],
+    balances: Sequence[str] = tuple(BALANCES),
+    tasks: Sequence[str] = tuple(DATASETS),
+) -> list[Splits]:
+    """What is published, of these encoders, and of these parts."""
+    cells = product(dataset_names, balances, model_names, tasks)
+    return [Splits(task, *rest) for *rest, task in cells if rest[0] in DATASETS[task]]

@@ -1,0 +1,113 @@
+"""The files of a run's folder."""
+
+import argparse
+import platform
+import shlex
+import subprocess
+import sys
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+import torch
+from transformers import CONFIG_NAME, Trainer
+
+from artificial_pain import distributed
+from artificial_pain.cli import REPOSITORY
+from artificial_pain.data import text_csv
+from artificial_pain.data.tokenization import Splits
+from artificial_pain.encoders import WEIGHTS, Encoder
+from artificial_pain.evaluation import figures
+from artificial_pain.runs import model_card
+from artificial_pain.runs.run import RECORD
+from artificial_pain.storage import digest, write_json
+from artificial_pain.training.trainer import learning_curves
+
+PACKAGES = [
+    "torch",
+    "transformers",
+    "datasets",
+    "accelerate",
+    "scikit-learn",
+    "scipy",
+    "pandas",
+    "numpy",
+    "wandb",
+    "huggingface_hub",
+]
+
+
+def git_state() -> dict | None:
+    """The commit of the code that runs, and whether files were changed since; None outside a checkout."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", REPOSITORY, *words], capture_output=True, text=True, check=True).stdout
+
+    try:
+        return {"commit": git("rev-parse", "HEAD").strip(), "changed": bool(git("status", "--porcelain").strip())}
+    except (OSError, subprocess.CalledProcessError):
+        return None  # a copy without .git, or a machine without git
+
+
+def run_record(args: argparse.Namespace, encoder: Encoder, splits: Splits, precision: dict[str, bool]) -> dict:
+    """What it takes to repeat a run: of run.json, what is known before the training."""
+    kind = distributed.device().type
+    return {
+        "command": shlex.join(["python", *sys.argv]),
+        "arguments": {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()},
+        "started": datetime.now().astimezone().isoformat(),
+        "git": git_state(),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "device": {
+            "type": kind,
+            "name": torch.cuda.get_device_name() if kind == "cuda" else platform.machine(),
+            "threads": torch.get_num_threads(),
+            "processes": distributed.COUNT,
+        },
+        "seed": args.seed,
+        "encoder": {"name": encoder.name, "revision": encoder.revision},
+        "data": {"fingerprint": splits.fingerprint, **splits.settings},
+        "precision": next((name for name, used in precision.items() if used), "fp32"),
+    }
+
+
+def write_training(folder: Path, trainer: Trainer, splits: Splits, record: dict) -> None:
+    """The files that come of a training: the model, its tokenizer, the learning curves, and the record."""
+    tokenizer, state = trainer.processing_class, trainer.state
+    tokenizer.model_max_length = splits.settings["max_length"]  # it cuts texts where the training did
+    trainer.model.save_pretrained(folder)
+    of_tokenizer = [Path(path).name for path in tokenizer.save_pretrained(folder)]
+    best_epoch = round(state.best_global_step / state.global_step * state.epoch)
+    curves = learning_curves(state.log_history)
+    curves.to_csv(folder / "learning_curves.csv", index_label="epoch")
+    figures.draw_learning_curves(folder / "learning_curves.png", curves, best_epoch)
+    trained = {
+        "epochs_trained": state.epoch,
+        "steps_trained": state.global_step,
+        "best_step": state.best_global_step,
+        "sha256": {name: digest(folder / name) for name in (CONFIG_NAME, WEIGHTS, *of_tokenizer)},
+    }
+    write_json(folder / RECORD, {**record, **trained})
+
+
+def write_evaluation(
+    folder: Path, results: dict, predictions: dict[str, pd.DataFrame], encoder: Encoder, splits: Splits, record: dict
+) -> None:
+    """The files that come of an evaluation: metrics, predictions, figures, and the model card."""
+    write_json(folder / "evaluation_results.json", results)
+    for split, frame in predictions.items():
+        scores = results[split]
+        text_csv.write(folder / f"predictions_{split}.csv", frame)
+        title = f"{split} split, macro-F1 {scores['macro_f1']:.3f}"
+        path = folder / f"confusion_matrix_{split}.png"
+        figures.draw_confusion_matrix(path, scores["confusion_matrix"], splits.label_names, title)
+        probabilities = frame.filter(like="probability_").to_numpy()
+        correct = (frame["predicted"] == frame["label_name"]).to_numpy()
+        title = f"{split} split, expected calibration error {scores['expected_calibration_error']:.3f}"
+        figures.draw_reliability(folder / f"reliability_{split}.png", probabilities.max(axis=1), correct, title)
+        if "intensity" in scores:
+            path = folder / f"intensities_{split}.png"
+            figures.draw_intensities(path, frame, scores["intensity"], f"{split} split")
+    card = model_card.card(record, encoder, splits, results)
+    (folder / "README.md").write_text(card, encoding="utf-8")

@@ -62,7 +62,9 @@ def test_the_summary_has_the_validation_of_the_kept_epoch(monkeypatch, tmp_path)
     """What a sweep maximises; W&B's own would be the curve's last point"""
     predictions = pd.DataFrame({"label_name": ["a", "b"], "predicted": ["a", "a"]})
     results = {"validation": {"macro_f1": 0.75}, "test": {"macro_f1": 0.5}, "baselines": {}}
+    wandb.teardown()  # settings of tests before this one
     with WandbServer() as server:
+        monkeypatch.setenv("WANDB_MODE", "online")
         monkeypatch.setenv("WANDB_BASE_URL", server.url)
         monkeypatch.setenv("WANDB_API_KEY", KEY)
         with tracking.start("name", {}, tmp_path) as tracker:

@@ -41,7 +41,7 @@ def main() -> None:
         raise UserError(
             f"{encoder.folder / encoders.PICKLED}: is not an encoder's tensors alone ({first_line(error)})"
         ) from None
-    with storage.staged(args.folder) as folder:
+    with storage.atomic_update(args.folder) as folder:
         model.save_pretrained(folder)
         tokenization.load_tokenizer(encoder).save_pretrained(folder)
         card = ModelCardData(license=model_card.encoder_licence(encoder), base_model=encoder.name)

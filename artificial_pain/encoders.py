@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from artificial_pain.errors import UserError, first_line, warn, wrong_flag
-from artificial_pain.storage import digest
+from artificial_pain.storage import checksum
 
 DEFAULT = "mental/mental-roberta-base"
 OFFLINE = "sentence-transformers/all-MiniLM-L6-v2"
@@ -126,7 +126,7 @@ def package_folder() -> Path | None:
 
 def _from_package() -> Encoder:
     folder = package_folder()
-    found = digest(folder / WEIGHTS)
+    found = checksum(folder / WEIGHTS)
     if found != OFFLINE_SHA256:
         raise UserError(
             f"{folder / WEIGHTS}: its SHA-256 is {found}, not the {OFFLINE_SHA256} published for {OFFLINE}: "

@@ -58,9 +58,9 @@ def fine_tune(
     record = run_record(args, encoder, splits, precision)
 
     with (
-        storage.at_work(run_folder, wait=False) if distributed.IS_FIRST else nullcontext(),
+        storage.exclusive_lock(run_folder, wait=False) if distributed.IS_FIRST else nullcontext(),
         distributed.telling_of_lost(),
-        recipe.telling_out_of_memory(args, splits.settings["max_length"]),
+        recipe.out_of_memory_as_user_error(args, splits.settings["max_length"]),
     ):
         stopped, finished = distributed.of_first(lambda: find(run_folder, record, args.restart))
         set_seed(args.seed)
@@ -100,7 +100,7 @@ def fine_tune(
 def _print_results(args: argparse.Namespace, results: dict, run_folder: Path, wandb_run: dict) -> None:
     """What stands on stdout at the end of a run; with --push_to_hub, after it is uploaded."""
     print(f"{args.dataset_name} ({'balanced' if args.balanced else 'unbalanced'}), {args.model_name}")
-    for metrics in (tables.MAIN, tables.AGREEMENT):
+    for metrics in (tables.PRIMARY_METRICS, tables.SECONDARY_METRICS):
         print(tables.results_table({"fine-tuned": results}, metrics))
     print(f"Figures: {', '.join(map(str, sorted(run_folder.glob('*_test.png'))))}")
     print(f"Run folder: {run_folder}")

@@ -12,17 +12,18 @@ from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError
 from huggingface_hub.utils._http import default_client_factory
 
 from artificial_pain.errors import UserError, first_line
-from artificial_pain.storage import digest
+from artificial_pain.storage import checksum
 
-MOST_ASKED = 8  # times for the same part of a file
+MAX_REQUESTS = 8  # times for the same part of a file
 UPLOAD_TIMEOUT = 60  # seconds without a byte, for the hub looks at a large file before it answers
-STAYS = ["predictions_*.csv", "checkpoints/*", ".*"]  # of a run's folder, at home: the first have the corpus' texts
-WAITS = (1, 2)  # seconds before the hub is asked again what it has; for the files, its client asks again by itself
+# What stays at home of a run's folder. The predictions have the corpus' texts.
+UPLOAD_IGNORE_PATTERNS = ["predictions_*.csv", "checkpoints/*", ".*"]
+RETRY_DELAYS = (1, 2)  # seconds before the hub is asked again what it has. For files, its client retries by itself.
 
 
 def _set_limits(timeout: float) -> None:
     """Have the library's client, which would wait for ever for some answers, wait `timeout` seconds for each byte, and
-    ask for the same MOST_ASKED times: for some it would for ever.
+    ask for the same MAX_REQUESTS times: for some it would for ever.
     """
     asked = Counter()
 
@@ -30,8 +31,8 @@ def _set_limits(timeout: float) -> None:
         request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), timeout)
         the_same = (request.method, request.url, request.headers.get("Range"))
         asked[the_same] += 1
-        if asked[the_same] > MOST_ASKED:
-            raise OSError(f"{request.url} was asked for {MOST_ASKED} times")
+        if asked[the_same] > MAX_REQUESTS:
+            raise OSError(f"{request.url} was asked for {MAX_REQUESTS} times")
 
     def impatient_client():
         client = default_client_factory()
@@ -44,7 +45,7 @@ def _set_limits(timeout: float) -> None:
 def download(name: str, revision: str, wanted: Sequence[str]) -> Path:
     """The folder of the hub's cache with the wanted files, as many as there are; each is what the hub said it is."""
     _set_limits(constants.HF_HUB_DOWNLOAD_TIMEOUT)
-    waits = iter(WAITS)
+    waits = iter(RETRY_DELAYS)
     while True:
         try:
             folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(wanted)))
@@ -69,7 +70,7 @@ def _verify(path: Path, name: str) -> None:
     content = path.resolve()
     if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", content.name):
         return  # a cache on a system without links, which does not keep the digests
-    if digest(content, "git-blob" if len(content.name) == 40 else "sha256") != content.name:
+    if checksum(content, "git-blob" if len(content.name) == 40 else "sha256") != content.name:
         content.unlink()
         path.unlink(missing_ok=True)
         raise UserError(f"{name}: {path.name} is not the file that the hub promised, and was removed: try again")
@@ -97,6 +98,7 @@ def make_repository(name: str) -> None:
 
 
 def upload(run_folder: Path, name: str) -> str:
-    """Upload a finished run's folder, less what STAYS, as one commit: its address. Raises UserError."""
+    """Upload a finished run's folder, but for UPLOAD_IGNORE_PATTERNS, as one commit: its address. Raises UserError."""
     with _telling_of_uploads(name):
-        return str(HfApi().upload_folder(repo_id=name, folder_path=run_folder, ignore_patterns=STAYS).commit_url)
+        commit = HfApi().upload_folder(repo_id=name, folder_path=run_folder, ignore_patterns=UPLOAD_IGNORE_PATTERNS)
+        return str(commit.commit_url)

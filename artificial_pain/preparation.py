@@ -7,7 +7,7 @@ from artificial_pain.data import sources, splits, statistics, tokenization
 from artificial_pain.data.corpora import read_corpus
 from artificial_pain.encoders import Encoder
 from artificial_pain.errors import without_secrets
-from artificial_pain.storage import digest
+from artificial_pain.storage import checksum
 
 
 def prepare(args: argparse.Namespace, encoder: Encoder) -> None:
@@ -27,7 +27,7 @@ def prepare(args: argparse.Namespace, encoder: Encoder) -> None:
     parts = splits.split(frame, args.seed)
     label_counts = splits.label_counts(parts["train"])
     if args.balanced:
-        parts = splits.balance(parts, args.samples_per_label, splits.VARIATIONS[args.dataset_name], args.seed)
+        parts = splits.balance(parts, args.samples_per_label, splits.AUGMENTATIONS[args.dataset_name], args.seed)
     tokenized, truncated = tokenization.tokenize(parts, label_names, tokenizer, args.max_length)
 
     layout = storage.Layout(args.output_dir, args.dataset_name, encoder.short_name, args.balanced)
@@ -37,16 +37,16 @@ def prepare(args: argparse.Namespace, encoder: Encoder) -> None:
         "revision": encoder.revision,
         "tokenizer": tokenization.tokenizer_digest(tokenizer),
         "label_counts": label_counts,
-        "corpus_sha256": digest(path),
+        "corpus_sha256": checksum(path),
     }
-    with storage.at_work(layout.corpus, wait=True), storage.staged(layout.corpus) as folder:
+    with storage.exclusive_lock(layout.corpus, wait=True), storage.atomic_update(layout.corpus) as folder:
         fingerprint = tokenization.save(folder, layout, parts, tokenized, settings)
         described = {name: statistics.describe(parts[name], tokenized[name], truncated[name]) for name in parts}
         made = {
             **described,
             "dropped_labels": dropped,
             "intensities_set_aside": frame.attrs.get("intensities_set_aside", 0),
-            "texts_in_two_splits": splits.shared_texts(parts),
+            "texts_in_two_splits": splits.split_overlap(parts),
             "settings": settings,
             "fingerprint": fingerprint,
         }

@@ -80,7 +80,7 @@ def write_json(path: Path, content: dict) -> None:
 
 
 @contextmanager
-def at_work(folder: Path, wait: bool) -> Iterator[None]:
+def exclusive_lock(folder: Path, wait: bool) -> Iterator[None]:
     """Be the only process at work in the folder: the lock is a file beside it, and ends with the process.
 
     Where another is at work, wait for it and say so; or, without `wait`, raise UserError that names it.
@@ -92,10 +92,10 @@ def at_work(folder: Path, wait: bool) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            at_work = f"{folder}: {path.read_text(encoding='utf-8').strip() or 'another process'} is at work there"
+            owner = path.read_text(encoding="utf-8").strip() or "another process"
             if not wait:
-                raise UserError(f"{at_work}: let it end, or stop it") from None
-            say(f"{at_work}: waiting for it")
+                raise UserError(f"{folder}: {owner} is at work there: let it end, or stop it") from None
+            say(f"{folder}: {owner} is at work there: waiting for it")
             lock.acquire()
         me = f"process {os.getpid()} on {platform.node()} ({Path(sys.argv[0]).name}, since {time.strftime('%F %T')})"
         path.write_text(f"{me}\n", encoding="utf-8")
@@ -108,7 +108,7 @@ def at_work(folder: Path, wait: bool) -> Iterator[None]:
 
 
 @contextmanager
-def staged(folder: Path) -> Iterator[Path]:
+def atomic_update(folder: Path) -> Iterator[Path]:
     """Yield an empty folder whose files replace their namesakes in `folder` together, once the block has ended well.
 
     A process that dies before that leaves the earlier files as they were; one that dies while the files are being
@@ -116,7 +116,7 @@ def staged(folder: Path) -> Iterator[Path]:
     """
     partial = folder / ".partial"
     try:
-        finish_replacing(folder)
+        commit_pending(folder)
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         yield partial
@@ -130,14 +130,14 @@ def staged(folder: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     partial.rename(folder / ".complete")  # the one moment from which the new files count
-    finish_replacing(folder)
+    commit_pending(folder)
 
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def finish_replacing(folder: Path) -> None:
+def commit_pending(folder: Path) -> None:
     """Move a complete staged set to its place. Safe to repeat: each file is moved by one rename."""
     complete = folder / ".complete"
     if not complete.exists():
@@ -149,7 +149,7 @@ def finish_replacing(folder: Path) -> None:
     shutil.rmtree(complete)
 
 
-def digest(path: Path, algorithm: str = "sha256") -> str:
+def checksum(path: Path, algorithm: str = "sha256") -> str:
     """The hexadecimal digest of a file; "git-blob" is git's object id, SHA-1 over `blob <size>\\0` and the content."""
     with open(path, "rb") as file:
         if algorithm == "git-blob":
@@ -158,11 +158,11 @@ def digest(path: Path, algorithm: str = "sha256") -> str:
         return hashlib.file_digest(file, algorithm).hexdigest()
 
 
-def damage(folder: Path, digests: dict[str, str]) -> str | None:
+def find_corruption(folder: Path, digests: dict[str, str]) -> str | None:
     """The first file, by its path below the folder, that does not have its SHA-256; None if all have."""
     for name, written in digests.items():
         try:
-            if digest(folder / name) != written:
+            if checksum(folder / name) != written:
                 return f"{name} is not what was written"
         except OSError as error:
             return f"{name} cannot be read: {error.strerror}"

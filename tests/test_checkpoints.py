@@ -18,8 +18,8 @@ def write(folder, step: int, best: int | None) -> None:
     """A checkpoint of its state alone, as the training writes and thins them out."""
     (folder / f"checkpoint-{step}").mkdir(parents=True)
     (folder / f"checkpoint-{step}/trainer_state.json").write_text(json.dumps({"best_global_step": best}))
-    checkpoints.seal(folder / f"checkpoint-{step}")
-    checkpoints.thin_out(folder)
+    checkpoints.write_manifest(folder / f"checkpoint-{step}")
+    checkpoints.rotate_checkpoints(folder)
 
 
 @given(better=st.lists(st.booleans(), min_size=1, max_size=8))
@@ -31,10 +31,10 @@ def test_a_training_can_go_on_whichever_checkpoint_is_lost(better, tmp_path_fact
         write(folder, step, best)
         kept = {int(path.name.split("-")[1]) for path in folder.iterdir()}
         assert len(kept) == min(step, 2) and {step, best or step} <= kept
-    assert checkpoints.last_whole(folder) == folder / f"checkpoint-{len(better)}"
+    assert checkpoints.last_valid_checkpoint(folder) == folder / f"checkpoint-{len(better)}"
     assert len(list(folder.iterdir())) == len(kept)
     shutil.rmtree(folder / f"checkpoint-{len(better)}")
-    assert (checkpoints.last_whole(folder) is None) == (len(better) == 1)
+    assert (checkpoints.last_valid_checkpoint(folder) is None) == (len(better) == 1)
 
 
 def test_a_checkpoint_is_kept_until_a_better_one_is_sealed(tmp_path, capsys):
@@ -42,7 +42,7 @@ def test_a_checkpoint_is_kept_until_a_better_one_is_sealed(tmp_path, capsys):
     for step, best in ((1, 1), (2, 1), (3, 3)):
         write(tmp_path, step, best)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-1", "checkpoint-3"]
-    assert checkpoints.last_whole(tmp_path) == tmp_path / "checkpoint-3"
+    assert checkpoints.last_valid_checkpoint(tmp_path) == tmp_path / "checkpoint-3"
     assert capsys.readouterr().err == ""
 
 
@@ -50,7 +50,7 @@ def test_a_checkpoint_that_cannot_be_sealed_is_told_and_removed(tmp_path):
     """A folder where a file is expected"""
     (tmp_path / "checkpoint-1" / "optimizer.pt").mkdir(parents=True)
     with pytest.raises(UserError, match=r"checkpoint-1: cannot be written \(.*directory.*MB free"):
-        checkpoints.seal(tmp_path / "checkpoint-1")
+        checkpoints.write_manifest(tmp_path / "checkpoint-1")
     assert not list(tmp_path.iterdir())
 
 

@@ -21,7 +21,7 @@ from artificial_pain.data import esconv, sad, sheets, sources, vocabulary
 from artificial_pain.data.corpora import read_corpus
 from artificial_pain.data.sources import Published
 from artificial_pain.errors import UserError
-from artificial_pain.storage import digest
+from artificial_pain.storage import checksum
 
 ENCODER = ["--model_name", MINILM]
 
@@ -359,7 +359,7 @@ def test_a_sheet_whose_cells_follow_each_other_far_out_is_refused(prefix):
 def test_a_file_larger_than_the_largest_is_refused_unread(tmp_path):
     path = tmp_path / "huge.json"
     with path.open("wb") as file:
-        file.truncate(sheets.LARGEST + 1)  # sparse: it takes no space
+        file.truncate(sheets.MAX_BYTES + 1)  # sparse: it takes no space
     with pytest.raises(UserError, match=r"huge.json: refused, it has 1,073,741,825 bytes"):
         read_corpus("ESConv", path)
 
@@ -441,7 +441,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture(params=["sha256", "git-blob"])
 def published(request, server, tmp_path) -> Published:
     (tmp_path / "content").write_bytes(server.content)
-    return Published(server.url, request.param, digest(tmp_path / "content", request.param))
+    return Published(server.url, request.param, checksum(tmp_path / "content", request.param))
 
 
 def test_a_download_is_verified_and_kept(published, server, tmp_path):
@@ -475,12 +475,12 @@ def test_the_git_blob_id_is_gits(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"line\r\n\0 bytes")
     git = subprocess.run(["git", "hash-object", "--no-filters", path], capture_output=True, text=True, check=True)
-    assert digest(path, "git-blob") == git.stdout.strip()
+    assert checksum(path, "git-blob") == git.stdout.strip()
 
 
 def test_the_real_sad_is_the_published_one(corpora):
     published = sources.PUBLISHED["SAD"]
-    assert digest(corpora / "SAD_v1.zip", published.algorithm) == published.digest
+    assert checksum(corpora / "SAD_v1.zip", published.algorithm) == published.digest
 
 
 def test_a_url_as_source_is_downloaded_and_read(server, script, tmp_path, monkeypatch):

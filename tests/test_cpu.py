@@ -53,7 +53,7 @@ def test_attention_is_the_same_but_for_its_dropout(encoder):
     ids = torch.tensor([[2, 5, 6, 7, 3], [2, 8, 3, 0, 0]])
     batch = {"input_ids": ids, "attention_mask": (ids != 0).long()}
     hidden = model.eval()(**batch).last_hidden_state
-    cpu.make_dropout_cheap(model)
+    cpu.use_fast_dropout(model)
     assert torch.equal(model(**batch).last_hidden_state, hidden)
 
     for module in model.train().modules():  # of attention alone
@@ -71,7 +71,7 @@ def test_attention_is_the_same_but_for_its_dropout(encoder):
 def test_padding_changes_nothing_with_dropout(encoder):
     """What is padded has no weight, also where some of the others are dropped."""
     model = AutoModel.from_pretrained(encoder)
-    cpu.make_dropout_cheap(model)
+    cpu.use_fast_dropout(model)
     ids = torch.tensor([[2, 5, 6, 3, 0, 0]])
     mask = (ids != 0).long()
     hidden = []
@@ -88,7 +88,7 @@ def test_padding_far_from_every_text_stays_finite_in_bf16():
     special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2}
     local = {"local_attention": 8, "global_attn_every_n_layers": 2, "attention_dropout": 0.1}
     model = AutoModel.from_config(ModernBertConfig(vocab_size=30, **sizes, **special, **local)).train()
-    cpu.make_dropout_cheap(model)
+    cpu.use_fast_dropout(model)
     ids = torch.tensor([[1, *[5] * 48, 2], [1, 5, 2, *[0] * 47]])
     with torch.autocast("cpu", torch.bfloat16):
         hidden = model(input_ids=ids, attention_mask=(ids != 0).long()).last_hidden_state

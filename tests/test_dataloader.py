@@ -122,7 +122,7 @@ with files.staged(folder) as staging:
 @pytest.mark.parametrize("moves", [-1, 0, 1, 2, 3])
 def test_a_process_that_dies_leaves_all_of_the_old_files_or_all_of_the_new(moves, tmp_path):
     """It dies while the new set is made (-1), or after some of the three moves; then someone else looks."""
-    with storage.staged(tmp_path) as staging:
+    with storage.atomic_update(tmp_path) as staging:
         for name in ("a", "deep/b", "deep/er/c"):
             (staging / name).parent.mkdir(parents=True, exist_ok=True)
             (staging / name).write_text("old")
@@ -130,10 +130,10 @@ def test_a_process_that_dies_leaves_all_of_the_old_files_or_all_of_the_new(moves
         [sys.executable, "-c", DIE_WHILE_STAGING, str(tmp_path), str(moves)], cwd=REPOSITORY, check=False
     ).returncode
     assert code == (0 if moves == 3 else 9)
-    storage.finish_replacing(tmp_path)
+    storage.commit_pending(tmp_path)
     expected = "old" if moves < 0 else "new"
     assert [(tmp_path / name).read_text() for name in ("a", "deep/b", "deep/er/c")] == [expected] * 3
-    with storage.staged(tmp_path):
+    with storage.atomic_update(tmp_path):
         pass
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "deep"], "nothing is left lying about"
 
@@ -159,7 +159,7 @@ def test_samples_per_label_without_balanced_is_told(script, tmp_path):
 
 def test_an_error_while_staging_leaves_the_old_files(tmp_path):
     (tmp_path / "a").write_text("old")
-    with pytest.raises(ZeroDivisionError), storage.staged(tmp_path) as staging:
+    with pytest.raises(ZeroDivisionError), storage.atomic_update(tmp_path) as staging:
         (staging / "a").write_text("new")
         raise ZeroDivisionError
     assert contents(tmp_path) == {"a": b"old"}

@@ -148,7 +148,7 @@ def test_a_folder_without_weights_is_told(tiny, sample_splits, script, tmp_path)
 
 
 def test_the_longest_input_follows_from_the_position_embeddings(tiny):
-    most = {name: tokenization.most_tokens(encoders.Encoder(name, Path(folder), None)) for name, folder in tiny.items()}
+    most = {name: tokenization.max_tokens(encoders.Encoder(name, Path(folder), None)) for name, folder in tiny.items()}
     assert most == {
         "mental/mental-roberta-base": 512,
         "mental/mental-bert-base-uncased": 512,

@@ -112,7 +112,7 @@ def test_a_run_that_cannot_be_written_leaves_the_one_before(encoder, disk):
     fill(disk, left=20_000)
     with (
         pytest.raises(UserError, match=r"cannot be written .*: what was there before is kept"),
-        storage.staged(disk / "run") as folder,
+        storage.atomic_update(disk / "run") as folder,
     ):
         model.save_pretrained(folder)
     assert (disk / "run" / "model.safetensors").read_text() == "before"
@@ -231,7 +231,7 @@ AT_ONCE = ("two at work in one folder", "no mixed files: the second waits, or en
 def test_the_second_on_the_splits_waits_and_says_for_whom(path, words, root, tmp_path):
     """A dataloader, or a model, while another process holds the folder of the splits."""
     flags = ["--data_source", "sample"] if path == DATALOADER else FAST
-    with storage.at_work(root / "SAD", wait=True):
+    with storage.exclusive_lock(root / "SAD", wait=True):
         script = Script(path, [*words, *flags, "--output_dir", root], tmp_path, **QUIET)
         wait_for(lambda: "waiting for it" in script.told(), script)
         assert f"{root / 'SAD'}: process {os.getpid()} on " in script.told() and "is at work there" in script.told()

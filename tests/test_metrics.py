@@ -140,7 +140,7 @@ def test_an_emotion_with_4_pairs_is_left_out_of_the_mean():
 
 def test_intensities_are_read_at_the_true_and_at_the_predicted_emotion():
     intensities = np.array([[[1.0, 2, 3], [10, 20, 30]], [[4, 5, 6], [40, 50, 60]]])  # (examples, targets, labels)
-    assert regression.read_at(intensities, np.array([2, 0])).tolist() == [[3, 30], [4, 40]]
+    assert regression.select_by_label(intensities, np.array([2, 0])).tolist() == [[3, 30], [4, 40]]
     annotated = np.array([[3.0, 20], [MISSING, 60]])
     targets = ["initial_intensity", "intensity_change"]
     labels, predictions = np.array([2, 0]), np.array([1, 2])

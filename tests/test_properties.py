@@ -133,7 +133,9 @@ def prepare(frame: pd.DataFrame, vary: Callable, samples: int, seed: int) -> Non
     """From a corpus to balanced splits, checked at each step. Raises UserError as a dataloader would."""
     check_frame(frame)
     kept, dropped = splits.drop_rare(frame)
-    assert len(kept) + sum(dropped.values()) == len(frame) and all(0 < n < splits.RARE for n in dropped.values())
+    assert len(kept) + sum(dropped.values()) == len(frame) and all(
+        0 < n < splits.MIN_EXAMPLES for n in dropped.values()
+    )
     labelled, names = splits.add_labels(kept, FILE)
     parts = splits.split(labelled, seed)
     check_splits(labelled, names, parts)
@@ -215,7 +217,7 @@ def test_dialogues_of_which_one_is_broken(corpus, encoding, samples, seed):
     frame = read_in(corpus.encode(encoding))
     try:
         if frame is not None:
-            prepare(frame, splits.VARIATIONS["ESConv"], samples, seed)
+            prepare(frame, splits.AUGMENTATIONS["ESConv"], samples, seed)
     except UserError as error:
         told(error)
 
@@ -253,7 +255,7 @@ def test_sentences_in_a_sheet(texts, names, header, broken, samples, seed):
     frame = read_in(sheet([header, *rows]), sad.read_sad, "original_label")
     try:
         if frame is not None:
-            prepare(frame, splits.VARIATIONS["SAD"], samples, seed)
+            prepare(frame, splits.AUGMENTATIONS["SAD"], samples, seed)
     except UserError as error:
         told(error)
 
@@ -436,7 +438,7 @@ def test_any_intensities(rows):
             scores, output = got[reading][target], [row[i, at] for row, at in zip(intensities, emotions, strict=True)]
             check_regression(scores["micro"], annotated[:, i], np.array(output))
             assert scores["micro"]["n"] == sum(one["n"] for one in scores["per_emotion"].values())
-            enough = [one for one in scores["per_emotion"].values() if one["n"] >= regression.FEWEST_PAIRS]
+            enough = [one for one in scores["per_emotion"].values() if one["n"] >= regression.MIN_PAIRS]
             assert scores["macro"]["emotions"] == len(enough)
             assert scores["macro"]["mae"] is None or math.isfinite(scores["macro"]["mae"])
             json.dumps(scores, allow_nan=False)

@@ -219,9 +219,9 @@ def test_damage_to_any_file_of_a_checkpoint_is_found_out(experiment, stopped):
         content = path.read_bytes()
         for damage in DAMAGES.values():
             damage(path)
-            assert path.name in checkpoints.damage(last)
+            assert path.name in checkpoints.find_corruption(last)
             path.write_bytes(content)
-    assert checkpoints.damage(last) is None
+    assert checkpoints.find_corruption(last) is None
 
 
 @pytest.mark.fault("a damaged checkpoint", "it is found out and told, and the one before is used: the same bits again")
@@ -241,7 +241,7 @@ def test_a_checkpoint_is_read_without_running_what_is_in_it(experiment, stopped,
     last = sealed(stopped / experiment.run / "checkpoints")[-1]
     planted = tmp_path / "ran"
     (last / "optimizer.pt").write_bytes(pickle.dumps(Planted(planted)))
-    checkpoints.seal(last)
+    checkpoints.write_manifest(last)
     script = experiment.start(stopped)
     assert script.wait() == 1 and "Traceback" not in script.told() and "--restart" in script.told().splitlines()[-1]
     assert not planted.exists()

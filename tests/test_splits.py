@@ -50,7 +50,7 @@ def test_too_few_labels_or_examples_to_split(counts, told):
 
 @pytest.mark.parametrize("seed", [0, 7, 42])
 def test_the_fewest_examples_that_are_accepted_reach_every_split(seed):
-    frame, names = splits.add_labels(toy(dict.fromkeys("abcdefg", splits.FEWEST_TO_SPLIT)), "toy")
+    frame, names = splits.add_labels(toy(dict.fromkeys("abcdefg", splits.MIN_TO_SPLIT)), "toy")
     for part in splits.split(frame, seed).values():
         assert set(part["label_name"]) == set(names)
 
@@ -89,7 +89,7 @@ def test_the_real_corpora_have_the_published_sizes(corpora):
 def test_balancing(name, request):
     frame = request.getfixturevalue(name)
     before = splits.split(frame, 42)
-    after = splits.balance(before, 30, splits.VARIATIONS["ESConv" if name == "esconv" else "SAD"], seed=42)
+    after = splits.balance(before, 30, splits.AUGMENTATIONS["ESConv" if name == "esconv" else "SAD"], seed=42)
     train = after["train"]
 
     assert set(train["label_name"].value_counts()) == {30}
@@ -109,7 +109,7 @@ def test_balancing(name, request):
     source = before["train"].loc[made.index]
     columns = [column for column in made.columns if column not in ("text", "made")]
     pd.testing.assert_frame_equal(made[columns], source[columns])  # label and intensities are the source's
-    again = splits.balance(before, 30, splits.VARIATIONS["ESConv" if name == "esconv" else "SAD"], seed=42)
+    again = splits.balance(before, 30, splits.AUGMENTATIONS["ESConv" if name == "esconv" else "SAD"], seed=42)
     pd.testing.assert_frame_equal(train, again["train"])
 
 
@@ -119,7 +119,7 @@ def test_a_varied_sentence_is_a_run_of_its_words(words):
     text = " ".join(f"w{i}" for i in range(words))
     lengths = set()
     for _ in range(500):
-        varied = splits.vary_sentence({"text": text}, rng)
+        varied = splits.crop_words({"text": text}, rng)
         assert f" {varied} " in f" {text} "
         lengths.add(len(varied.split()))
     fewest = max(min(words, 3), words - int(0.3 * words))
@@ -129,10 +129,10 @@ def test_a_varied_sentence_is_a_run_of_its_words(words):
 def test_a_varied_dialogue_keeps_its_ends_and_the_order():
     turns = ["one", "two", "three", "four", "five"]
     rng = np.random.default_rng(0)
-    seen = {splits.vary_dialogue({"turns": turns, "text": " ".join(turns)}, rng) for _ in range(500)}
+    seen = {splits.drop_turns({"turns": turns, "text": " ".join(turns)}, rng) for _ in range(500)}
     middles = ["", "two", "three", "four", "two three", "two four", "three four", "two three four"]
     assert seen == {" ".join(f"one {middle} five".split()) for middle in middles}
-    assert splits.vary_dialogue({"turns": ["a", "b"], "text": "a b"}, rng) == "a b"
+    assert splits.drop_turns({"turns": ["a", "b"], "text": "a b"}, rng) == "a b"
 
 
 def test_a_made_text_that_is_held_out_is_drawn_again_or_refused():
@@ -140,12 +140,12 @@ def test_a_made_text_that_is_held_out_is_drawn_again_or_refused():
         return pd.DataFrame({"text": texts, "label_name": "a", "label": 0, "made": False})
 
     parts = {"train": part(["one two three four"]), "validation": part(["one two three"]), "test": part(["x"])}
-    varied = splits.balance(parts, 50, splits.vary_sentence, seed=1)["train"]["text"]
+    varied = splits.balance(parts, 50, splits.crop_words, seed=1)["train"]["text"]
     assert set(varied) == {"one two three four", "two three four"}
     parts["test"] = part(["two three four"])
     parts["validation"] = part(["one two three", "one two three four"])
     with pytest.raises(UserError, match="label 'a'"):
-        splits.balance(parts, 50, splits.vary_sentence, seed=1)
+        splits.balance(parts, 50, splits.crop_words, seed=1)
 
 
 def test_texts_in_two_splits_are_counted():
@@ -153,4 +153,4 @@ def test_texts_in_two_splits_are_counted():
         name: pd.DataFrame({"text": texts})
         for name, texts in {"train": ["a", "b", "b"], "validation": ["b", "c"], "test": ["b", "c", "d"]}.items()
     }
-    assert splits.shared_texts(parts) == {"train/validation": 1, "train/test": 1, "validation/test": 2}
+    assert splits.split_overlap(parts) == {"train/validation": 1, "train/test": 1, "validation/test": 2}

@@ -11,7 +11,7 @@ import pandas as pd
 
 from artificial_pain.data.esconv import read_esconv
 from artificial_pain.data.sad import read_sad
-from artificial_pain.data.sheets import LARGEST
+from artificial_pain.data.sheets import MAX_BYTES
 from artificial_pain.errors import UserError
 
 
@@ -19,8 +19,8 @@ def read_corpus(dataset_name: str, path: Path, label_column: str | None = None) 
     """Read a corpus file into a frame (see above). Raises UserError that names the file and the place in it."""
     try:
         size = path.stat().st_size
-        if size > LARGEST:
-            raise UserError(f"{path}: refused, it has {size:,} bytes: expected {LARGEST:,} at most")
+        if size > MAX_BYTES:
+            raise UserError(f"{path}: refused, it has {size:,} bytes: expected {MAX_BYTES:,} at most")
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None

@@ -15,10 +15,10 @@ import python_calamine
 from artificial_pain.errors import UserError, first_line
 
 # What a file may hold, so that no small one fills the memory; a corpus of 100 times SAD's sentences takes half of both.
-LARGEST = 2**30  # bytes: the file, and all that is packed in it
-MOST_CELLS = 2**25  # of a sheet: the empty ones between the others count too
+MAX_BYTES = 2**30  # bytes: the file, and all that is packed in it
+MAX_CELLS = 2**25  # of a sheet: the empty ones between the others count too
 CHUNK = 2**20  # bytes that are unpacked at a time
-LONGEST = 2 * CHUNK  # from one tag to the next; Excel has 32,767 characters in a cell at most
+MAX_LENGTH = 2 * CHUNK  # from one tag to the next; Excel has 32,767 characters in a cell at most
 WORKBOOK = "xl/workbook.xml"  # a member of every .xlsx, which is a zip
 
 
@@ -70,14 +70,14 @@ def _excel_content(content: bytes, path: Path) -> bytes:
 
 
 def _open_zip(content: bytes, otherwise: str, path: Path) -> zipfile.ZipFile:
-    """The zip, or UserError: `otherwise` if it is none, and where its members unpacked are more than LARGEST."""
+    """The zip, or UserError: `otherwise` if it is none, and where its members unpacked are more than MAX_BYTES."""
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
     except (zipfile.BadZipFile, ValueError):
         raise UserError(otherwise) from None
     size = sum(member.file_size for member in archive.infolist())
-    if size > LARGEST:
-        raise UserError(f"{path}: refused, unpacked it has {size:,} bytes: expected {LARGEST:,} at most")
+    if size > MAX_BYTES:
+        raise UserError(f"{path}: refused, unpacked it has {size:,} bytes: expected {MAX_BYTES:,} at most")
     return archive
 
 
@@ -100,8 +100,8 @@ def _whole_tags(chunks: Iterator[bytes], path: Path) -> Iterator[bytes]:
     for chunk in chunks:
         xml = rest + chunk
         end = max(xml.rfind(b"<"), 0)
-        if len(xml) - end > LONGEST:
-            raise UserError(f"{path}: refused, it has more than {LONGEST:,} bytes in a row without a tag of XML")
+        if len(xml) - end > MAX_LENGTH:
+            raise UserError(f"{path}: refused, it has more than {MAX_LENGTH:,} bytes in a row without a tag of XML")
         yield xml[:end]
         rest = xml[end:]
     yield rest
@@ -122,8 +122,8 @@ def _require_few_cells(chunks: Iterator[bytes], path: Path) -> None:
         rows = max(rows, *map(int, {row for _, row in places}), 0)
         last = max(letters, key=lambda column: (len(column), column), default=b"")
         columns = max(columns, reduce(lambda number, letter: 26 * number + letter - ord("A") + 1, last[:7], 0))
-        if rows * columns > MOST_CELLS:
+        if rows * columns > MAX_CELLS:
             raise UserError(
                 f"{path}: refused, its sheet of {rows:,} rows and {columns:,} columns is too large: expected "
-                f"{MOST_CELLS:,} cells at most"
+                f"{MAX_CELLS:,} cells at most"
             )

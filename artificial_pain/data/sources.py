@@ -8,7 +8,7 @@ from pathlib import Path
 import pooch
 
 from artificial_pain.errors import UserError
-from artificial_pain.storage import digest
+from artificial_pain.storage import checksum
 
 RETRIES = 2  # after a first try that failed
 TIMEOUT = 10  # seconds without an answer
@@ -76,7 +76,7 @@ def download(published: Published, folder: Path) -> Path:
     def fetch_verified(url: str, output_file: str, pooch_object: object) -> None:
         pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT)(url, output_file, pooch_object)
         if published.digest:
-            found = digest(Path(output_file), published.algorithm)
+            found = checksum(Path(output_file), published.algorithm)
             if found != published.digest:
                 raise ValueError(f"it is not the published file: its {published.algorithm} is {found}")
 
@@ -84,7 +84,7 @@ def download(published: Published, folder: Path) -> Path:
     try:
         name = pooch.utils.unique_file_name(published.url)
         path = folder / name
-        if path.exists() and not (published.digest and digest(path, published.algorithm) == published.digest):
+        if path.exists() and not (published.digest and checksum(path, published.algorithm) == published.digest):
             path.unlink()
         registry, urls = {name: None}, {name: published.url}
         cache = pooch.create(folder, base_url="", registry=registry, urls=urls, retry_if_failed=RETRIES)

@@ -11,18 +11,18 @@ from sklearn.model_selection import train_test_split
 from artificial_pain.data.vocabulary import SPLITS
 from artificial_pain.errors import UserError
 
-RARE = 15  # published: an emotion with fewer dialogues is dropped
+MIN_EXAMPLES = 15  # published: an emotion with fewer dialogues is dropped
 # Published: 30 % leave the training split, and of those 66.67 % are the test split, the rest validation.
 HELD_OUT_SHARE = 0.3
 TEST_SHARE = 0.6667
 # From this many examples on, the stratified shares above give every split at least one: 14 -> 4 -> 1 of validation.
-FEWEST_TO_SPLIT = 14
-MOST_CUT = 0.3  # published: the share of a sentence's words that a variation may cut
-FEWEST_WORDS = 3  # published: what a variation leaves at least
-MOST_TRIES = 1000
+MIN_TO_SPLIT = 14
+MAX_CROP = 0.3  # published: the share of a sentence's words that a variation may cut
+MIN_WORDS = 3  # published: what a variation leaves at least
+MAX_TRIES = 1000
 
 
-def drop_rare(frame: pd.DataFrame, minimum: int = RARE) -> tuple[pd.DataFrame, dict[str, int]]:
+def drop_rare(frame: pd.DataFrame, minimum: int = MIN_EXAMPLES) -> tuple[pd.DataFrame, dict[str, int]]:
     """Without the labels of fewer than `minimum` examples, and those labels with their numbers of examples."""
     counts = frame["label_name"].value_counts()
     dropped = counts[counts < minimum]
@@ -38,12 +38,12 @@ def add_labels(frame: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[str]
     names = sorted(counts.index)
     if len(names) < 2:
         raise UserError(
-            f"{path}: expected two labels or more with enough examples (emotions: {RARE}), found {shown(names)}"
+            f"{path}: expected two labels or more with enough examples (emotions: {MIN_EXAMPLES}), found {shown(names)}"
         )
     rare = counts.index[-1]
-    if counts[rare] < FEWEST_TO_SPLIT:
+    if counts[rare] < MIN_TO_SPLIT:
         raise UserError(
-            f"{path}: label {shown(rare)} has {counts[rare]} examples: expected at least {FEWEST_TO_SPLIT}, "
+            f"{path}: label {shown(rare)} has {counts[rare]} examples: expected at least {MIN_TO_SPLIT}, "
             "so that each split gets one"
         )
     return frame.assign(label=frame["label_name"].map(names.index)), names
@@ -57,7 +57,7 @@ def split(frame: pd.DataFrame, seed: int) -> dict[str, pd.DataFrame]:
     return {name: part.assign(made=False) for name, part in parts.items()}
 
 
-def vary_dialogue(row: dict, rng: np.random.Generator) -> str:
+def drop_turns(row: dict, rng: np.random.Generator) -> str:
     """The first and last seeker turn, and a random subset, of any size, of those between, in order."""
     turns = row["turns"]
     if len(turns) < 3:
@@ -67,18 +67,18 @@ def vary_dialogue(row: dict, rng: np.random.Generator) -> str:
     return " ".join([turns[0], *(turns[i] for i in kept), turns[-1]])
 
 
-def vary_sentence(row: dict, rng: np.random.Generator) -> str:
+def crop_words(row: dict, rng: np.random.Generator) -> str:
     """Up to 30 % of the words cut from the two ends, at least 3 words left; a shorter sentence as it is."""
     words = row["text"].split()
-    if len(words) <= FEWEST_WORDS:
+    if len(words) <= MIN_WORDS:
         return row["text"]
-    most = min(int(MOST_CUT * len(words)), len(words) - FEWEST_WORDS)
+    most = min(int(MAX_CROP * len(words)), len(words) - MIN_WORDS)
     cut = rng.integers(0, most + 1)
     left = rng.integers(0, cut + 1)
     return " ".join(words[left : len(words) - (cut - left)])
 
 
-VARIATIONS: dict[str, Callable[[dict, np.random.Generator], str]] = {"ESConv": vary_dialogue, "SAD": vary_sentence}
+AUGMENTATIONS: dict[str, Callable[[dict, np.random.Generator], str]] = {"ESConv": drop_turns, "SAD": crop_words}
 
 
 def balance(
@@ -97,18 +97,18 @@ def balance(
         if len(group) >= samples_per_label:
             groups.append(group.iloc[np.sort(rng.choice(len(group), samples_per_label, replace=False))])
             continue
-        sources, texts = _make_texts(group, samples_per_label - len(group), vary, rng, held_out)
+        sources, texts = _augment(group, samples_per_label - len(group), vary, rng, held_out)
         groups += [group, group.iloc[sources].assign(text=texts, made=True)]
     return {**splits, "train": pd.concat(groups)}
 
 
-def _make_texts(
+def _augment(
     group: pd.DataFrame, number: int, vary: Callable, rng: np.random.Generator, held_out: set[str]
 ) -> tuple[list[int], list[str]]:
     """`number` variations of random rows of the group, none of them in `held_out`: the rows' positions, the texts."""
     rows = group.to_dict("records")
     sources, texts = [], []
-    for _ in range(MOST_TRIES * number):
+    for _ in range(MAX_TRIES * number):
         if len(texts) == number:
             return sources, texts
         source = int(rng.integers(len(rows)))
@@ -128,7 +128,7 @@ def label_counts(frame: pd.DataFrame) -> dict[str, int]:
     return {name: int(n) for name, n in frame["label_name"].value_counts().sort_index().items()}
 
 
-def shared_texts(splits: dict[str, pd.DataFrame]) -> dict[str, int]:
+def split_overlap(splits: dict[str, pd.DataFrame]) -> dict[str, int]:
     """For each pair of splits, how many distinct texts stand in both."""
     texts = {name: set(splits[name]["text"]) for name in SPLITS}
     pairs = [("train", "validation"), ("train", "test"), ("validation", "test")]

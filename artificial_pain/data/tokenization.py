@@ -18,9 +18,9 @@ from artificial_pain.data import text_csv
 from artificial_pain.data.vocabulary import INTENSITIES, SPLITS
 from artificial_pain.encoders import Encoder
 from artificial_pain.errors import UserError, first_line, wrong_flag
-from artificial_pain.storage import Layout, at_work, damage, digest, finish_replacing, write_json
+from artificial_pain.storage import Layout, checksum, commit_pending, exclusive_lock, find_corruption, write_json
 
-SIDECAR = "tokenization.json"  # beside the tokenized splits: what they were made from and with
+METADATA_FILE = "tokenization.json"  # beside the tokenized splits: what they were made from and with
 # Files that make a tokenizer, whichever kind is there.
 TOKENIZER_KINDS = [{"tokenizer.json"}, {"vocab.txt"}, {"vocab.json", "merges.txt"}]
 CHUNK = 1000  # texts a call of the tokenizer: enough to keep its threads busy, few enough for a lively progress bar
@@ -37,7 +37,7 @@ def load_tokenizer(encoder: Encoder) -> PreTrainedTokenizerFast:
         raise UserError(f"{encoder.folder}: no tokenizer can be loaded ({first_line(error)})") from None
 
 
-def most_tokens(encoder: Encoder) -> int:
+def max_tokens(encoder: Encoder) -> int:
     """How long an input, with its special tokens, the encoder's position embeddings take."""
     config = AutoConfig.from_pretrained(encoder.folder, local_files_only=True, trust_remote_code=False)
     # RoBERTa numbers its positions from padding_idx + 1 on: 514 of them are 512 tokens.
@@ -47,7 +47,7 @@ def most_tokens(encoder: Encoder) -> int:
 
 def require_length(encoder: Encoder, tokenizer: PreTrainedTokenizerFast, max_length: int) -> None:
     """Exit with code 2 where --max_length leaves no room for a word, or is more than the encoder takes."""
-    fewest, most = tokenizer.num_special_tokens_to_add() + 1, most_tokens(encoder)
+    fewest, most = tokenizer.num_special_tokens_to_add() + 1, max_tokens(encoder)
     if not fewest <= max_length <= most:
         wrong_flag(f"--max_length {max_length}: {encoder.name} takes {fewest} to {most} tokens")
 
@@ -136,8 +136,8 @@ def save(
     datasets.enable_progress_bars()
     folder = folder / layout.tokenized_splits
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    digests = {path.relative_to(folder).as_posix(): digest(path) for path in files}
-    write_json(folder / SIDECAR, {**sidecar, "fingerprint": data, "sha256": digests})
+    digests = {path.relative_to(folder).as_posix(): checksum(path) for path in files}
+    write_json(folder / METADATA_FILE, {**sidecar, "fingerprint": data, "sha256": digests})
     return data
 
 
@@ -161,8 +161,8 @@ def load(
     than the encoder's. It tells `command(settings)`, which makes them, with the settings of the text splits that are
     there ({} if there are none).
     """
-    with at_work(layout.corpus, wait=True):
-        finish_replacing(layout.corpus)
+    with exclusive_lock(layout.corpus, wait=True):
+        commit_pending(layout.corpus)
         return _load(layout, encoder, tokenizer, command(_settings(layout.corpus / layout.statistics)))
 
 
@@ -170,9 +170,9 @@ def _load(layout: Layout, encoder: Encoder, tokenizer: PreTrainedTokenizerFast, 
     """As `load`; `run` is the command that makes the splits."""
     folder = layout.corpus / layout.tokenized_splits
     try:
-        sidecar = json.loads((folder / SIDECAR).read_text())
+        sidecar = json.loads((folder / METADATA_FILE).read_text())
         data = fingerprint(layout.corpus, layout)
-        reason = damage(folder, sidecar.pop("sha256"))
+        reason = find_corruption(folder, sidecar.pop("sha256"))
         if reason:
             raise UserError(f"{folder}: damaged ({reason}): run {run}")
         texts = {name: text_csv.read_split(layout.corpus / layout.text_splits / f"{name}_split.csv") for name in SPLITS}

@@ -12,10 +12,10 @@ import numpy as np
 RESAMPLES = 2000
 PERMUTATIONS = 10_000
 SEED = 0
-TAILS = (2.5, 97.5)  # percentiles: the ends of a 95 % interval
+PERCENTILES = (2.5, 97.5)  # the ends of a 95 % interval
 
 
-def resampled(n: int, stream: int = 0) -> np.ndarray:
+def bootstrap_indices(n: int, stream: int = 0) -> np.ndarray:
     """The places of n examples in each resample, drawn with replacement: (RESAMPLES, n).
 
     Sets of examples that are resampled independently of each other, for one interval, are each of another stream.
@@ -29,7 +29,7 @@ def interval(scores: np.ndarray) -> list[float] | None:
     Over the resamples in which it is defined (not NaN); None where it is in none.
     """
     defined = scores[np.isfinite(scores)]
-    return [float(end) for end in np.percentile(defined, TAILS)] if len(defined) else None
+    return [float(end) for end in np.percentile(defined, PERCENTILES)] if len(defined) else None
 
 
 def intervals(samples: dict[str, np.ndarray]) -> dict[str, dict]:
@@ -57,7 +57,7 @@ def paired_test(score: Scores, truth: np.ndarray, ours: np.ndarray, theirs: np.n
         return np.mean([score(truth, mine) - score(truth, other) for mine, other in zip(ours, theirs, strict=True)], 0)
 
     observed = difference(truth[None], ours[:, None], theirs[:, None])[0]
-    drawn = resampled(len(truth))
+    drawn = bootstrap_indices(len(truth))
     differences = difference(truth[drawn], ours[:, drawn], theirs[:, drawn])
     swapped = np.random.default_rng(SEED).random((PERMUTATIONS, len(truth))) < 0.5
     as_large, tiny = 0, 1e-12  # a difference that is the same may differ in its last digits

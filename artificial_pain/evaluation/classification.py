@@ -22,7 +22,7 @@ def confusion_counts(labels: np.ndarray, predictions: np.ndarray, classes: int) 
     return counts.reshape(*labels.shape[:-1], classes, classes)
 
 
-def counted(counts: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def class_mask(counts: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Which classes a mean over them is of, in resamples of the true labels (n,) with these counts: (..., classes).
 
     One that a resample happens to miss is left out of its means: else they would be lower than on new examples.
@@ -82,11 +82,11 @@ def classification(
     """
     counts = confusion_counts(labels, predictions, len(label_names))
     scores = classification_scores(counts)
-    drawn = bootstrap.resampled(len(labels)) if intervals else None
+    drawn = bootstrap.bootstrap_indices(len(labels)) if intervals else None
     samples = {}
     if intervals:
         of_samples = confusion_counts(labels[drawn], predictions[drawn], len(label_names))
-        samples = classification_scores(of_samples, counted(of_samples, labels))
+        samples = classification_scores(of_samples, class_mask(of_samples, labels))
     if probabilities is not None:
         confidence, correct = probabilities.max(axis=1), labels == predictions
         name = "expected_calibration_error"

@@ -11,16 +11,16 @@ from scipy import stats
 from artificial_pain.data.vocabulary import INTENSITIES
 from artificial_pain.evaluation import bootstrap
 
-FEWEST_PAIRS = 5  # an emotion with fewer known intensities is left out of their mean over the emotions
+MIN_PAIRS = 5  # an emotion with fewer known intensities is left out of their mean over the emotions
 # A smaller spread, in points of the scale, is constant: a network that always says the same still differs in the last
 # digits of single precision from batch to batch.
-SMALLEST_SPREAD = 1e-5
+MIN_SPREAD = 1e-5
 SCALES = {"initial": (1, 5), "final": (1, 5), "change": (-4, 4)}  # of the annotation
 CORRELATIONS = ["pearson", "spearman", "quadratic_weighted_kappa"]  # not defined for some constants
 METRICS = ["mse", "mae", *CORRELATIONS]
 
 
-def read_at(intensities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def select_by_label(intensities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Each example's outputs (n, targets, labels) at its label (n,): (n, targets)."""
     return intensities[np.arange(len(labels)), :, labels]
 
@@ -88,14 +88,14 @@ def regression(
     metrics = {**{name: _finite(score) for name, score in scores.items()}, "n": len(annotated)}
     if samples is None or not len(annotated):
         return metrics
-    drawn = bootstrap.resampled(len(annotated), stream)
+    drawn = bootstrap.bootstrap_indices(len(annotated), stream)
     samples |= regression_scores(annotated[drawn], predicted[drawn], scale)
     return metrics | bootstrap.intervals(samples)
 
 
 def is_constant(values: np.ndarray) -> np.ndarray:
     """Whether the values (..., n), at least one, are all the same within the rounding of single precision: (...)."""
-    return np.ptp(values, axis=-1) <= SMALLEST_SPREAD * np.maximum(1, np.abs(values).max(axis=-1))
+    return np.ptp(values, axis=-1) <= MIN_SPREAD * np.maximum(1, np.abs(values).max(axis=-1))
 
 
 def target_metrics(
@@ -118,7 +118,7 @@ def target_metrics(
         of_emotion = labels == i
         of_both = annotated[of_emotion], predicted[of_emotion]
         per_emotion[name] = regression(*of_both, scale, samples[name], stream=1 + i)
-    averaged = [name for name, scores in per_emotion.items() if scores["n"] >= FEWEST_PAIRS]
+    averaged = [name for name, scores in per_emotion.items() if scores["n"] >= MIN_PAIRS]
     macro, macro_samples = {}, {}
     for score in METRICS:
         values = [per_emotion[name][score] for name in averaged]
@@ -167,7 +167,7 @@ def intensity(
     """
     metrics = {}
     for name, emotions in {"true_label": labels, "predicted_label": predictions}.items():
-        read = read_at(intensities, emotions)
+        read = select_by_label(intensities, emotions)
         metrics[name] = {
             INTENSITIES[target]: target_metrics(
                 annotated[:, i], read[:, i], labels, label_names, SCALES[INTENSITIES[target]], intervals

@@ -14,8 +14,8 @@ UNDEFINED = "n/a"
 ENDS = ("  95 % interval, from", "                 to")  # the rows below a run's
 
 # The metrics of a table: of the emotion, and of each intensity; each with its heading and the width of its column.
-MAIN = {"emotion": ("macro_f1", "accuracy"), "intensity": ("mae", "pearson")}
-AGREEMENT = {"emotion": ("expected_calibration_error",), "intensity": ("spearman", "quadratic_weighted_kappa")}
+PRIMARY_METRICS = {"emotion": ("macro_f1", "accuracy"), "intensity": ("mae", "pearson")}
+SECONDARY_METRICS = {"emotion": ("expected_calibration_error",), "intensity": ("spearman", "quadratic_weighted_kappa")}
 HEADINGS = {
     "macro_f1": ("macro-F1", 10),
     "accuracy": ("accuracy", 10),
@@ -27,7 +27,7 @@ HEADINGS = {
 }
 
 
-def results_table(runs: dict[str, dict], metrics: dict[str, tuple[str, ...]] = MAIN) -> str:
+def results_table(runs: dict[str, dict], metrics: dict[str, tuple[str, ...]] = PRIMARY_METRICS) -> str:
     """The metrics of runs on the test split with their 95 % intervals, and below them those of the baselines.
 
     runs: by the name to show, the content of evaluation_results.json. metrics: MAIN or AGREEMENT. Of the intensities,

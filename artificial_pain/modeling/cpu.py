@@ -24,7 +24,7 @@ def multiplies_in_bf16() -> bool:
     return any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16"))
 
 
-def keep_freed_memory() -> None:
+def disable_malloc_trim() -> None:
     """Let the process keep the memory that it frees, to use it again: glibc's alone can be told.
 
     By default a large tensor is given back to the system at once, and the next one is memory that the kernel has to
@@ -36,7 +36,7 @@ def keep_freed_memory() -> None:
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def move_out_of_file(model: nn.Module) -> None:
+def realign_parameters(model: nn.Module) -> None:
     """Copy the weights from the file in which they are mapped to memory that torch has aligned.
 
     The last digits of a product depend on how its factors lie, and each file has them at other offsets: a run that is
@@ -89,7 +89,7 @@ AttentionInterface.register(ATTENTION, attention)
 AttentionMaskInterface.register(ATTENTION, eager_mask)  # 0 and the lowest number, which is added to the scores
 
 
-def make_dropout_cheap(model: PreTrainedModel) -> None:
+def use_fast_dropout(model: PreTrainedModel) -> None:
     """Give a model the dropout of this module, in attention and everywhere else."""
     model.set_attn_implementation(ATTENTION)
     for parent in list(model.modules()):

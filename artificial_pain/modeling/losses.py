@@ -7,13 +7,13 @@ from torch import nn
 
 from artificial_pain.data.vocabulary import INTENSITIES
 
-NO_EXAMPLE = -1  # in place of the label of an example that fills a batch, and is not to be learned from
+IGNORE_INDEX = -1  # in place of the label of an example that fills a batch, and is not to be learned from
 EMOTION_WEIGHT = 0.5  # published: the cross-entropy's share of the loss; the intensities have the rest
 
 
-def known_counts(labels: torch.Tensor, annotated: torch.Tensor) -> torch.Tensor:
+def num_valid(labels: torch.Tensor, annotated: torch.Tensor) -> torch.Tensor:
     """How many examples each of the `head_losses` is of: (1 + targets,)."""
-    return torch.cat([(labels != NO_EXAMPLE).sum()[None], (~annotated.isnan()).sum(dim=0)])
+    return torch.cat([(labels != IGNORE_INDEX).sum()[None], (~annotated.isnan()).sum(dim=0)])
 
 
 def head_losses(
@@ -35,14 +35,14 @@ def head_losses(
     class_weights: (labels,), of each example's cross-entropy, by its label; label_smoothing: the share of a label that
     is spread evenly over all (Szegedy et al., CVPR 2016).
     """
-    counts = known_counts(labels, annotated) if counts is None else counts
+    counts = num_valid(labels, annotated) if counts is None else counts
     at_true = intensities[torch.arange(len(labels), device=labels.device), :, labels]
     known = ~annotated.isnan()
     # NaNs are replaced before the subtraction, and counts of 0 before the division: masking the result alone would
     # leave NaN in the gradient.
     squared_errors = (at_true - annotated.nan_to_num()).square() * known
     cross_entropy = nn.functional.cross_entropy(
-        logits, labels, class_weights, ignore_index=NO_EXAMPLE, reduction="sum", label_smoothing=label_smoothing
+        logits, labels, class_weights, ignore_index=IGNORE_INDEX, reduction="sum", label_smoothing=label_smoothing
     )
     means = torch.cat([cross_entropy[None], squared_errors.sum(dim=0)]) / counts.where(counts > 0, 1)
     return means.where(counts > 0, torch.nan)

@@ -69,7 +69,7 @@ def draw_before_and_after(path: Path, group: Group) -> None:
             continue
         for values, told, shift in ((annotated, "annotated", -0.05), (read, "predicted", 0.05)):
             of_emotion = values[:, chosen]
-            drawn = of_emotion[:, bootstrap.resampled(int(chosen.sum()))].mean(axis=2)
+            drawn = of_emotion[:, bootstrap.bootstrap_indices(int(chosen.sum()))].mean(axis=2)
             means = of_emotion.mean(axis=1)
             low_high = np.array([bootstrap.interval(samples) for samples in drawn]).T
             axes.errorbar([shift, 1 + shift], means, np.abs(low_high - means), marker="o", capsize=3, label=told)

@@ -16,16 +16,16 @@ from artificial_pain.data import text_csv
 from artificial_pain.data.vocabulary import INTENSITIES
 from artificial_pain.errors import UserError, first_line
 from artificial_pain.evaluation import bootstrap, classification, regression
-from artificial_pain.evaluation.tables import AGREEMENT, MAIN
+from artificial_pain.evaluation.tables import PRIMARY_METRICS, SECONDARY_METRICS
 from artificial_pain.runs import run as run_state
-from artificial_pain.runs.run import FREE, RECORD, checkpoints_folder
+from artificial_pain.runs.run import RECORD, RESUMABLE_FLAGS, checkpoints_folder
 
 PARTS = {  # of a record, at least
     "arguments": {"balanced", "dataset_name", "debug", "model_name", "revision"},
     "data": {"data_source", "fingerprint", "label_column", "max_length", "samples_per_label", "seed"},
 }
-EMOTION_METRICS = [*MAIN["emotion"], *AGREEMENT["emotion"]]
-INTENSITY_METRICS = [*MAIN["intensity"], *AGREEMENT["intensity"]]
+EMOTION_METRICS = [*PRIMARY_METRICS["emotion"], *SECONDARY_METRICS["emotion"]]
+INTENSITY_METRICS = [*PRIMARY_METRICS["intensity"], *SECONDARY_METRICS["intensity"]]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def _require_whole(record: dict, results: dict, predictions: pd.DataFrame) -> No
     test = results["test"]
     scores = [(results["validation"], ["macro_f1"]), (test, [*EMOTION_METRICS, "intervals"])]
     for name in ("majority", "tfidf_logistic_regression"):
-        scores.append((results["baselines"][name], [*MAIN["emotion"], "intervals"]))
+        scores.append((results["baselines"][name], [*PRIMARY_METRICS["emotion"], "intervals"]))
     for of_target in test.get("intensity", {}).get("predicted_label", {}).values():
         scores.append((of_target["micro"], INTENSITY_METRICS))
     absent = {name for of_head, names in scores for name in names if name not in of_head}
@@ -142,7 +142,7 @@ class Group:
     @property
     def settings(self) -> dict:
         """What makes it what it is: of the model script's flags and the dataloader's, those that matter."""
-        apart = FREE | {"seed", "head_num", "balanced"}
+        apart = RESUMABLE_FLAGS | {"seed", "head_num", "balanced"}
         return {
             **{flag: value for flag, value in self.arguments.items() if flag not in apart},
             "heads": self.heads,
@@ -179,10 +179,10 @@ class Group:
     @cached_property
     def emotion(self) -> dict[str, Metric]:
         """The test metrics of the emotion, by name."""
-        drawn, samples = bootstrap.resampled(len(self.labels)), defaultdict(list)
+        drawn, samples = bootstrap.bootstrap_indices(len(self.labels)), defaultdict(list)
         for run, predicted in zip(self.runs, self.predicted, strict=True):
             counts = classification.confusion_counts(self.labels[drawn], predicted[drawn], len(self.label_names))
-            scores = classification.classification_scores(counts, classification.counted(counts, self.labels))
+            scores = classification.classification_scores(counts, classification.class_mask(counts, self.labels))
             confidence = run.predictions.filter(like="probability_").to_numpy().max(axis=1)
             correct = predicted == self.labels
             scores["expected_calibration_error"] = classification.calibration_error(confidence[drawn], correct[drawn])
@@ -202,7 +202,7 @@ class Group:
         known = ~np.isnan(annotated)
         if not known.any():
             return dict.fromkeys(INTENSITY_METRICS, Metric(None, None, None))
-        drawn, samples = bootstrap.resampled(int(known.sum())), defaultdict(list)
+        drawn, samples = bootstrap.bootstrap_indices(int(known.sum())), defaultdict(list)
         for read in self.read(target):
             scores = regression.regression_scores(annotated[known][drawn], read[known][drawn], regression.SCALES[name])
             for metric in INTENSITY_METRICS:
@@ -222,7 +222,9 @@ def find(roots: Sequence[Path]) -> tuple[list[Group], dict[Path, dict]]:
     groups = defaultdict(list)
     for folder in [path.parent for path in records if path not in begun]:
         run = Run.read(folder)
-        arguments = {name: value for name, value in run.record["arguments"].items() if name not in FREE | {"seed"}}
+        arguments = {
+            name: value for name, value in run.record["arguments"].items() if name not in RESUMABLE_FLAGS | {"seed"}
+        }
         setting = (
             folder.parent,
             sorted(arguments.items()),

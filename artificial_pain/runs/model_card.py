@@ -7,7 +7,7 @@ from huggingface_hub import EvalResult, ModelCardData, metadata_load
 from artificial_pain.data.tokenization import Splits
 from artificial_pain.encoders import ENCODERS, Encoder
 from artificial_pain.evaluation import bootstrap
-from artificial_pain.evaluation.tables import AGREEMENT, MAIN, results_table
+from artificial_pain.evaluation.tables import PRIMARY_METRICS, SECONDARY_METRICS, results_table
 
 NON_COMMERCIAL = "cc-by-nc-4.0"
 CORPORA = {  # the hub's name for it, and where it is from
@@ -103,9 +103,11 @@ def evaluations(dataset_name: str, data_source: str | None, test: dict) -> Itera
                     metric_args={"interval_95": scores["intervals"][metric], "resamples": bootstrap.RESAMPLES},
                 )
 
-    yield from of_head(test, [*MAIN["emotion"], *AGREEMENT["emotion"]], "text-classification", "emotion")
+    yield from of_head(
+        test, [*PRIMARY_METRICS["emotion"], *SECONDARY_METRICS["emotion"]], "text-classification", "emotion"
+    )
     for target, scores in test.get("intensity", {}).get("predicted_label", {}).items():
-        metrics = [*MAIN["intensity"], *AGREEMENT["intensity"]]
+        metrics = [*PRIMARY_METRICS["intensity"], *SECONDARY_METRICS["intensity"]]
         yield from of_head(scores["micro"], metrics, "tabular-regression", f"{target} intensity")
 
 
@@ -160,9 +162,9 @@ Test split, {test["n"]:,} examples, with 95 % intervals of the bootstrap over th
 All metrics are in `evaluation_results.json`.
 
 ```
-{results_table({"fine-tuned": results}, MAIN)}
+{results_table({"fine-tuned": results}, PRIMARY_METRICS)}
 
-{results_table({"fine-tuned": results}, AGREEMENT)}
+{results_table({"fine-tuned": results}, SECONDARY_METRICS)}
 ```
 
 {USE_AND_LIMITS}

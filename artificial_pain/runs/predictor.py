@@ -62,6 +62,6 @@ class Predictor:
         predicted, probabilities = logits.argmax(axis=1), classification.probabilities(logits)
         columns = {"text": list(texts), "emotion": np.asarray(self.label_names)[predicted]}
         columns |= {f"probability_{name}": probabilities[:, i] for i, name in enumerate(self.label_names)}
-        read = regression.read_at(intensities, predicted)
+        read = regression.select_by_label(intensities, predicted)
         columns |= {INTENSITIES[target]: read[:, i] for i, target in enumerate(self.model.config.intensity_targets)}
         return pd.DataFrame(columns)

@@ -21,7 +21,7 @@ from artificial_pain.encoders import WEIGHTS, Encoder
 from artificial_pain.evaluation import figures
 from artificial_pain.runs import model_card
 from artificial_pain.runs.run import RECORD
-from artificial_pain.storage import digest, write_json
+from artificial_pain.storage import checksum, write_json
 from artificial_pain.training.trainer import learning_curves
 
 PACKAGES = [
@@ -86,7 +86,7 @@ def write_training(folder: Path, trainer: Trainer, splits: Splits, record: dict)
         "epochs_trained": state.epoch,
         "steps_trained": state.global_step,
         "best_step": state.best_global_step,
-        "sha256": {name: digest(folder / name) for name in (CONFIG_NAME, WEIGHTS, *of_tokenizer)},
+        "sha256": {name: checksum(folder / name) for name in (CONFIG_NAME, WEIGHTS, *of_tokenizer)},
     }
     write_json(folder / RECORD, {**record, **trained})
 

@@ -11,20 +11,20 @@ from transformers import CONFIG_NAME
 from artificial_pain.encoders import WEIGHTS
 from artificial_pain.errors import UserError, warn
 from artificial_pain.modeling.model import EmotionModel
-from artificial_pain.storage import damage, finish_replacing, staged, write_json
+from artificial_pain.storage import atomic_update, commit_pending, find_corruption, write_json
 from artificial_pain.training import checkpoints
 
 RECORD = "run.json"
 # Of the flags, those that a run may go on with another value of.
-FREE = {"output_dir", "restart", "precision", "no_log_predictions", "push_to_hub"}
+RESUMABLE_FLAGS = {"output_dir", "restart", "precision", "no_log_predictions", "push_to_hub"}
 # Of a record, what is read again.
-BEGUN = {
+STARTED_KEYS = {
     "arguments": {"model_name", "revision", "dataset_name", "balanced"},
     "data": {"fingerprint", "max_length", "data_source"},
     "encoder": {"revision"},
     "wandb": {"id", "mode", "url", "folders"},
 }
-FINISHED = {**BEGUN, "sha256": {CONFIG_NAME, WEIGHTS}}
+FINISHED_KEYS = {**STARTED_KEYS, "sha256": {CONFIG_NAME, WEIGHTS}}
 
 
 def checkpoints_folder(run_folder: Path) -> Path:
@@ -38,13 +38,13 @@ def find(run_folder: Path, record: dict, restart: bool) -> tuple[dict | None, di
     With `restart` a stopped run is removed, and a finished one is left until the new one has finished. Raises UserError
     where the run in the folder is one of other settings.
     """
-    finish_replacing(run_folder)
+    commit_pending(run_folder)
     folder = checkpoints_folder(run_folder)
-    stopped = None if restart else _read(folder / RECORD, BEGUN)
-    finished = None if restart else _read(run_folder / RECORD, FINISHED)
+    stopped = None if restart else _read(folder / RECORD, STARTED_KEYS)
+    finished = None if restart else _read(run_folder / RECORD, FINISHED_KEYS)
     if stopped and finished and stopped["started"] == finished["started"]:
         stopped = None  # the process died after it had written the run, before it had removed the checkpoints
-    if stopped and _differences(stopped, record) and not checkpoints.any_sealed(folder):
+    if stopped and _differences(stopped, record) and not checkpoints.any_valid(folder):
         stopped = None  # nothing of its training is lost
     if folder.exists() and not stopped:
         shutil.rmtree(folder)  # nobody's, also where it was being removed when its process died
@@ -72,7 +72,7 @@ def _read(path: Path, parts: dict[str, set[str]]) -> dict | None:
 
 def _differences(earlier: dict, now: dict) -> list[str]:
     """What the settings of two runs, by their records, do not share."""
-    flags = sorted((earlier["arguments"].keys() | now["arguments"].keys()) - FREE)
+    flags = sorted((earlier["arguments"].keys() | now["arguments"].keys()) - RESUMABLE_FLAGS)
     values = {flag: (earlier["arguments"].get(flag), now["arguments"].get(flag)) for flag in flags}
     differences = [f"--{flag} {then}, not {value}" for flag, (then, value) in values.items() if then != value]
     for what, key, part in (("text splits", "data", "fingerprint"), ("tokens", "data", "max_length")):
@@ -118,14 +118,14 @@ def begin(run_folder: Path, record: dict) -> None:
 @contextmanager
 def replaced(run_folder: Path) -> Iterator[Path]:
     """Yield an empty folder whose files replace those of the run, together; then the checkpoints are removed."""
-    with staged(run_folder) as folder:
+    with atomic_update(run_folder) as folder:
         yield folder
     shutil.rmtree(checkpoints_folder(run_folder))
 
 
 def finished(run_folder: Path) -> dict:
     """The record of the finished run in the folder. Raises UserError where there is none."""
-    record = _read(run_folder / RECORD, FINISHED)
+    record = _read(run_folder / RECORD, FINISHED_KEYS)
     if record is None:
         raise UserError(f"{run_folder}: has no finished run: give the folder that the model script prints")
     return record
@@ -133,12 +133,12 @@ def finished(run_folder: Path) -> dict:
 
 def unfinished(run_folder: Path) -> dict | None:
     """The record of the run that was begun in the folder, None if none was. Raises UserError where it is damaged."""
-    return _read(checkpoints_folder(run_folder) / RECORD, BEGUN)
+    return _read(checkpoints_folder(run_folder) / RECORD, STARTED_KEYS)
 
 
 def load_model(run_folder: Path, record: dict) -> EmotionModel:
     """The model of a finished run. Raises UserError where its files are not those that were written."""
-    reason = damage(run_folder, record["sha256"])
+    reason = find_corruption(run_folder, record["sha256"])
     if reason:
         raise UserError(f"{run_folder}: damaged ({reason}): train the run anew, with --restart, or download it again")
     return EmotionModel.from_pretrained(run_folder)

@@ -17,12 +17,12 @@ from artificial_pain.errors import UserError, first_line, warn
 from artificial_pain.storage import write_json
 
 STATE = "trainer_state.json"  # the Trainer's name for it, whose import would cost every reader of a run 0.3 s
-SEAL = "sha256.json"  # the digest of every other file of a checkpoint; written last, so that it stands for the whole
+MANIFEST = "sha256.json"  # the checksum of every other file of a checkpoint; written last, it stands for the whole
 COPIES = 3  # of the weights in a checkpoint: themselves, and Adam's two moments
 
 
 @contextmanager
-def telling_unwritable(checkpoint: Path) -> Iterator[None]:
+def unwritable_as_user_error(checkpoint: Path) -> Iterator[None]:
     """That a checkpoint cannot be written becomes a UserError, and nothing is left of it."""
     try:
         yield
@@ -47,18 +47,18 @@ def require_space(folder: Path, weights: int) -> None:
         )
 
 
-def seal(checkpoint: Path) -> None:
+def write_manifest(checkpoint: Path) -> None:
     """Say that the checkpoint is whole: from here on, it survives that the process or the machine dies.
 
     Raises UserError where it cannot be written to the disk.
     """
-    with telling_unwritable(checkpoint):
-        files = [path for path in sorted(checkpoint.iterdir()) if path.name != SEAL]
+    with unwritable_as_user_error(checkpoint):
+        files = [path for path in sorted(checkpoint.iterdir()) if path.name != MANIFEST]
         for path in files:
             _to_disk(path)
-        write_json(checkpoint / f"{SEAL}.partial", {path.name: storage.digest(path) for path in files})
-        _to_disk(checkpoint / f"{SEAL}.partial")
-        os.replace(checkpoint / f"{SEAL}.partial", checkpoint / SEAL)
+        write_json(checkpoint / f"{MANIFEST}.partial", {path.name: storage.checksum(path) for path in files})
+        _to_disk(checkpoint / f"{MANIFEST}.partial")
+        os.replace(checkpoint / f"{MANIFEST}.partial", checkpoint / MANIFEST)
         _to_disk(checkpoint)
 
 
@@ -71,28 +71,28 @@ def _to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-def damage(checkpoint: Path) -> str | None:
+def find_corruption(checkpoint: Path) -> str | None:
     """What is wrong with a sealed checkpoint: the first file that is not what was written; None if it is whole."""
     try:
-        return storage.damage(checkpoint, json.loads((checkpoint / SEAL).read_text(encoding="utf-8")))
+        return storage.find_corruption(checkpoint, json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8")))
     except OSError as error:
-        return f"{SEAL} cannot be read: {error.strerror}"
+        return f"{MANIFEST} cannot be read: {error.strerror}"
     except (ValueError, AttributeError):  # no JSON, or JSON of something else
-        return f"{SEAL} is not what was written"
+        return f"{MANIFEST} is not what was written"
 
 
-def last_whole(folder: Path) -> Path | None:
+def last_valid_checkpoint(folder: Path) -> Path | None:
     """The checkpoint to go on from: the last that is whole, as is the best one before it, which it needs in the end.
 
     One that is damaged, or was not written to its end, is told and removed, with those that need it.
     """
     whole: dict[int, Path] = {}
     for step, checkpoint in _by_step(folder).items():
-        if not (checkpoint / SEAL).exists():
+        if not (checkpoint / MANIFEST).exists():
             warn(f"{checkpoint} was not written to its end, and was removed")
             shutil.rmtree(checkpoint)
             continue
-        reason = damage(checkpoint)
+        reason = find_corruption(checkpoint)
         if reason is None:
             best = _best_step(checkpoint)
             if best in {None, step, *whole}:
@@ -105,9 +105,9 @@ def last_whole(folder: Path) -> Path | None:
     return whole[max(whole)] if whole else None
 
 
-def any_sealed(folder: Path) -> bool:
+def any_valid(folder: Path) -> bool:
     """Whether there is a checkpoint to go on from, as far as its seal tells."""
-    return any(folder.glob(f"checkpoint-*/{SEAL}"))
+    return any(folder.glob(f"checkpoint-*/{MANIFEST}"))
 
 
 def _by_step(folder: Path) -> dict[int, Path]:
@@ -117,7 +117,7 @@ def _by_step(folder: Path) -> dict[int, Path]:
 
 def remove(checkpoint: Path) -> None:
     """Remove a checkpoint; if that is cut short, what is left does not count."""
-    (checkpoint / SEAL).unlink(missing_ok=True)
+    (checkpoint / MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(checkpoint)
 
 
@@ -126,7 +126,7 @@ def _best_step(checkpoint: Path) -> int | None:
     return json.loads((checkpoint / STATE).read_text(encoding="utf-8"))["best_global_step"]
 
 
-def thin_out(folder: Path) -> None:
+def rotate_checkpoints(folder: Path) -> None:
     """Keep two checkpoints: the last, and the best; where the last is the best, the best before it.
 
     So if the last is damaged, there is one to go on from, which needs no other.

@@ -55,8 +55,8 @@ def predictions_frame(
     probabilities = classification.probabilities(logits)
     columns = {"predicted": np.asarray(label_names)[predicted]}
     columns |= {f"probability_{name}": probabilities[:, i] for i, name in enumerate(label_names)}
-    at_true = regression.read_at(intensities, texts["label"].to_numpy())
-    at_predicted = regression.read_at(intensities, predicted)
+    at_true = regression.select_by_label(intensities, texts["label"].to_numpy())
+    at_predicted = regression.select_by_label(intensities, predicted)
     for i, target in enumerate(targets):
         columns[target] = texts[target]
         columns[f"{target}_at_true"] = at_true[:, i]

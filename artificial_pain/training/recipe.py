@@ -34,7 +34,7 @@ from artificial_pain.data.vocabulary import INTENSITIES
 from artificial_pain.errors import UserError, first_line, say, warn, wrong_flag
 from artificial_pain.evaluation import regression
 from artificial_pain.modeling import cpu
-from artificial_pain.modeling.losses import NO_EXAMPLE, head_losses, named_losses, total_loss
+from artificial_pain.modeling.losses import IGNORE_INDEX, head_losses, named_losses, total_loss
 from artificial_pain.modeling.model import EmotionModel
 from artificial_pain.training import checkpoints
 from artificial_pain.training.callbacks import EpochLines, StopOnSignal
@@ -99,13 +99,13 @@ def by_length(dataset: Dataset) -> np.ndarray:
     return np.argsort(-lengths(dataset), kind="stable")
 
 
-def filled(train: Dataset, batch_size: int, targets: Sequence[str]) -> Dataset:
+def pad_to_full_batches(train: Dataset, batch_size: int, targets: Sequence[str]) -> Dataset:
     """The training examples, and behind them as many as the last batch lacks, from which nothing is learned.
 
     So each of several processes has its part of every batch, as large as the others'.
     """
     lacking = train.select([0] * (-len(train) % batch_size))
-    nothing = {"labels": [NO_EXAMPLE] * len(lacking)} | {target: [math.nan] * len(lacking) for target in targets}
+    nothing = {"labels": [IGNORE_INDEX] * len(lacking)} | {target: [math.nan] * len(lacking) for target in targets}
     return concatenate_datasets([train, Dataset.from_dict({**lacking.to_dict(), **nothing}, features=train.features)])
 
 
@@ -126,7 +126,7 @@ def validation_metrics(prediction: EvalPrediction, targets: Sequence[str]) -> di
         "accuracy": accuracy_score(labels, predicted),
         "macro_f1": f1_score(labels, predicted, labels=np.arange(logits.shape[1]), average="macro", zero_division=0),
     }
-    at_true = regression.read_at(intensities, labels)
+    at_true = regression.select_by_label(intensities, labels)
     for i, target in enumerate(targets):
         scores = regression.regression(annotated[:, i], at_true[:, i])
         reported |= {f"{name}_{INTENSITIES[target]}": scores[name] for name in ("mae", "pearson")}
@@ -204,7 +204,7 @@ def make_trainer(
     trainer = EmotionTrainer(
         model=model,
         args=training_arguments(args, precision, folder, targets, len(train)),
-        train_dataset=train if distributed.COUNT == 1 else filled(train, args.batch_size, targets),
+        train_dataset=train if distributed.COUNT == 1 else pad_to_full_batches(train, args.batch_size, targets),
         eval_dataset=validation.select(by_length(validation)),
         data_collator=DataCollatorWithPadding(tokenizer),
         processing_class=tokenizer,
@@ -213,9 +213,9 @@ def make_trainer(
         callbacks=[EarlyStoppingCallback(args.patience), StopOnSignal()],
     )
     if trainer.args.device.type == "cpu":
-        cpu.keep_freed_memory()
-        cpu.move_out_of_file(model)
-        cpu.make_dropout_cheap(model)
+        cpu.disable_malloc_trim()
+        cpu.realign_parameters(model)
+        cpu.use_fast_dropout(model)
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(EpochLines)
     return trainer
@@ -227,7 +227,7 @@ def train(trainer: EmotionTrainer) -> None:
     Raises UserError where the disk cannot hold the checkpoints, or where the training cannot go on.
     """
     folder = Path(trainer.args.output_dir)
-    checkpoint = distributed.of_first(lambda: checkpoints.last_whole(folder))
+    checkpoint = distributed.of_first(lambda: checkpoints.last_valid_checkpoint(folder))
     if checkpoint:
         say(f"going on from {checkpoint}")
     if distributed.IS_FIRST:
@@ -245,7 +245,7 @@ def train(trainer: EmotionTrainer) -> None:
 
 
 @contextmanager
-def telling_out_of_memory(args: argparse.Namespace, max_length: int) -> Iterator[None]:
+def out_of_memory_as_user_error(args: argparse.Namespace, max_length: int) -> Iterator[None]:
     """A lack of memory, of a GPU or the machine, becomes a UserError that names what it depends on."""
     try:
         yield

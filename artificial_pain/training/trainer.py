@@ -17,7 +17,7 @@ from artificial_pain import distributed
 from artificial_pain.data.tokenization import lengths
 from artificial_pain.data.vocabulary import INTENSITIES
 from artificial_pain.errors import UserError
-from artificial_pain.modeling.losses import NO_EXAMPLE, known_counts, named_losses
+from artificial_pain.modeling.losses import IGNORE_INDEX, named_losses, num_valid
 from artificial_pain.training import checkpoints
 
 
@@ -56,7 +56,7 @@ class EmotionTrainer(Trainer):
         self._sealing = self._beside.submit(lambda: None)  # of the last checkpoint: none yet
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> EpochSampler:
-        fill = self.train_dataset["labels"][:].count(NO_EXAMPLE)
+        fill = self.train_dataset["labels"][:].count(IGNORE_INDEX)
         examples = lengths(self.train_dataset)[: len(self.train_dataset) - fill].tolist()
         return EpochSampler(self.args.train_batch_size * distributed.COUNT, examples, self.args.seed, fill)
 
@@ -64,7 +64,7 @@ class EmotionTrainer(Trainer):
         if model.training and distributed.COUNT > 1:
             # The gradients are averaged over the processes. So that they are those of the whole batch, each process
             # divides its sums by the mean of all counts, not by its own.
-            counts = known_counts(inputs["labels"], self.model.annotations(inputs["labels"], inputs))
+            counts = num_valid(inputs["labels"], self.model.annotations(inputs["labels"], inputs))
             inputs = {**inputs, "counts": self.accelerator.reduce(counts.float(), "mean")}
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, **kwargs)
         if model.training:
@@ -96,7 +96,7 @@ class EmotionTrainer(Trainer):
     def _save_checkpoint(self, model, trial) -> None:
         self.finish_checkpoint()
         checkpoint = Path(self.args.output_dir, f"checkpoint-{self.state.global_step}")
-        with checkpoints.telling_unwritable(checkpoint) if distributed.IS_FIRST else nullcontext():
+        with checkpoints.unwritable_as_user_error(checkpoint) if distributed.IS_FIRST else nullcontext():
             super()._save_checkpoint(model, trial)
         distributed.wait_for_all()  # each process writes the state of its random numbers
         if distributed.IS_FIRST:
@@ -118,7 +118,7 @@ class EmotionTrainer(Trainer):
     def _load_best_model(self) -> None:
         self.finish_checkpoint()
         distributed.wait_for_all()
-        reason = checkpoints.damage(Path(self.state.best_model_checkpoint))
+        reason = checkpoints.find_corruption(Path(self.state.best_model_checkpoint))
         if reason:
             raise UserError(f"{self.state.best_model_checkpoint}: damaged since it was written ({reason}): train again")
         super()._load_best_model()
@@ -150,8 +150,8 @@ class EmotionTrainer(Trainer):
 
 
 def _seal(checkpoint: Path) -> None:
-    checkpoints.seal(checkpoint)
-    checkpoints.thin_out(checkpoint.parent)
+    checkpoints.write_manifest(checkpoint)
+    checkpoints.rotate_checkpoints(checkpoint.parent)
 
 
 def learning_curves(history: Sequence[dict]) -> pd.DataFrame:

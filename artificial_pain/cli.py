@@ -1,36 +1,92 @@
-"""What the scripts' command lines share: the flags, their published defaults, and what is refused (exit code 2).
+"""The command lines of the scripts: flags that they share, and what ends a script as one line and an exit code.
 
-Only the standard library is imported here, so that `--help` and a wrong flag answer at once.
+Only the standard library is imported here, so that `--help` and a wrong flag answer at once. The defaults are those
+that a script gives.
 """
 
 import argparse
-import shlex
-import shutil
+import errno
+import os
+import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 from artificial_pain import distributed, encoders
-from artificial_pain.errors import warn
+from artificial_pain.errors import Terminated, UsageError, UserError, logger, redact
+from artificial_pain.storage import TASK_FOLDERS
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-TASK_FOLDERS = {"classification": REPOSITORY / "classification", "intensity": REPOSITORY / "intensity"}
-
-BATCH_SIZE = 6  # published
-EPOCHS = 1000  # published: an upper bound, early stopping ends the run
-DEBUG_EPOCHS = 3  # published
-PATIENCE = 50  # published: epochs without a better validation metric
-LEARNING_RATE = 1e-5  # published, encoder
-HEAD_LEARNING_RATE = 3e-5  # published, heads
-SAMPLES_PER_LABEL = 1500  # published
-MAX_LENGTH = 512  # published
-INFERENCE_BATCH_SIZE = 32  # texts that a trained model is given at a time
-SEED = 42  # published
-LABEL_COLUMNS = ["original_label", "top_label"]  # SAD's
+LABEL_COLUMNS = ["original_label", "top_label"]  # SAD's; the first is the published one
 MODEL_METRICS = ["accuracy", "loss", "macro_f1"]  # the last is ours
-POOLINGS = ["cls", "mean"]  # published: cls
-SCHEDULES = ["linear", "cosine", "constant"]  # published: linear
+POOLINGS = ["cls", "mean"]  # the first is the published one
+SCHEDULES = ["linear", "cosine", "constant"]  # the first is the published one
+PRECISIONS = ["auto", "fp32", "bf16", "fp16"]
+MAX_COUNT = 1_000_000  # of anything that a flag counts: far more than any use, and no overflow in a library
+# What a user can mend, wherever a file is read, written or removed: full and failing disks, and rights.
+MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+def run(main: Callable[[argparse.Namespace], None], parse_args: Callable[[], argparse.Namespace]) -> None:
+    """Call main with the flags. Whatever ends it is one line on stderr, and the exit code.
+
+    A UserError, and a fault of the machine: 1; a wrong flag: 2; Ctrl-C: 130; SIGTERM: 143. A bug of ours: its
+    traceback, and 1.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        args = parse_args()
+        distributed.start()
+        main(args)
+    except UsageError as error:
+        if distributed.is_main_process():  # all processes have the same flags
+            logger.error(error)
+        sys.exit(2)
+    except UserError as error:
+        _fail(str(error))
+    except BrokenPipeError:  # of `… | head`, which has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # otherwise Python reports it again at its end
+        sys.exit(1)
+    except MemoryError as error:
+        _fail(f"out of memory ({str(error) or 'none is left'}): close other programs, or take a larger machine")
+    except (KeyboardInterrupt, Terminated) as stop:
+        logger.info(str(stop) or "stopped")
+        sys.exit(130 if isinstance(stop, KeyboardInterrupt) else 143)
+    except OSError as error:
+        if error.errno not in MACHINE_ERRORS:
+            _fail_with_traceback()
+        _fail(f"{error.filename or 'a file'}: {error.strerror}: mend that, and give the same command again")
+    except Exception:
+        _fail_with_traceback()
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise Terminated
+
+
+def _fail(message: str) -> NoReturn:
+    logger.error(message)
+    sys.exit(1)
+
+
+def _fail_with_traceback() -> NoReturn:
+    """A bug of ours: the traceback, which may quote a secret as Python's own would."""
+    print(redact(traceback.format_exc()), file=sys.stderr)
+    sys.exit(1)
+
+
+class Parser(argparse.ArgumentParser):
+    """Of several processes, which all have the same flags, only the main process prints."""
+
+    def print_help(self, file: IO[str] | None = None) -> None:
+        if distributed.is_main_process():
+            super().print_help(file)
+
+    def error(self, message: str) -> NoReturn:
+        if not distributed.is_main_process():
+            self.exit(2)
+        super().error(message)
 
 
 def _number(kind: type, description: str, accept: Callable) -> Callable:
@@ -48,44 +104,49 @@ def _number(kind: type, description: str, accept: Callable) -> Callable:
     return parse
 
 
-def _not_empty(text: str) -> str:
+positive_integer = _number(int, f"a whole number from 1 to {MAX_COUNT:,}", lambda value: 1 <= value <= MAX_COUNT)
+positive_float = _number(float, "a number above 0", lambda value: 0 < value < float("inf"))
+fraction = _number(float, "a number from 0 to below 1", lambda value: 0 <= value < 1)
+factor = _number(float, "a number above 0, at most 1", lambda value: 0 < value <= 1)
+not_negative_integer = _number(int, f"a whole number from 0 to {MAX_COUNT:,}", lambda value: 0 <= value <= MAX_COUNT)
+# numpy's legacy generators, which scikit-learn and the Trainer seed, take 32 bits.
+seed_integer = _number(int, "a whole number from 0 to 4294967295", lambda value: 0 <= value < 2**32)
+
+
+def not_empty(text: str) -> str:
+    """An argparse type."""
     if not text.strip():
         raise argparse.ArgumentTypeError("expected a name, found nothing")
     return text
 
 
 def folder(text: str) -> Path:
-    return Path(_not_empty(text))
+    """An argparse type."""
+    return Path(not_empty(text))
 
 
-def _source(text: str) -> str:
-    """A local file's absolute path: the model script may say it again, in another folder."""
-    _not_empty(text)
+def data_source(text: str) -> str:
+    """An argparse type. A local file becomes absolute: the model script may quote it from another folder."""
+    not_empty(text)
     return text if text == "sample" or text.startswith(("http://", "https://")) else str(Path(text).absolute())
 
 
-MOST = 1_000_000  # of anything that a flag counts; far more than any use, and no overflow in a library
-
-positive_integer = _number(int, f"a whole number from 1 to {MOST:,}", lambda value: 1 <= value <= MOST)
-positive_float = _number(float, "a number above 0", lambda value: 0 < value < float("inf"))
-fraction = _number(float, "a number from 0 to below 1", lambda value: 0 <= value < 1)
-factor = _number(float, "a number above 0, at most 1", lambda value: 0 < value <= 1)
-not_negative_integer = _number(int, f"a whole number from 0 to {MOST:,}", lambda value: 0 <= value <= MOST)
-# numpy's legacy generators, which scikit-learn and the Trainer seed, take 32 bits.
-seed_integer = _number(int, "a whole number from 0 to 4294967295", lambda value: 0 <= value < 2**32)
+def add_number(group: argparse.ArgumentParser, flag: str, default: object, kind: Callable, help: str) -> None:
+    """A flag that takes a number, its default shown in --help."""
+    metavar = "X" if isinstance(default, float) else "N"
+    group.add_argument(flag, type=kind, default=default, metavar=metavar, help=f"{help} (default: %(default)s)")
 
 
-class _Parser(argparse.ArgumentParser):
-    """Of several processes, the first one speaks of the flags, which all have alike."""
+def add_choice(
+    group: argparse.ArgumentParser, flag: str, default: object, choices: Sequence, help: str, type: type = str
+) -> None:
+    """A flag that takes one of several values, its default shown in --help."""
+    group.add_argument(flag, type=type, choices=choices, default=default, help=f"{help} (default: %(default)s)")
 
-    def _print_message(self, message: str, file: IO[str] | None = None) -> None:
-        if distributed.IS_FIRST:
-            super()._print_message(message, file)
 
-
-def _parser(task: str, datasets: Sequence[str], description: str) -> argparse.ArgumentParser:
+def _parser(description: str, task: str, datasets: Sequence[str]) -> argparse.ArgumentParser:
     """The flags of both scripts of a task."""
-    parser = _Parser(description=description, allow_abbrev=False)
+    parser = Parser(description=description.splitlines()[0], allow_abbrev=False)
     group = parser.add_argument_group("what to work on")
     group.add_argument(
         "--model_name",
@@ -96,7 +157,7 @@ def _parser(task: str, datasets: Sequence[str], description: str) -> argparse.Ar
     )
     group.add_argument(
         "--revision",
-        type=_not_empty,
+        type=not_empty,
         default=encoders.DEFAULT_REVISION,
         help="the encoder's branch, tag or commit on the hub (default: %(default)s)",
     )
@@ -111,44 +172,38 @@ def _parser(task: str, datasets: Sequence[str], description: str) -> argparse.Ar
     return parser
 
 
-def add_number(group: argparse._ActionsContainer, flag: str, default: object, kind: Callable, help: str) -> None:
-    """A flag that takes a number, its default shown in --help."""
-    metavar = "X" if isinstance(default, float) else "N"
-    group.add_argument(flag, type=kind, default=default, metavar=metavar, help=f"{help} (default: %(default)s)")
-
-
-def dataloader_arguments(task: str, datasets: Sequence[str], description: str) -> argparse.Namespace:
-    """Parse the flags of a dataloader script; a flag that has no effect on what was asked for is None."""
-    parser = _parser(task, datasets, description)
+def parse_dataloader_args(
+    description: str, task: str, datasets: Sequence[str], samples_per_label: int, max_length: int, seed: int
+) -> argparse.Namespace:
+    """Parse the flags of a dataloader script, with its defaults. A flag that has no effect is None."""
+    parser = _parser(description, task, datasets)
     group = parser.add_argument_group("how to prepare it")
     group.add_argument(
         "--samples_per_label",
         type=positive_integer,
         metavar="N",
-        help=f"with --balanced: training examples of each label (default: {SAMPLES_PER_LABEL})",
+        help=f"with --balanced: training examples of each label (default: {samples_per_label})",
     )
-    add_number(group, "--max_length", MAX_LENGTH, positive_integer, "tokens of a text at most, the rest is cut off")
-    add_number(group, "--seed", SEED, seed_integer, "draws the split and the balancing")
+    add_number(group, "--max_length", max_length, positive_integer, "tokens of a text at most, the rest is cut off")
+    add_number(group, "--seed", seed, seed_integer, "draws the split and the balancing")
     group.add_argument(
         "--data_source",
-        type=_source,
+        type=data_source,
         metavar="FILE|URL|sample",
         help="take the corpus from a file or a URL, or the bundled synthetic sample "
         "(default: download the published file, once)",
     )
     if "SAD" in datasets:
         group.add_argument(
-            "--label_column",
-            choices=LABEL_COLUMNS,
-            help=f"SAD's column of labels (default: {LABEL_COLUMNS[0]})",
+            "--label_column", choices=LABEL_COLUMNS, help=f"SAD's column of labels (default: {LABEL_COLUMNS[0]})"
         )
     else:
         parser.set_defaults(label_column=None)
     args = parser.parse_args()
     if args.balanced and args.samples_per_label is None:
-        args.samples_per_label = SAMPLES_PER_LABEL
+        args.samples_per_label = samples_per_label
     elif args.samples_per_label is not None and not args.balanced:
-        warn("--samples_per_label has no effect without --balanced")
+        logger.warning("--samples_per_label has no effect without --balanced")
         args.samples_per_label = None
     if args.dataset_name == "SAD" and args.label_column is None:
         args.label_column = LABEL_COLUMNS[0]
@@ -157,41 +212,39 @@ def dataloader_arguments(task: str, datasets: Sequence[str], description: str) -
     return args
 
 
-def model_parser(
-    task: str, datasets: Sequence[str], description: str, warmup_steps: int, metric: str
-) -> argparse.ArgumentParser:
-    """The flags of a model script, with the task's defaults of --warmup_steps and --model_metric."""
-    parser = _parser(task, datasets, description)
+def parse_model_args(description: str, task: str, datasets: Sequence[str], defaults: dict) -> argparse.Namespace:
+    """Parse the flags of a model script.
+
+    defaults: those of `epochs`, `debug_epochs`, `patience`, `batch_size`, `learning_rate`, `head_learning_rate`,
+    `warmup_steps`, `model_metric` and `seed`, and of `head_num` if the task has several heads.
+    """
+    parser = _parser(description, task, datasets)
     group = parser.add_argument_group("how to train")
     length = group.add_mutually_exclusive_group()
-    length.add_argument("--debug", action="store_true", help=f"train for {DEBUG_EPOCHS} epochs only")
-    add_number(length, "--epochs", EPOCHS, positive_integer, "epochs at most")
-    add_number(
-        group, "--patience", PATIENCE, positive_integer, "stop after so many epochs without a better validation metric"
-    )
-    add_number(group, "--batch_size", BATCH_SIZE, positive_integer, "training examples of a step")
-    add_number(group, "--learning_rate", LEARNING_RATE, positive_float, "of the encoder")
-    add_number(group, "--head_learning_rate", HEAD_LEARNING_RATE, positive_float, "of the heads")
-    add_number(
+    length.add_argument("--debug", action="store_true", help=f"train for {defaults['debug_epochs']} epochs only")
+    add_number(length, "--epochs", defaults["epochs"], positive_integer, "epochs at most")
+    for flag, kind, help in [
+        ("patience", positive_integer, "stop after so many epochs without a better validation metric"),
+        ("batch_size", positive_integer, "training examples of a step"),
+        ("learning_rate", positive_float, "of the encoder"),
+        ("head_learning_rate", positive_float, "of the heads"),
+        ("warmup_steps", not_negative_integer, "in which the learning rates rise from 0, to fall after"),
+        ("seed", seed_integer, "draws the heads' first weights, the order of the data and dropout"),
+    ]:
+        add_number(group, f"--{flag}", defaults[flag], kind, help)
+    add_choice(
         group,
-        "--warmup_steps",
-        warmup_steps,
-        not_negative_integer,
-        "in which the learning rates rise from 0, to fall after",
-    )
-    group.add_argument(
         "--model_metric",
-        choices=MODEL_METRICS,
-        default=metric,
-        help="of the validation split: the best checkpoint by it is kept (default: %(default)s)",
+        defaults["model_metric"],
+        MODEL_METRICS,
+        "of the validation split: the best checkpoint by it is kept",
     )
-    add_number(group, "--seed", SEED, seed_integer, "draws the heads' first weights, the order of the data and dropout")
-    group.add_argument(
+    add_choice(
+        group,
         "--precision",
-        choices=["auto", "fp32", "bf16", "fp16"],
-        default="auto",
-        help="auto: mixed, bf16 where the GPU or the CPU has it, else fp16 on a GPU and fp32 on a CPU "
-        "(default: %(default)s)",
+        PRECISIONS[0],
+        PRECISIONS,
+        "auto: mixed, bf16 where the GPU or the CPU has it, else fp16 on a GPU and fp32 on a CPU",
     )
     group.add_argument(
         "--restart",
@@ -203,28 +256,22 @@ def model_parser(
     )
     group.add_argument(
         "--push_to_hub",
-        type=_not_empty,
+        type=not_empty,
         metavar="NAME",
         help="upload the run's folder to this model repository, made private, without the predictions and their texts",
     )
-    _add_what_is_not_published(parser)
-    return parser
+    if "head_num" in defaults:
+        text = "heads: 1 the emotion alone, 2 with initial intensity, 3 and final intensity, 4 and their change"
+        add_choice(group, "--head_num", defaults["head_num"], [1, 2, 3, 4], text, type=int)
+    _add_unpublished(parser)
+    return parser.parse_args()
 
 
-def _add_what_is_not_published(parser: argparse.ArgumentParser) -> None:
+def _add_unpublished(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what the published recipe does not have (its defaults leave it as it is)")
-    group.add_argument(
-        "--pooling",
-        choices=POOLINGS,
-        default=POOLINGS[0],
-        help="what the heads read: the first token's hidden state, or the mean of all (default: %(default)s)",
-    )
-    group.add_argument(
-        "--schedule",
-        choices=SCHEDULES,
-        default=SCHEDULES[0],
-        help="how the learning rates fall after the warmup (default: %(default)s)",
-    )
+    text = "what the heads read: the first token's hidden state, or the mean of all"
+    add_choice(group, "--pooling", POOLINGS[0], POOLINGS, text)
+    add_choice(group, "--schedule", SCHEDULES[0], SCHEDULES, "how the learning rates fall after the warmup")
     add_number(group, "--layer_decay", 1.0, factor, "each layer's learning rate, as a share of the one's above it")
     add_number(group, "--label_smoothing", 0.0, fraction, "share of each label that is spread evenly over all")
     group.add_argument(
@@ -232,43 +279,3 @@ def _add_what_is_not_published(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="weigh each example's cross-entropy by how rare its label is in the training split",
     )
-
-
-def program(name: str) -> str:
-    """How the user can call a program of this environment: by its name where that finds it, else by its path."""
-    here = Path(sys.executable).with_name(name)
-    found = shutil.which(name)
-    if found and Path(found).parent == here.parent:
-        return name
-    return str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here)
-
-
-def dataloader_command(task: str, args: argparse.Namespace, settings: dict) -> str:
-    """The command, from where the user is, that makes the splits which a model script with `args` needs.
-
-    `settings` are those of a dataloader that ran before, to be kept; {} if there was none.
-    """
-    script = Path(sys.argv[0]).with_name(f"{task}-dataloader.py")
-    words = [program("python"), str(script), "--model_name", args.model_name, "--dataset_name", args.dataset_name]
-    words += ["--balanced"] if args.balanced else []
-    words += ["--output_dir", str(args.output_dir)] if args.output_dir != TASK_FOLDERS[task] else []
-    words += ["--revision", args.revision] if args.revision != encoders.DEFAULT_REVISION else []
-    return shlex.join(words + dataloader_flags(settings))
-
-
-def dataloader_flags(settings: dict) -> list[str]:
-    """Of a dataloader's settings, the flags of its own that are not the defaults."""
-    defaults = {
-        "samples_per_label": SAMPLES_PER_LABEL,
-        "data_source": None,
-        "max_length": MAX_LENGTH,
-        "seed": SEED,
-        "label_column": LABEL_COLUMNS[0],
-    }
-    given = {flag: settings.get(flag) for flag in defaults}
-    return [
-        word
-        for flag, default in defaults.items()
-        if given[flag] not in (None, default)
-        for word in (f"--{flag}", str(given[flag]))
-    ]

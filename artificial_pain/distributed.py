@@ -1,22 +1,40 @@
-"""The processes of one job: torchrun and accelerate start them, and the Trainer does their common work.
+"""The processes of one job: a thin layer over accelerate's PartialState.
 
-The first one alone writes files, logs to W&B and speaks. Nothing here is done in a job of one process.
+torchrun and accelerate start the processes, and the Trainer does their common work. Only the main process writes
+files, logs to W&B and prints. Without a launcher there is one process, and nothing here has an effect.
 """
 
+import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import timedelta
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
+
+from artificial_pain.errors import UserError, logger
 
 if TYPE_CHECKING:
     import torch
 
-# What torchrun and accelerate say; a WORLD_SIZE alone, as schedulers leave it in the environment, starts no job.
-IS_JOB = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
-RANK, COUNT = (int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])) if IS_JOB else (0, 1)
-IS_FIRST = RANK == 0
-STORE_TIMEOUT = timedelta(seconds=2)
+# Set by torchrun and accelerate. Schedulers leave a WORLD_SIZE alone in the environment, which starts no job.
+LAUNCHER_VARIABLES = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
+
+
+def is_launched() -> bool:
+    """Whether a launcher has started this process."""
+    return os.environ.keys() >= LAUNCHER_VARIABLES
+
+
+def num_processes() -> int:
+    return int(os.environ["WORLD_SIZE"]) if is_launched() else 1
+
+
+def is_main_process() -> bool:
+    """Whether this is the process that writes files, logs and prints. The launcher's environment tells."""
+    return not is_launched() or os.environ["RANK"] == "0"
+
+
+# Errors are an exception: each process says why it ends.
+logger.addFilter(lambda record: record.levelno >= logging.ERROR or is_main_process())
 
 
 def device() -> "torch.device":
@@ -31,9 +49,9 @@ def device() -> "torch.device":
 
 
 def start() -> None:
-    """Meet the other processes. One alone sees one GPU: the Trainer would multiply the batch by the number of more."""
-    if COUNT == 1:
-        os.environ.pop("WORLD_SIZE", None)  # else accelerate would wait for the others
+    """Join the other processes of the job. A single process uses one GPU: the Trainer would split a batch over more."""
+    if num_processes() == 1:
+        os.environ.pop("WORLD_SIZE", None)  # otherwise accelerate waits for the others
         os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
         return
     from accelerate import PartialState
@@ -41,37 +59,36 @@ def start() -> None:
     PartialState(cpu=device().type == "cpu")
 
 
-def of_first(call: Callable[[], Any]) -> Any:
-    """What the call gives the first process, in all of them; no other process calls it."""
-    result = [call() if IS_FIRST else None]
-    if COUNT > 1:
+def broadcast_from_main(call: Callable[[], Any]) -> Any:
+    """Call it in the main process alone, and return the result in every process."""
+    result = [call() if is_main_process() else None]
+    if num_processes() > 1:
         from accelerate.utils import broadcast_object_list
 
         broadcast_object_list(result)
     return result[0]
 
 
-@contextmanager
-def in_turn() -> Iterator[None]:
-    """The others do what the block does after the first one has."""
-    if not IS_FIRST:
-        wait_for_all()
-    yield
-    if IS_FIRST:
-        wait_for_all()
+def main_process_first() -> AbstractContextManager:
+    """The block runs in the main process, and then in the others."""
+    if num_processes() == 1:
+        return nullcontext()
+    from accelerate import PartialState
+
+    return PartialState().main_process_first()
 
 
-def wait_for_all() -> None:
+def wait_for_everyone() -> None:
     """Go on when every process has come here."""
-    if COUNT > 1:
+    if num_processes() > 1:
         from accelerate import PartialState
 
         PartialState().wait_for_everyone()
 
 
-def highest(number: int) -> int:
-    """The highest number that any process gives."""
-    if COUNT == 1:
+def all_reduce_max(number: int) -> int:
+    """The largest number that any process gives."""
+    if num_processes() == 1:
         return number
     import torch
     from accelerate import PartialState
@@ -81,37 +98,17 @@ def highest(number: int) -> int:
     return int(numbers)
 
 
-def is_first_to_end() -> bool:
-    """Whether no other process has asked this before: of a job that fails, one process tells why."""
-    if COUNT == 1:
-        return True
-    from torch.distributed import DistError, TCPStore
-
-    try:
-        store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), timeout=STORE_TIMEOUT)
-        return store.add(f"artificial_pain/ended/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", 1) == 1
-    except (DistError, RuntimeError):  # whoever kept the store is gone
-        return True
-
-
-def is_loss_of_a_process(error: RuntimeError) -> bool:
-    """Whether an error says that another process of the job cannot be reached."""
-    if COUNT == 1:
-        return False
-    from torch.distributed import DistError
-
-    return isinstance(error, DistError) or "gloo" in str(error)
-
-
 @contextmanager
-def telling_of_lost() -> Iterator[None]:
-    """That another process of the job has died becomes a UserError."""
-    from artificial_pain.errors import UserError
-
+def lost_process_as_user_error() -> Iterator[None]:
+    """The death of another process of the job becomes a UserError."""
     try:
         yield
     except RuntimeError as error:
-        if not is_loss_of_a_process(error):
+        if num_processes() == 1:
+            raise
+        from torch.distributed import DistError
+
+        if not isinstance(error, DistError) and "gloo" not in str(error):
             raise
         raise UserError(
             "another process of the job has ended, and with it the job: the same command goes on from the last "

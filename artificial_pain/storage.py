@@ -18,8 +18,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
-from artificial_pain.errors import UserError, say
+from artificial_pain.errors import UserError, logger
 
+REPOSITORY = Path(__file__).resolve().parent.parent
+TASK_FOLDERS = {"classification": REPOSITORY / "classification", "intensity": REPOSITORY / "intensity"}
 PUBLISHED_SEED = 42  # the folder of a run of another one says which
 
 
@@ -64,6 +66,15 @@ class Layout:
         return self.corpus / self.encoder / name
 
 
+def program(name: str) -> str:
+    """How the user can call a program of this environment: by its name where that finds it, else by its path."""
+    path = Path(sys.executable).with_name(name)
+    found = shutil.which(name)
+    if found and Path(found).parent == path.parent:
+        return name
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
 def require_writable(folder: Path) -> None:
     """Make the folder; raise UserError where it cannot be written, before any work is done for it."""
     try:
@@ -95,7 +106,7 @@ def exclusive_lock(folder: Path, wait: bool) -> Iterator[None]:
             owner = path.read_text(encoding="utf-8").strip() or "another process"
             if not wait:
                 raise UserError(f"{folder}: {owner} is at work there: let it end, or stop it") from None
-            say(f"{folder}: {owner} is at work there: waiting for it")
+            logger.info(f"{folder}: {owner} is at work there: waiting for it")
             lock.acquire()
         me = f"process {os.getpid()} on {platform.node()} ({Path(sys.argv[0]).name}, since {time.strftime('%F %T')})"
         path.write_text(f"{me}\n", encoding="utf-8")

@@ -4,38 +4,97 @@ python classification/classification-model.py --model_name mental/mental-roberta
 python classification/classification-model.py --dataset_name SAD --balanced --debug
 """
 
+import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the package, wherever the script is started from
 
-from artificial_pain import cli, encoders, errors, storage
+from artificial_pain import cli, encoders, storage
 
 TASK = "classification"
 DATASETS = ["ESConv", "SAD"]
-METRIC = "loss"  # published: the checkpoint with the lowest validation loss is kept
-WARMUP_STEPS = 0  # published
+
+# The published recipe. The flags of the same names change it; only the last two differ from the intensity task.
+HEAD_SIZE = 256  # hidden units of the classification head: Linear, Tanh, Linear
+BATCH_SIZE = 6
+LEARNING_RATE = 1e-5  # of the encoder
+HEAD_LEARNING_RATE = 3e-5  # of the head, whose weights are new
+EPOCHS = 1000  # at most: early stopping ends the training
+DEBUG_EPOCHS = 3
+PATIENCE = 50  # epochs without a better validation metric, after which the training stops
+SEED = 42  # of the head's first weights, the order of the examples and dropout
+WARMUP_STEPS = 0  # the learning rates fall linearly from the first step on
+MODEL_METRIC = "loss"  # the checkpoint with the lowest validation loss is kept
 
 
-def main() -> None:
-    args = cli.model_parser(TASK, DATASETS, __doc__.splitlines()[0], WARMUP_STEPS, METRIC).parse_args()
+def parse_args() -> argparse.Namespace:
+    defaults = {"epochs": EPOCHS, "debug_epochs": DEBUG_EPOCHS, "patience": PATIENCE, "batch_size": BATCH_SIZE}
+    defaults |= {"learning_rate": LEARNING_RATE, "head_learning_rate": HEAD_LEARNING_RATE, "seed": SEED}
+    defaults |= {"warmup_steps": WARMUP_STEPS, "model_metric": MODEL_METRIC}
+    return cli.parse_model_args(__doc__, TASK, DATASETS, defaults)
 
+
+def main(args: argparse.Namespace) -> None:
     storage.require_writable(args.output_dir)
+
+    # 1. The encoder, the splits that were tokenized for it, and baselines fitted to the training texts.
     encoder = encoders.fetch(args.model_name, args.revision, weights=encoders.WEIGHTS)
-
     # Imported here, so that --help, a wrong flag and a gated encoder are answered at once.
-    from artificial_pain import experiment
+    from transformers import set_seed
 
+    from artificial_pain.data import command, tokenization
+    from artificial_pain.evaluation import baselines
+    from artificial_pain.modeling.losses import Loss
+    from artificial_pain.modeling.model import EmotionModel
+    from artificial_pain.runs.run import open_run
+    from artificial_pain.training import evaluate, recipe
+
+    layout = storage.Layout(args.output_dir, args.dataset_name, encoder.short_name, args.balanced)
+    tokenizer = tokenization.load_tokenizer(encoder)
+    splits = tokenization.load_splits(layout, encoder, tokenizer, command.dataloader_command(TASK, args))
+    fitted = baselines.fit(splits.texts["train"], [])
+
+    # 2. The run: a new one, an interrupted one that goes on, or a finished one that is evaluated again.
     balance = "balanced" if args.balanced else "unbalanced"
-    experiment.fine_tune(
-        args,
-        encoder,
-        task=TASK,
-        kind=f"{args.model_metric}-{TASK}",
-        name=f"{args.model_metric}_{encoder.short_name}_{args.dataset_name}_{balance}_{TASK}",
-        targets=[],
-    )
+    name = f"{args.model_metric}_{encoder.short_name}_{args.dataset_name}_{balance}_{TASK}"
+    with open_run(args, layout, encoder, splits, f"{args.model_metric}-{TASK}", name) as run:
+        # 3. The encoder, and the classification head on its first token: Linear(256), Tanh, Linear(labels).
+        set_seed(args.seed)
+        model = EmotionModel.from_encoder(encoder, splits.label_names, HEAD_SIZE, pooling=args.pooling)
+
+        # 4. The loss: cross-entropy.
+        weights = recipe.balanced_class_weights(splits) if args.class_weights else None
+        model.loss = Loss(emotion_weight=1.0, class_weights=weights, label_smoothing=args.label_smoothing)
+
+        # 5. Adam, without weight decay.
+        optimizer = recipe.adam(model, args.learning_rate, args.head_learning_rate, args.layer_decay)
+
+        # 6. Train. After each epoch the validation split is evaluated, and the best checkpoint is kept.
+        trainer = recipe.make_trainer(
+            model,
+            optimizer,
+            tokenizer,
+            splits,
+            folder=run.checkpoints,
+            precision=run.precision,
+            metric=args.model_metric,
+            patience=args.patience,
+            epochs=DEBUG_EPOCHS if args.debug else args.epochs,
+            batch_size=args.batch_size,
+            schedule=args.schedule,
+            warmup_steps=args.warmup_steps,
+            seed=args.seed,
+        )
+        run.train(trainer)
+
+        # 7. Evaluate the kept weights once on validation and test, beside the baselines on test: accuracy, F1, ...
+        results, predictions = evaluate.evaluate(trainer, splits, fitted)
+
+        # 8. Save the model, its metrics and predictions; print the table.
+        run.save(trainer, results, predictions)
+        run.report(args, results)
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    cli.run(main, parse_args)

@@ -4,50 +4,107 @@ python intensity/intensity-model.py --model_name mental/mental-roberta-base --da
 python intensity/intensity-model.py --head_num 4 --model_metric accuracy --balanced --debug
 """
 
+import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the package, wherever the script is started from
 
-from artificial_pain import cli, encoders, errors, storage
+from artificial_pain import cli, encoders, storage
 
 TASK = "intensity"
 DATASETS = ["ESConv"]  # SAD has no intensities before and after a talk
-METRIC = "accuracy"  # published: the checkpoint with the highest validation accuracy is kept
-WARMUP_STEPS = 500  # published
+INTENSITIES = ["initial_intensity", "final_intensity", "intensity_change"]  # before the talk, after it, final - initial
+
+# The published recipe. The flags of the same names change it; only the last two differ from the classification task.
+HEAD_SIZE = 256  # hidden units of the classification head: Linear, Tanh, Linear
+REGRESSOR_SIZE = 128  # hidden units of each intensity's regressor: Linear, Tanh, Linear
+EMOTION_WEIGHT = 0.5  # the share of the cross-entropy in the loss: the intensities have the other half
+HEAD_NUM = 4  # the emotion and three intensities; with fewer, the last ones are left out
+BATCH_SIZE = 6
+LEARNING_RATE = 1e-5  # of the encoder
+HEAD_LEARNING_RATE = 3e-5  # of the heads, whose weights are new
+EPOCHS = 1000  # at most: early stopping ends the training
+DEBUG_EPOCHS = 3
+PATIENCE = 50  # epochs without a better validation metric, after which the training stops
+SEED = 42  # of the heads' first weights, the order of the examples and dropout
+WARMUP_STEPS = 500  # in which the learning rates rise, to fall linearly after
+MODEL_METRIC = "accuracy"  # the checkpoint with the highest validation accuracy is kept
 
 
-def main() -> None:
-    parser = cli.model_parser(TASK, DATASETS, __doc__.splitlines()[0], WARMUP_STEPS, METRIC)
-    group = parser.add_argument_group("which heads")
-    group.add_argument(
-        "--head_num",
-        type=int,
-        choices=[1, 2, 3, 4],
-        default=4,
-        help="1: the emotion alone, 2: with initial intensity, 3: and final intensity, 4: and their change "
-        "(default: %(default)s)",
-    )
-    args = parser.parse_args()
+def parse_args() -> argparse.Namespace:
+    defaults = {"epochs": EPOCHS, "debug_epochs": DEBUG_EPOCHS, "patience": PATIENCE, "batch_size": BATCH_SIZE}
+    defaults |= {"learning_rate": LEARNING_RATE, "head_learning_rate": HEAD_LEARNING_RATE, "seed": SEED}
+    defaults |= {"warmup_steps": WARMUP_STEPS, "model_metric": MODEL_METRIC, "head_num": HEAD_NUM}
+    return cli.parse_model_args(__doc__, TASK, DATASETS, defaults)
 
+
+def main(args: argparse.Namespace) -> None:
     storage.require_writable(args.output_dir)
+
+    # 1. The encoder, the splits that were tokenized for it, and baselines fitted to the training texts.
     encoder = encoders.fetch(args.model_name, args.revision, weights=encoders.WEIGHTS)
-
     # Imported here, so that --help, a wrong flag and a gated encoder are answered at once.
-    from artificial_pain import experiment
-    from artificial_pain.data import vocabulary
+    from transformers import set_seed
 
+    from artificial_pain.data import command, tokenization
+    from artificial_pain.evaluation import baselines
+    from artificial_pain.modeling.losses import Loss
+    from artificial_pain.modeling.model import EmotionModel
+    from artificial_pain.runs.run import open_run
+    from artificial_pain.training import evaluate, recipe
+
+    layout = storage.Layout(args.output_dir, args.dataset_name, encoder.short_name, args.balanced)
+    tokenizer = tokenization.load_tokenizer(encoder)
+    splits = tokenization.load_splits(layout, encoder, tokenizer, command.dataloader_command(TASK, args))
+    intensities = INTENSITIES[: args.head_num - 1]
+    fitted = baselines.fit(splits.texts["train"], intensities)
+
+    # 2. The run: a new one, an interrupted one that goes on, or a finished one that is evaluated again.
     heads = f"{args.head_num}-heads-intensity-change"
     balance = "_balanced" if args.balanced else ""
-    experiment.fine_tune(
-        args,
-        encoder,
-        task=TASK,
-        kind=f"{args.model_metric}-{heads}",
-        name=f"{args.model_metric}_{encoder.short_name}_{args.dataset_name}_{heads}{balance}",
-        targets=list(vocabulary.INTENSITIES)[: args.head_num - 1],
-    )
+    name = f"{args.model_metric}_{encoder.short_name}_{args.dataset_name}_{heads}{balance}"
+    with open_run(args, layout, encoder, splits, f"{args.model_metric}-{heads}", name) as run:
+        # 3. The encoder, and on its first token the classification head, Linear(256), Tanh, Linear(labels), and for
+        #    each intensity a regressor, Linear(128), Tanh, Linear(labels): one output for each emotion.
+        set_seed(args.seed)
+        names = splits.label_names
+        model = EmotionModel.from_encoder(encoder, names, HEAD_SIZE, intensities, REGRESSOR_SIZE, args.pooling)
+
+        # 4. The loss: half of the cross-entropy, and half of the mean of the intensities' squared errors. A regressor
+        #    learns from the output of the true emotion alone, and not from a missing annotation.
+        weights = recipe.balanced_class_weights(splits) if args.class_weights else None
+        model.loss = Loss(EMOTION_WEIGHT, class_weights=weights, label_smoothing=args.label_smoothing)
+
+        # 5. Adam, without weight decay.
+        optimizer = recipe.adam(model, args.learning_rate, args.head_learning_rate, args.layer_decay)
+
+        # 6. Train. After each epoch the validation split is evaluated, and the best checkpoint is kept.
+        trainer = recipe.make_trainer(
+            model,
+            optimizer,
+            tokenizer,
+            splits,
+            folder=run.checkpoints,
+            precision=run.precision,
+            metric=args.model_metric,
+            patience=args.patience,
+            epochs=DEBUG_EPOCHS if args.debug else args.epochs,
+            batch_size=args.batch_size,
+            schedule=args.schedule,
+            warmup_steps=args.warmup_steps,
+            seed=args.seed,
+        )
+        run.train(trainer)
+
+        # 7. Evaluate the kept weights once on validation and test, beside the baselines on test: accuracy and F1 of the
+        #    emotion; MAE and correlation of each intensity, read at the true emotion and at the predicted one.
+        results, predictions = evaluate.evaluate(trainer, splits, fitted)
+
+        # 8. Save the model, its metrics and predictions; print the table.
+        run.save(trainer, results, predictions)
+        run.report(args, results)
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    cli.run(main, parse_args)

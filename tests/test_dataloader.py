@@ -104,14 +104,14 @@ def test_intensities_that_are_set_aside_are_in_the_statistics(script, tmp_path):
 DIE_WHILE_STAGING = """
 import os, sys
 from pathlib import Path
-from artificial_pain import files
+from artificial_pain import storage
 folder, moves = Path(sys.argv[1]), int(sys.argv[2])
 replace, done = os.replace, []
 def dying_replace(source, target):
     if len(done) == moves: os._exit(9)
     done.append(target); replace(source, target)
-files.os.replace = dying_replace
-with files.staged(folder) as staging:
+storage.os.replace = dying_replace
+with storage.atomic_update(folder) as staging:
     for name in ("a", "deep/b", "deep/er/c"):
         (staging / name).parent.mkdir(parents=True, exist_ok=True)
         (staging / name).write_text("new")

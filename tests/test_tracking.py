@@ -79,7 +79,7 @@ def test_the_summary_has_the_validation_of_the_kept_epoch(monkeypatch, tmp_path)
 AGENTS_RUN = """
 import json, sys
 from pathlib import Path
-from artificial_pain import tracking
+from artificial_pain.runs import tracking
 
 with tracking.start("name", {"seed": 1}, Path(sys.argv[1])) as tracker:
     tracker.attempt(lambda run: print(json.dumps([run.sweep_id, run.id, dict(run.config)])))
@@ -144,9 +144,7 @@ def test_a_server_that_cannot_be_reached_costs_less_than_30_seconds(words, comma
     """The port of the server refuses."""
     started = time.monotonic()
     environment = {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": KEY}
-    program = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from artificial_pain import tracking\n"
-    )
+    program = "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from artificial_pain.runs import tracking\n"
     program += (
         "with tracking.start('name', {}, Path('.')) as tracker: tracker.log({'a': 1}, step=1)\nprint(tracker.mode)"
     )
@@ -226,7 +224,7 @@ def test_runs_of_one_process_and_of_one_group_stay_apart(words, clean_environmen
     """Two open runs in one process; then two scripts at once, children of a process that has a run of its own open."""
     program = (
         "import os, subprocess, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
-        "from artificial_pain import tracking\n"
+        "from artificial_pain.runs import tracking\n"
         "with tracking.start('one', {}, Path('.')) as one, tracking.start('two', {}, Path('.')) as two:\n"
         "    print(one.id, two.id, flush=True)\n"
         "    words = [sys.executable, *sys.argv[2:]]\n"
@@ -247,7 +245,7 @@ def test_runs_of_one_process_and_of_one_group_stay_apart(words, clean_environmen
 def test_there_is_no_prompt_on_a_terminal_without_a_key(clean_environment, tmp_path):
     """On a terminal wandb would ask for a key and wait."""
     program = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from artificial_pain import tracking\n"
+        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from artificial_pain.runs import tracking\n"
         "assert sys.stdin.isatty()\n"
         "with tracking.start('name', {}, Path('.')) as tracker: print('mode', tracker.mode)\n"
     )

@@ -22,7 +22,7 @@ MIN_WORDS = 3  # published: what a variation leaves at least
 MAX_TRIES = 1000
 
 
-def drop_rare(frame: pd.DataFrame, minimum: int = MIN_EXAMPLES) -> tuple[pd.DataFrame, dict[str, int]]:
+def drop_rare(frame: pd.DataFrame, minimum: int) -> tuple[pd.DataFrame, dict[str, int]]:
     """Without the labels of fewer than `minimum` examples, and those labels with their numbers of examples."""
     counts = frame["label_name"].value_counts()
     dropped = counts[counts < minimum]
@@ -49,10 +49,10 @@ def add_labels(frame: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[str]
     return frame.assign(label=frame["label_name"].map(names.index)), names
 
 
-def split(frame: pd.DataFrame, seed: int) -> dict[str, pd.DataFrame]:
+def split(frame: pd.DataFrame, held_out: float, test_share: float, seed: int) -> dict[str, pd.DataFrame]:
     """The published stratified split, 70/10/20."""
-    train, rest = train_test_split(frame, test_size=HELD_OUT_SHARE, stratify=frame["label"], random_state=seed)
-    validation, test = train_test_split(rest, test_size=TEST_SHARE, stratify=rest["label"], random_state=seed)
+    train, rest = train_test_split(frame, test_size=held_out, stratify=frame["label"], random_state=seed)
+    validation, test = train_test_split(rest, test_size=test_share, stratify=rest["label"], random_state=seed)
     parts = {"train": train, "validation": validation, "test": test}
     return {name: part.assign(made=False) for name, part in parts.items()}
 

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pandas as pd
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 
-from artificial_pain.data.splits import label_counts
+from artificial_pain.data.splits import label_counts, split_overlap
 from artificial_pain.data.tokenization import lengths
 from artificial_pain.data.vocabulary import INTENSITIES, SPLITS
 
 
-def describe(frame: pd.DataFrame, tokenized: Dataset, truncated: float) -> dict:
+def _describe_split(frame: pd.DataFrame, tokenized: Dataset, truncated: float) -> dict:
     """One split: examples, labels, intensities (per value), and the lengths in tokens after cutting."""
     tokens = lengths(tokenized)
     description = {
@@ -41,6 +41,30 @@ def _describe_intensity(values: pd.Series) -> dict:
     }
 
 
+def describe(
+    splits: dict[str, pd.DataFrame],
+    tokenized: DatasetDict,
+    truncated: dict[str, float],
+    dropped: dict[str, int],
+    corpus: pd.DataFrame,
+    settings: dict,
+    fingerprint: str,
+) -> dict:
+    """The content of dataset_statistics.json.
+
+    truncated: the share of each split's texts that were cut; dropped: the examples of each rare label; settings and
+    fingerprint: what the splits were made from and with.
+    """
+    return {
+        **{name: _describe_split(splits[name], tokenized[name], truncated[name]) for name in splits},
+        "dropped_labels": dropped,
+        "invalid_intensities": corpus.attrs.get("invalid_intensities", 0),
+        "split_overlap": split_overlap(splits),
+        "settings": settings,
+        "fingerprint": fingerprint,
+    }
+
+
 def table(statistics: dict, label_names: list[str]) -> str:
     """The console's summary of what was made."""
     rows = {name: [statistics[split]["labels"][name] for split in SPLITS] for name in label_names}
@@ -57,7 +81,7 @@ def table(statistics: dict, label_names: list[str]) -> str:
     if statistics["dropped_labels"]:
         dropped = ", ".join(f"{name} ({n})" for name, n in statistics["dropped_labels"].items())
         lines.append(f"Dropped as too rare: {dropped}")
-    shared = {pair: n for pair, n in statistics["texts_in_two_splits"].items() if n}
+    shared = {pair: n for pair, n in statistics["split_overlap"].items() if n}
     told = ", ".join(f"{n} in {pair}" for pair, n in shared.items()) or "none"
     lines.append(f"Texts that stand in two splits: {told}")
     return "\n".join(lines)

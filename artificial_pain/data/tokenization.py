@@ -1,5 +1,6 @@
 """Text splits to tokenized splits: made, saved, and loaded again only if they fit each other and the encoder."""
 
+import argparse
 import hashlib
 import json
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 from artificial_pain.data import text_csv
 from artificial_pain.data.vocabulary import INTENSITIES, SPLITS
 from artificial_pain.encoders import Encoder
-from artificial_pain.errors import UserError, first_line, wrong_flag
+from artificial_pain.errors import UsageError, UserError, first_line, redact
 from artificial_pain.storage import Layout, checksum, commit_pending, exclusive_lock, find_corruption, write_json
 
 METADATA_FILE = "tokenization.json"  # beside the tokenized splits: what they were made from and with
@@ -46,10 +47,10 @@ def max_tokens(encoder: Encoder) -> int:
 
 
 def require_length(encoder: Encoder, tokenizer: PreTrainedTokenizerFast, max_length: int) -> None:
-    """Exit with code 2 where --max_length leaves no room for a word, or is more than the encoder takes."""
+    """Raise UsageError where --max_length leaves no room for a word, or is more than the encoder takes."""
     fewest, most = tokenizer.num_special_tokens_to_add() + 1, max_tokens(encoder)
     if not fewest <= max_length <= most:
-        wrong_flag(f"--max_length {max_length}: {encoder.name} takes {fewest} to {most} tokens")
+        raise UsageError(f"--max_length {max_length}: {encoder.name} takes {fewest} to {most} tokens")
 
 
 def tokenize(
@@ -107,6 +108,27 @@ def tokenizer_digest(tokenizer: PreTrainedTokenizerFast) -> str:
     return hashlib.sha256(json.dumps(rules).encode()).hexdigest()
 
 
+def settings(
+    args: argparse.Namespace,
+    encoder: Encoder,
+    tokenizer: PreTrainedTokenizerFast,
+    corpus: Path,
+    label_counts: dict[str, int],
+) -> dict:
+    """What splits are made from and with: the dataloader's flags, the tokenizer, and the corpus file.
+
+    label_counts: of the training split before the balancing.
+    """
+    return {
+        **{name: value for name, value in vars(args).items() if name != "output_dir"},
+        "data_source": args.data_source and redact(args.data_source),
+        "revision": encoder.revision,
+        "tokenizer": tokenizer_digest(tokenizer),
+        "label_counts": label_counts,
+        "corpus_sha256": checksum(corpus),
+    }
+
+
 def fingerprint(folder: Path, layout: Layout) -> str:
     """The SHA-256 over the text splits and the label mapping below `folder`: the identity of the data."""
     whole = hashlib.sha256((folder / layout.label_mapping).read_bytes())
@@ -120,7 +142,7 @@ def save(
     layout: Layout,
     splits: dict[str, pd.DataFrame],
     tokenized: DatasetDict,
-    sidecar: dict,
+    settings: dict,
 ) -> str:
     """Write the text splits, the label mapping and the tokenized splits below `folder`; return the fingerprint."""
     (folder / layout.text_splits).mkdir(parents=True)
@@ -136,8 +158,8 @@ def save(
     datasets.enable_progress_bars()
     folder = folder / layout.tokenized_splits
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    digests = {path.relative_to(folder).as_posix(): checksum(path) for path in files}
-    write_json(folder / METADATA_FILE, {**sidecar, "fingerprint": data, "sha256": digests})
+    checksums = {path.relative_to(folder).as_posix(): checksum(path) for path in files}
+    write_json(folder / METADATA_FILE, {**settings, "fingerprint": data, "sha256": checksums})
     return data
 
 
@@ -152,7 +174,7 @@ class Splits:
     settings: dict  # of the dataloader, and what they were resolved to
 
 
-def load(
+def load_splits(
     layout: Layout, encoder: Encoder, tokenizer: PreTrainedTokenizerFast, command: Callable[[dict], str]
 ) -> Splits:
     """Load what the dataloader wrote.
@@ -170,16 +192,16 @@ def _load(layout: Layout, encoder: Encoder, tokenizer: PreTrainedTokenizerFast, 
     """As `load`; `run` is the command that makes the splits."""
     folder = layout.corpus / layout.tokenized_splits
     try:
-        sidecar = json.loads((folder / METADATA_FILE).read_text())
+        metadata = json.loads((folder / METADATA_FILE).read_text())
         data = fingerprint(layout.corpus, layout)
-        reason = find_corruption(folder, sidecar.pop("sha256"))
+        reason = find_corruption(folder, metadata.pop("sha256"))
         if reason:
             raise UserError(f"{folder}: damaged ({reason}): run {run}")
         texts = {name: text_csv.read_split(layout.corpus / layout.text_splits / f"{name}_split.csv") for name in SPLITS}
         tokenized = datasets.load_from_disk(folder)
         label_names = tokenized["train"].features["labels"].names
-        made_for = f"{sidecar['model_name']} at revision {sidecar['revision']}"
-        made_from, made_with = (sidecar["dataset_name"], sidecar["fingerprint"]), sidecar["tokenizer"]
+        made_for = f"{metadata['model_name']} at revision {metadata['revision']}"
+        made_from, made_with = (metadata["dataset_name"], metadata["fingerprint"]), metadata["tokenizer"]
     except FileNotFoundError as error:
         raise UserError(f"{error.filename or folder}: there are no such splits yet: run {run}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:  # of JSON, CSV and Arrow alike
@@ -192,7 +214,7 @@ def _load(layout: Layout, encoder: Encoder, tokenizer: PreTrainedTokenizerFast, 
     for name in SPLITS:
         if texts[name]["label"].tolist() != tokenized[name]["labels"][:]:
             raise UserError(f"{folder}: the texts and the tokens of {name} are not of the same examples: run {run}")
-    return Splits(tokenized, texts, label_names, sidecar.pop("fingerprint"), sidecar)
+    return Splits(tokenized, texts, label_names, metadata.pop("fingerprint"), metadata)
 
 
 def _settings(statistics: Path) -> dict:

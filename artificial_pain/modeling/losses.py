@@ -1,70 +1,89 @@
 """The loss of each head, and of all."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from artificial_pain.data.vocabulary import INTENSITIES
 
-IGNORE_INDEX = -1  # in place of the label of an example that fills a batch, and is not to be learned from
-EMOTION_WEIGHT = 0.5  # published: the cross-entropy's share of the loss; the intensities have the rest
+IGNORE_INDEX = -100  # torch's label of an example that only fills a batch: nothing is learned from it
 
 
-def num_valid(labels: torch.Tensor, annotated: torch.Tensor) -> torch.Tensor:
-    """How many examples each of the `head_losses` is of: (1 + targets,)."""
-    return torch.cat([(labels != IGNORE_INDEX).sum()[None], (~annotated.isnan()).sum(dim=0)])
+@dataclass(frozen=True)
+class Loss:
+    """The loss that a model learns from.
+
+    emotion_weight: the share of the cross-entropy; the regressors have the rest. Without regressors the loss is the
+    cross-entropy itself. class_weights: (labels,), of each example's cross-entropy by its label. label_smoothing: the
+    share of a label that is spread evenly over all (Szegedy et al., CVPR 2016). In an evaluation the cross-entropy is
+    without the last two.
+    """
+
+    emotion_weight: float
+    class_weights: torch.Tensor | None = None
+    label_smoothing: float = 0.0
+
+    def of_heads(self, *batch: torch.Tensor | None, training: bool = False) -> torch.Tensor:
+        """The loss of each head, (1 + intensities,). The batch is the arguments of `head_losses`."""
+        if not training:
+            return head_losses(*batch)
+        weights = None if self.class_weights is None else self.class_weights.to(batch[0].device)
+        return head_losses(*batch, class_weights=weights, label_smoothing=self.label_smoothing)
+
+    def total(self, losses: torch.Tensor) -> torch.Tensor:
+        """The loss of all heads, a scalar, from the loss of each.
+
+        The regressors' part is the mean of the losses that are known, 0 if none is.
+        """
+        emotion, regression = losses[0], losses[1:]
+        if len(regression) == 0:
+            return emotion
+        known = ~regression.isnan()
+        mean = regression.where(known, 0).sum() / known.sum().clamp(min=1)
+        return self.emotion_weight * emotion + (1 - self.emotion_weight) * mean
+
+
+def num_valid(labels: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """How many examples each head can learn from: (1 + intensities,)."""
+    return torch.cat([(labels != IGNORE_INDEX).sum()[None], (~targets.isnan()).sum(dim=0)])
 
 
 def head_losses(
     logits: torch.Tensor,
     intensities: torch.Tensor,
     labels: torch.Tensor,
-    annotated: torch.Tensor,
-    counts: torch.Tensor | None = None,
+    targets: torch.Tensor,
+    denominators: torch.Tensor | None = None,
     class_weights: torch.Tensor | None = None,
     label_smoothing: float = 0.0,
 ) -> torch.Tensor:
-    """The cross-entropy of the emotion, then the mean squared error of each target: (1 + targets,).
+    """The cross-entropy of the emotion, then the mean squared error of each intensity: (1 + intensities,).
 
-    logits: (examples, labels); intensities: (examples, targets, labels); labels: (examples,); annotated:
-    (examples, targets), NaN where missing. The error is that of the true emotion's output, its mean over the examples
-    whose target is known, NaN where none is.
+    logits: (examples, labels); intensities: (examples, intensities, labels), one output for each emotion; labels:
+    (examples,); targets: (examples, intensities), the annotation, NaN where missing. The error is that of the true
+    emotion's output. Its mean is over the examples whose target is known, and NaN where none is.
 
-    counts: what the sums over the examples are divided by, in place of their own `known_counts`.
-    class_weights: (labels,), of each example's cross-entropy, by its label; label_smoothing: the share of a label that
-    is spread evenly over all (Szegedy et al., CVPR 2016).
+    denominators: what the sums over the examples are divided by, instead of their own `num_valid`.
+    class_weights, label_smoothing: as of `Loss`.
     """
-    counts = num_valid(labels, annotated) if counts is None else counts
-    at_true = intensities[torch.arange(len(labels), device=labels.device), :, labels]
-    known = ~annotated.isnan()
+    denominators = num_valid(labels, targets) if denominators is None else denominators
+    at_true = intensities[torch.arange(len(labels), device=labels.device), :, labels.clamp(min=0)]
+    known = ~targets.isnan()
     # NaNs are replaced before the subtraction, and counts of 0 before the division: masking the result alone would
     # leave NaN in the gradient.
-    squared_errors = (at_true - annotated.nan_to_num()).square() * known
+    squared_errors = (at_true - targets.nan_to_num()).square() * known
     cross_entropy = nn.functional.cross_entropy(
         logits, labels, class_weights, ignore_index=IGNORE_INDEX, reduction="sum", label_smoothing=label_smoothing
     )
-    means = torch.cat([cross_entropy[None], squared_errors.sum(dim=0)]) / counts.where(counts > 0, 1)
-    return means.where(counts > 0, torch.nan)
+    means = torch.cat([cross_entropy[None], squared_errors.sum(dim=0)]) / denominators.where(denominators > 0, 1)
+    return means.where(denominators > 0, torch.nan)
 
 
-def total_loss(losses: torch.Tensor) -> torch.Tensor:
-    """The loss to learn from, of the `head_losses`: a scalar.
-
-    Published: 0.5 of the cross-entropy and 0.5 of the mean of the regression losses that there are (0 if none is).
-    Without regressors it is the cross-entropy itself.
-    """
-    emotion, regression = losses[0], losses[1:]
-    if len(regression) == 0:
-        return emotion
-    known = ~regression.isnan()
-    mean = regression.where(known, 0).sum() / known.sum().clamp(min=1)
-    return EMOTION_WEIGHT * emotion + (1 - EMOTION_WEIGHT) * mean
-
-
-def named_losses(losses: torch.Tensor, targets: Sequence[str]) -> dict[str, float]:
-    """The losses (1 + targets,) of the heads by name, those that there are; none where the emotion has the only one."""
-    if not targets:
+def named_losses(losses: torch.Tensor, intensities: Sequence[str]) -> dict[str, float]:
+    """The known losses (1 + intensities,) of the heads by name; none for a model of the emotion alone."""
+    if not intensities:
         return {}
-    names = ["emotion", *(INTENSITIES[target] for target in targets)]
+    names = ["emotion", *(INTENSITIES[name] for name in intensities)]
     return {f"loss_{name}": loss.item() for name, loss in zip(names, losses, strict=True) if not loss.isnan()}

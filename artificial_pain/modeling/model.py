@@ -12,19 +12,19 @@ from transformers.utils import ModelOutput
 
 from artificial_pain.encoders import Encoder
 from artificial_pain.errors import UserError, first_line
-from artificial_pain.modeling.losses import head_losses, total_loss
+from artificial_pain.modeling.losses import Loss
 
-EMOTION_HEAD_SIZE = 256  # published: hidden units of the classification head
-REGRESSOR_SIZE = 128  # published: hidden units of an intensity's regressor
-
-# Our own messages say what a user can act on.
+# The scripts' own messages say what a user can act on.
 logging.set_verbosity_error()
 logging.disable_progress_bar()
 
 
 class EmotionConfig(PreTrainedConfig):
-    """The encoder's configuration, the labels' names in `id2label`, the columns of intensities to predict, and what the
-    heads read of the encoder: "cls", the first token's last hidden state, or "mean", that of all tokens.
+    """The configuration of an `EmotionModel`, as in its config.json. `id2label` has the labels' names.
+
+    encoder: the encoder's configuration. intensity_targets: the columns of the intensities to predict.
+    emotion_head_size, regressor_size: hidden units of the heads. pooling: what the heads read of the encoder, "cls"
+    (the first token's last hidden state) or "mean" (of all tokens).
     """
 
     model_type = "artificial-pain"
@@ -35,11 +35,15 @@ class EmotionConfig(PreTrainedConfig):
         self,
         encoder: dict | PreTrainedConfig | None = None,
         intensity_targets: Sequence[str] = (),
+        emotion_head_size: int | None = None,
+        regressor_size: int | None = None,
         pooling: str = "cls",
         **kwargs,
     ):
         self.encoder = AutoConfig.for_model(**encoder) if isinstance(encoder, dict) else encoder
         self.intensity_targets = list(intensity_targets)
+        self.emotion_head_size = emotion_head_size
+        self.regressor_size = regressor_size
         self.pooling = pooling
         super().__init__(**kwargs)
 
@@ -57,10 +61,11 @@ class Head(nn.Sequential):
 
 @dataclass
 class EmotionOutput(ModelOutput):
-    """What the model says of a batch; the losses are there if labels were given.
+    """What the model predicts of a batch, and its losses if labels were given.
 
-    loss: a scalar. logits: (batch, labels). intensities: (batch, targets, labels), what each target would be if the
-    emotion were that label; 0 targets without regressors. head_losses: (1 + targets,), see `head_losses`.
+    loss: a scalar. logits: (batch, labels). intensities: (batch, intensities, labels), what each would be if the
+    emotion were that label; 0 intensities without regressors. head_losses: (1 + intensities,), see
+    `losses.head_losses`.
     """
 
     loss: torch.Tensor | None = None
@@ -70,31 +75,30 @@ class EmotionOutput(ModelOutput):
 
 
 class EmotionModel(PreTrainedModel):
-    """An encoder whose first token's last hidden state ("CLS"; or the mean of all tokens', by `config.pooling`) goes to
-    a classification head, and to a regressor for each intensity in `config.intensity_targets`.
+    """An encoder, a classification head for the emotion, and a regressor for each intensity.
 
-    `EmotionModel.from_pretrained(run_folder)` loads a trained one, with nothing else needed. `class_weights` and
-    `label_smoothing` of `head_losses` are those of the training; in evaluation the loss is without them.
+    The heads read the first token's last hidden state ("CLS"), or the mean of all tokens', by `config.pooling`.
+    `EmotionModel.from_pretrained(run_folder)` loads a trained model, with nothing else needed. `loss` is what it learns
+    from; a model that only predicts needs none.
     """
 
     config_class = EmotionConfig
     base_model_prefix = "encoder"
-    accepts_loss_kwargs = False  # else the Trainer scales the loss by the accumulation steps
+    accepts_loss_kwargs = False  # otherwise the Trainer scales the loss by the accumulation steps
     _supports_sdpa = True
 
     def __init__(self, config: EmotionConfig, encoder: PreTrainedModel | None = None):
         super().__init__(config)
-        self.class_weights: torch.Tensor | None = None
-        self.label_smoothing = 0.0
+        self.loss: Loss | None = None
         self.encoder = AutoModel.from_config(config.encoder) if encoder is None else encoder
         if getattr(self.encoder, "pooler", None) is not None:
             # BERT's and RoBERTa's own: the heads do not read it, so it could not learn.
             self.encoder.pooler = None
         hidden_size, outputs = config.encoder.hidden_size, config.num_labels
-        # Made first: the same seed gives it the same first weights, whatever other heads there are.
-        self.emotion_head = Head(hidden_size, EMOTION_HEAD_SIZE, outputs)
+        # The emotion's head comes first: the same seed gives it the same first weights, whatever other heads there are.
+        self.emotion_head = Head(hidden_size, config.emotion_head_size, outputs)
         self.regressors = nn.ModuleDict(
-            {target: Head(hidden_size, REGRESSOR_SIZE, outputs) for target in config.intensity_targets}
+            {name: Head(hidden_size, config.regressor_size, outputs) for name in config.intensity_targets}
         )
         self.post_init()
 
@@ -103,76 +107,90 @@ class EmotionModel(PreTrainedModel):
 
     @classmethod
     def from_encoder(
-        cls, source: Encoder, label_names: list[str], intensity_targets: Sequence[str] = (), pooling: str = "cls"
+        cls,
+        source: Encoder,
+        label_names: list[str],
+        emotion_head_size: int,
+        intensities: Sequence[str] = (),
+        regressor_size: int | None = None,
+        pooling: str = "cls",
     ) -> "EmotionModel":
-        """A pretrained encoder with new heads, in fp32. Raises UserError where the folder's weights do not fit."""
-        folder = source.folder
-        try:
-            encoder, info = AutoModel.from_pretrained(
-                folder,
-                dtype=torch.float32,
-                local_files_only=True,
-                use_safetensors=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-            )
-        except (OSError, ValueError, RuntimeError) as error:
-            raise UserError(f"{folder}: the encoder cannot be loaded ({first_line(error)})") from error
-        missing = sorted(name for name in info["missing_keys"] if not name.startswith("pooler."))
-        if missing:
-            raise UserError(f"{folder}: {len(missing)} of the encoder's weights are missing, {missing[0]} among them")
+        """A pretrained encoder with new heads, in fp32. Raises UserError where the folder's weights do not fit.
+
+        emotion_head_size, regressor_size: hidden units. intensities: the columns that the regressors predict.
+        """
+        encoder = _load_encoder(source)
         # A copy: PreTrainedModel.__init__ would reset the attention kernel in the configuration that the encoder uses.
-        names = dict(enumerate(label_names))
-        config = EmotionConfig(copy.deepcopy(encoder.config), intensity_targets, pooling, id2label=names)
+        config = EmotionConfig(
+            copy.deepcopy(encoder.config),
+            intensities,
+            emotion_head_size,
+            regressor_size,
+            pooling,
+            id2label=dict(enumerate(label_names)),
+        )
         config.encoder.name_or_path = source.name  # where it was on this machine helps nobody else
         config.label2id = {name: i for i, name in enumerate(label_names)}
         return cls(config, encoder)
 
-    def annotations(self, labels: torch.Tensor, annotated: dict[str, torch.Tensor]) -> torch.Tensor:
-        """The annotation of every target, (batch, targets), of a batch of labels and the other columns of it."""
-        return _stacked([annotated[target] for target in self.regressors], labels)
+    def stack_targets(self, labels: torch.Tensor, columns: dict[str, torch.Tensor]) -> torch.Tensor:
+        """The annotated intensities of a batch, (batch, intensities), from its columns by name."""
+        return _stack([columns[name] for name in self.regressors], labels)
 
     def forward(
         self,
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor,
         labels: torch.Tensor | None = None,
-        counts: torch.Tensor | None = None,
-        **annotated: torch.Tensor,
+        denominators: torch.Tensor | None = None,
+        **targets: torch.Tensor,
     ) -> EmotionOutput:
-        """input_ids, attention_mask: (batch, tokens); labels: (batch,); annotated: by target, (batch,), NaN if missing.
+        """input_ids, attention_mask: (batch, tokens); labels: (batch,); targets: (batch,) each, NaN where missing.
 
-        The loss needs the labels and the annotation of every target; counts as of `head_losses`.
+        With labels, the targets of all intensities are needed too, by name. denominators: as of `losses.head_losses`.
         """
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         # The heads are fp32 in mixed precision too: an intensity of 3 would have steps of 1/64 in bf16.
         with torch.autocast(hidden.device.type, enabled=False):
-            hidden = pooled(hidden.float(), attention_mask, self.config.pooling)
-            logits = self.emotion_head(hidden)
-            intensities = _stacked([regressor(hidden) for regressor in self.regressors.values()], logits)
-        loss = losses = None
-        if labels is not None:
-            annotations = self.annotations(labels, annotated)
-            losses = head_losses(logits, intensities, labels, annotations, counts, **self._of_training(logits.device))
-            loss = total_loss(losses)
-        return EmotionOutput(loss=loss, logits=logits, intensities=intensities, head_losses=losses)
-
-    def _of_training(self, device: torch.device) -> dict:
-        """The parameters of `head_losses` that are for the training alone."""
-        if not self.training:
-            return {}
-        weights = None if self.class_weights is None else self.class_weights.to(device)
-        return {"class_weights": weights, "label_smoothing": self.label_smoothing}
+            pooled = pool(hidden.float(), attention_mask, self.config.pooling)
+            logits = self.emotion_head(pooled)
+            intensities = _stack([regressor(pooled) for regressor in self.regressors.values()], logits)
+        if labels is None:
+            return EmotionOutput(logits=logits, intensities=intensities)
+        annotated = self.stack_targets(labels, targets)
+        losses = self.loss.of_heads(logits, intensities, labels, annotated, denominators, training=self.training)
+        return EmotionOutput(self.loss.total(losses), logits, intensities, losses)
 
 
-def pooled(hidden: torch.Tensor, attention_mask: torch.Tensor, pooling: str) -> torch.Tensor:
-    """What the heads read, (batch, hidden), of the last hidden states (batch, tokens, hidden); without the padding."""
+def _load_encoder(source: Encoder) -> PreTrainedModel:
+    """The pretrained encoder, in fp32, from safetensors alone. Raises UserError where its weights do not fit."""
+    try:
+        encoder, info = AutoModel.from_pretrained(
+            source.folder,
+            dtype=torch.float32,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"{source.folder}: the encoder cannot be loaded ({first_line(error)})") from error
+    missing = sorted(name for name in info["missing_keys"] if not name.startswith("pooler."))
+    if missing:
+        raise UserError(
+            f"{source.folder}: {len(missing)} of the encoder's weights are missing, {missing[0]} among them"
+        )
+    return encoder
+
+
+def pool(hidden: torch.Tensor, attention_mask: torch.Tensor, pooling: str) -> torch.Tensor:
+    """What the heads read, (batch, hidden), of the last hidden states (batch, tokens, hidden), without padding."""
     if pooling == "cls":
         return hidden[:, 0]
     mask = attention_mask[:, :, None].to(hidden.dtype)
     return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
 
 
-def _stacked(targets: list[torch.Tensor], like: torch.Tensor) -> torch.Tensor:
-    """Tensors of one shape (batch, …) as one of (batch, targets, …), for 0 targets too: then of the shape of `like`."""
-    return torch.stack(targets, dim=1) if targets else like[:, None][:, :0].float()
+def _stack(tensors: list[torch.Tensor], like: torch.Tensor) -> torch.Tensor:
+    """Stack tensors of one shape (batch, …) to (batch, n, …). With none, the shape is that of `like`, with n = 0."""
+    return torch.stack(tensors, dim=1) if tensors else like[:, None][:, :0].float()

@@ -14,15 +14,14 @@ import torch
 from transformers import CONFIG_NAME, Trainer
 
 from artificial_pain import distributed
-from artificial_pain.cli import REPOSITORY
 from artificial_pain.data import text_csv
 from artificial_pain.data.tokenization import Splits
 from artificial_pain.encoders import WEIGHTS, Encoder
 from artificial_pain.evaluation import figures
 from artificial_pain.runs import model_card
-from artificial_pain.runs.run import RECORD
-from artificial_pain.storage import checksum, write_json
-from artificial_pain.training.trainer import learning_curves
+from artificial_pain.runs.status import FORMAT, RECORD
+from artificial_pain.storage import REPOSITORY, checksum, write_json
+from artificial_pain.training.history import learning_curves
 
 PACKAGES = [
     "torch",
@@ -50,10 +49,11 @@ def git_state() -> dict | None:
         return None  # a copy without .git, or a machine without git
 
 
-def run_record(args: argparse.Namespace, encoder: Encoder, splits: Splits, precision: dict[str, bool]) -> dict:
-    """What it takes to repeat a run: of run.json, what is known before the training."""
+def start_record(args: argparse.Namespace, encoder: Encoder, splits: Splits, precision: str) -> dict:
+    """What it takes to repeat a run: the part of run.json that is known before the training."""
     kind = distributed.device().type
     return {
+        "format": FORMAT,
         "command": shlex.join(["python", *sys.argv]),
         "arguments": {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()},
         "started": datetime.now().astimezone().isoformat(),
@@ -63,12 +63,12 @@ def run_record(args: argparse.Namespace, encoder: Encoder, splits: Splits, preci
             "type": kind,
             "name": torch.cuda.get_device_name() if kind == "cuda" else platform.machine(),
             "threads": torch.get_num_threads(),
-            "processes": distributed.COUNT,
+            "processes": distributed.num_processes(),
         },
         "seed": args.seed,
         "encoder": {"name": encoder.name, "revision": encoder.revision},
         "data": {"fingerprint": splits.fingerprint, **splits.settings},
-        "precision": next((name for name, used in precision.items() if used), "fp32"),
+        "precision": precision,
     }
 
 

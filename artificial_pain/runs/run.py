@@ -1,144 +1,136 @@
-"""A run's folder over time: begun, stopped, finished; and whether a command is the one that began it."""
+"""A run that is open: a model script trains, evaluates and saves in it."""
 
-import json
+import argparse
+import shlex
 import shutil
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
-from transformers import CONFIG_NAME
+import pandas as pd
+from safetensors.torch import load_file
 
-from artificial_pain.encoders import WEIGHTS
-from artificial_pain.errors import UserError, warn
-from artificial_pain.modeling.model import EmotionModel
-from artificial_pain.storage import atomic_update, commit_pending, find_corruption, write_json
-from artificial_pain.training import checkpoints
-
-RECORD = "run.json"
-# Of the flags, those that a run may go on with another value of.
-RESUMABLE_FLAGS = {"output_dir", "restart", "precision", "no_log_predictions", "push_to_hub"}
-# Of a record, what is read again.
-STARTED_KEYS = {
-    "arguments": {"model_name", "revision", "dataset_name", "balanced"},
-    "data": {"fingerprint", "max_length", "data_source"},
-    "encoder": {"revision"},
-    "wandb": {"id", "mode", "url", "folders"},
-}
-FINISHED_KEYS = {**STARTED_KEYS, "sha256": {CONFIG_NAME, WEIGHTS}}
-
-
-def checkpoints_folder(run_folder: Path) -> Path:
-    """Where the checkpoints are while a run is not finished, with the record of its beginning."""
-    return run_folder / "checkpoints"
-
-
-def find(run_folder: Path, record: dict, restart: bool) -> tuple[dict | None, dict | None]:
-    """The records of the stopped and of the finished run that the command of `record` began; at most one is there.
-
-    With `restart` a stopped run is removed, and a finished one is left until the new one has finished. Raises UserError
-    where the run in the folder is one of other settings.
-    """
-    commit_pending(run_folder)
-    folder = checkpoints_folder(run_folder)
-    stopped = None if restart else _read(folder / RECORD, STARTED_KEYS)
-    finished = None if restart else _read(run_folder / RECORD, FINISHED_KEYS)
-    if stopped and finished and stopped["started"] == finished["started"]:
-        stopped = None  # the process died after it had written the run, before it had removed the checkpoints
-    if stopped and _differences(stopped, record) and not checkpoints.any_valid(folder):
-        stopped = None  # nothing of its training is lost
-    if folder.exists() and not stopped:
-        shutil.rmtree(folder)  # nobody's, also where it was being removed when its process died
-    if stopped:
-        _require_same(run_folder, "stopped", stopped, record)
-        _warn_of_changes(run_folder, stopped, record)
-        return stopped, None
-    if finished:
-        _require_same(run_folder, "finished", finished, record)
-    return None, finished
-
-
-def _read(path: Path, parts: dict[str, set[str]]) -> dict | None:
-    """A record, which has at least these parts; None if there is none."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if "started" not in record or not all(record[part].keys() >= names for part, names in parts.items()):
-            raise ValueError("it is no record of a run")
-        return record
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: cannot be read ({error!r}): add --restart to train the run anew") from None
-
-
-def _differences(earlier: dict, now: dict) -> list[str]:
-    """What the settings of two runs, by their records, do not share."""
-    flags = sorted((earlier["arguments"].keys() | now["arguments"].keys()) - RESUMABLE_FLAGS)
-    values = {flag: (earlier["arguments"].get(flag), now["arguments"].get(flag)) for flag in flags}
-    differences = [f"--{flag} {then}, not {value}" for flag, (then, value) in values.items() if then != value]
-    for what, key, part in (("text splits", "data", "fingerprint"), ("tokens", "data", "max_length")):
-        if earlier[key][part] != now[key][part]:
-            differences.append(f"other {what}")
-    if earlier["encoder"] != now["encoder"]:
-        differences.append(f"the encoder's revision {earlier['encoder']['revision']}")
-    return differences
-
-
-def _require_same(run_folder: Path, state: str, earlier: dict, now: dict) -> None:
-    """Raise UserError that tells in what the settings differ, if they do."""
-    differences = _differences(earlier, now)
-    if differences:
-        raise UserError(
-            f"{run_folder}: a {state} run of other settings is there ({'; '.join(differences)}): give its command "
-            "again, or add --restart to train anew in its place"
-        )
-
-
-def _warn_of_changes(run_folder: Path, stopped: dict, now: dict) -> None:
-    """Tell what is not a setting, and can change the bits all the same."""
-    parts = {"git": "code", "versions": "versions of Python and packages", "device": "device or number of threads"}
-    changed = [name for part, name in parts.items() if stopped.get(part) != now[part]]
-    if changed:
-        warn(f"{run_folder}: goes on with other {', '.join(changed)}: the bits can be others than if never stopped")
-
-
-def begin(run_folder: Path, record: dict) -> None:
-    """Note whose checkpoints they are that will be in the folder. Raises UserError where that cannot be written."""
-    folder = checkpoints_folder(run_folder)
-    partial = folder / f"{RECORD}.partial"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(partial, record)
-        partial.replace(folder / RECORD)
-    except OSError as error:
-        raise UserError(
-            f"{folder}: cannot be written ({error.strerror}): make room, or give another --output_dir"
-        ) from None
+from artificial_pain import distributed, hub, storage
+from artificial_pain.data.tokenization import Splits
+from artificial_pain.encoders import WEIGHTS, Encoder
+from artificial_pain.errors import Terminated, logger
+from artificial_pain.evaluation import tables
+from artificial_pain.runs import status, tracking
+from artificial_pain.runs.record import start_record, write_evaluation, write_training
+from artificial_pain.training import recipe
+from artificial_pain.training.trainer import EmotionTrainer
 
 
 @contextmanager
-def replaced(run_folder: Path) -> Iterator[Path]:
-    """Yield an empty folder whose files replace those of the run, together; then the checkpoints are removed."""
-    with atomic_update(run_folder) as folder:
-        yield folder
-    shutil.rmtree(checkpoints_folder(run_folder))
+def open_run(
+    args: argparse.Namespace, layout: storage.Layout, encoder: Encoder, splits: Splits, kind: str, name: str
+) -> Iterator["Run"]:
+    """Open the run that the flags of a model script ask for: a new, an interrupted or a finished one.
+
+    kind: the name of the run's folder; name: of the W&B run. Until the block ends, the folder is locked and the W&B run
+    is open. In a job of several processes each calls this, and only the main process has to do with files and W&B.
+
+    Raises UserError where a run of other settings is in the folder or another process is at work there, where the
+    memory does not suffice, and where another process of the job ends. Ctrl-C and SIGTERM end the block with the
+    command that goes on.
+    """
+    precision = recipe.resolve_precision(args.precision)
+    folder = layout.run_folder(kind, args.seed, args.debug)
+    record = start_record(args, encoder, splits, precision)
+    is_main = distributed.is_main_process()
+    with (
+        _stop_with_command(),
+        distributed.lost_process_as_user_error(),
+        recipe.out_of_memory_as_user_error(args.batch_size, splits.settings["max_length"], args.precision),
+        storage.exclusive_lock(folder, wait=False) if is_main else nullcontext(),
+    ):
+        if args.push_to_hub:
+            distributed.broadcast_from_main(lambda: hub.make_repository(args.push_to_hub))
+        found = distributed.broadcast_from_main(lambda: status.find(folder, record, args.restart))
+        if found.finished:
+            logger.info(f"{folder}: the run is finished, and is evaluated; --restart trains it anew")
+            yield Run(folder, found, found.finished, precision, tracking.Tracker(None), encoder, splits)
+            return
+        config = {**vars(args), "git": record["git"]}
+        with tracking.start(name, config, args.output_dir, (found.interrupted or {}).get("wandb")) as tracker:
+            record |= {"started": (found.interrupted or record)["started"], "wandb": tracker.describe()}
+            yield Run(folder, found, record, precision, tracker, encoder, splits)
 
 
-def finished(run_folder: Path) -> dict:
-    """The record of the finished run in the folder. Raises UserError where there is none."""
-    record = _read(run_folder / RECORD, FINISHED_KEYS)
-    if record is None:
-        raise UserError(f"{run_folder}: has no finished run: give the folder that the model script prints")
-    return record
+@contextmanager
+def _stop_with_command() -> Iterator[None]:
+    """Ctrl-C and SIGTERM carry the command that goes on."""
+    try:
+        yield
+    except (KeyboardInterrupt, Terminated) as stop:
+        words = [storage.program("python"), *(word for word in sys.argv if word != "--restart")]
+        alone = distributed.num_processes() == 1
+        again = shlex.join(words) if alone else "the same command again, without --restart"
+        raise type(stop)(f"{str(stop) or 'stopped'}: to go on: {again}") from None
 
 
-def unfinished(run_folder: Path) -> dict | None:
-    """The record of the run that was begun in the folder, None if none was. Raises UserError where it is damaged."""
-    return _read(checkpoints_folder(run_folder) / RECORD, STARTED_KEYS)
+@dataclass
+class Run:
+    """A run that is open. In a job of several processes each calls the methods; the main process alone writes."""
 
+    folder: Path
+    status: status.RunStatus
+    record: dict  # the content of run.json
+    precision: str  # "fp32", "bf16" or "fp16"
+    tracker: tracking.Tracker
+    encoder: Encoder
+    splits: Splits
 
-def load_model(run_folder: Path, record: dict) -> EmotionModel:
-    """The model of a finished run. Raises UserError where its files are not those that were written."""
-    reason = find_corruption(run_folder, record["sha256"])
-    if reason:
-        raise UserError(f"{run_folder}: damaged ({reason}): train the run anew, with --restart, or download it again")
-    return EmotionModel.from_pretrained(run_folder)
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints while the run is not finished."""
+        return status.checkpoints_folder(self.folder)
+
+    def train(self, trainer: EmotionTrainer) -> None:
+        """Give the trainer's model its trained weights: the training goes on from the last checkpoint, if there is one.
+
+        The weights of a finished run are loaded. Raises UserError where they are damaged, or where the training cannot
+        go on.
+        """
+        if self.status.finished:
+            status.require_valid(self.folder, self.record)
+            trainer.model.load_state_dict(load_file(self.folder / WEIGHTS))
+            return
+        if distributed.is_main_process():
+            status.start(self.folder, self.record)
+        trainer.add_callback(tracking.Curves(self.tracker))
+        recipe.train(trainer)
+
+    def save(self, trainer: EmotionTrainer, results: dict, predictions: dict[str, pd.DataFrame]) -> None:
+        """Write the run's files, all or none of them, log the results to W&B, and remove the checkpoints.
+
+        Of a finished run, only the files of the evaluation are written again. Raises UserError.
+        """
+        if not distributed.is_main_process():
+            return
+        with storage.atomic_update(self.folder) as folder:
+            if not self.status.finished:
+                write_training(folder, trainer, self.splits, self.record)
+            write_evaluation(folder, results, predictions, self.encoder, self.splits, self.record)
+        shutil.rmtree(self.checkpoints)
+        if not self.status.finished:
+            with_texts = not self.record["arguments"]["no_log_predictions"]
+            test = predictions["test"]
+            tracking.log_results(self.tracker, results, test, self.splits.label_names, self.folder, with_texts)
+            self.tracker.finish()
+            self.record["wandb"] = self.tracker.describe()
+
+    def report(self, args: argparse.Namespace, results: dict) -> None:
+        """Print the results beside the baselines, and where to look; with --push_to_hub, upload the folder."""
+        if not distributed.is_main_process():
+            return
+        print(f"{args.dataset_name} ({'balanced' if args.balanced else 'unbalanced'}), {args.model_name}")
+        for metrics in (tables.PRIMARY_METRICS, tables.SECONDARY_METRICS):
+            print(tables.results_table({"fine-tuned": results}, metrics))
+        print(f"Figures: {', '.join(map(str, sorted(self.folder.glob('*_test.png'))))}")
+        print(f"Run folder: {self.folder}")
+        print(tracking.how_to_look(self.record["wandb"]))
+        if args.push_to_hub:
+            print(f"Hub: {hub.upload(self.folder, args.push_to_hub)}")

@@ -10,8 +10,8 @@ import wandb
 from transformers import TrainerCallback
 
 from artificial_pain import distributed
-from artificial_pain.cli import program
 from artificial_pain.errors import first_line, warn
+from artificial_pain.storage import program
 
 PROJECT = "artificial-pain"
 # Seconds: wandb's own are 90 and no end, which is long where there is no network.
@@ -40,7 +40,12 @@ class Tracker:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.attempt(lambda run: run.finish(exit_code=0 if kind is None else 1))
+        self.finish(exit_code=0 if kind is None else 1)
+
+    def finish(self, exit_code: int = 0) -> None:
+        """End the W&B run, as failed if the exit code is not 0. Only the first call has an effect."""
+        self.attempt(lambda run: run.finish(exit_code=exit_code))
+        self._run = None
 
     def log(self, values: dict, step: int) -> None:
         self.attempt(lambda run: run.log(values, step=step))
@@ -77,7 +82,7 @@ def start(name: str, config: dict, folder: Path, earlier: dict | None = None) ->
     WANDB_MODE, WANDB_PROJECT, WANDB_ENTITY and WANDB_DIR win over what is set here. Where that cannot be, it is
     offline, and where that cannot be either, there is none: each is told. Of several processes, the first alone logs.
     """
-    if not distributed.IS_FIRST:
+    if not distributed.is_main_process():
         return Tracker(None)
     earlier = earlier or {"id": None, "folders": []}
 

@@ -1,19 +1,26 @@
-"""What a training shows, and how it is stopped: callbacks of the Trainer."""
+"""Callbacks of the Trainer: what a training prints, which checkpoint it keeps, and what stops it."""
 
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import FrameType
 
+import torch
+from safetensors.torch import load_file
 from transformers import ProgressCallback, TrainerCallback, TrainerState
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 from artificial_pain import distributed
 from artificial_pain.data.vocabulary import INTENSITIES
-from artificial_pain.errors import Terminated
-from artificial_pain.training.trainer import learning_curves
+from artificial_pain.errors import Terminated, UserError
+from artificial_pain.modeling.model import EmotionModel
+from artificial_pain.training import checkpoints
+from artificial_pain.training.history import best_evaluation, learning_curves
 
 
-class EpochLines(ProgressCallback):
-    """The Trainer's progress bars, with a line an epoch in place of its printed dictionaries."""
+class ProgressLines(ProgressCallback):
+    """The Trainer's progress bars, with a line an epoch instead of its printed dictionaries."""
 
     def on_epoch_end(self, args, state, control, **kwargs):
         control.should_log = True  # so that no point of the learning curves is of two epochs
@@ -31,53 +38,132 @@ class EpochLines(ProgressCallback):
         super().on_evaluate(args, state, control, **kwargs)
         if self.training_bar is None:
             return
-        told = {
+        values = {
             "train loss": learning_curves(state.log_history)["loss"].iloc[-1],
             "validation loss": metrics["eval_loss"],
             "accuracy": metrics["eval_accuracy"],
             "macro-F1": metrics["eval_macro_f1"],
         }
         errors = {f"MAE {name}": metrics.get(f"eval_mae_{name}") for name in INTENSITIES.values()}
-        told |= {name: error for name, error in errors.items() if error is not None}
-        values = "".join(f"   {name} {value:.3f}" for name, value in told.items())
-        self.training_bar.write(f"epoch {round(state.epoch):4d}{values}", file=sys.stderr)
+        values |= {name: error for name, error in errors.items() if error is not None}
+        line = "".join(f"   {name} {value:.3f}" for name, value in values.items())
+        self.training_bar.write(f"epoch {round(state.epoch):4d}{line}", file=sys.stderr)
+
+
+class BestCheckpoint(TrainerCallback):
+    """Decides which checkpoint is the best, keeps it on disk, loads it in the end, and stops the training early.
+
+    Best is what `history.best_evaluation` says. The decision follows from the log alone, so a training that goes on
+    decides as one that was never stopped.
+    """
+
+    def __init__(self, folder: Path, metric: str, patience: int):
+        """folder: of the checkpoints. metric: of validation. patience: evaluations without a better one."""
+        self.folder, self.metric, self.patience = folder, metric, patience
+        self._background = ThreadPoolExecutor(max_workers=1)
+        self._manifest = self._background.submit(lambda: None)  # of the last checkpoint: none yet
+
+    def is_exhausted(self, state: TrainerState) -> bool:
+        """Whether the patience is at its end: the training stops here."""
+        return best_evaluation(state.log_history, self.metric).evaluations_since >= self.patience
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        if self._manifest.done():
+            self.finish()  # an error of writing is raised at once
+
+    def on_evaluate(self, args, state, control, **kwargs):
+        best = best_evaluation(state.log_history, self.metric)
+        state.best_global_step, state.best_metric = best.step, best.value
+        if self.is_exhausted(state):
+            control.should_training_stop = True
+
+    def on_save(self, args, state, control, **kwargs):
+        self.finish()
+        distributed.wait_for_everyone()  # each process writes the state of its random numbers
+        if distributed.is_main_process():
+            checkpoint = self.folder / f"checkpoint-{state.global_step}"
+            self._manifest = self._background.submit(_complete, checkpoint)
+
+    def finish(self) -> None:
+        """Wait until the last checkpoint is complete. Raises UserError where it cannot be written."""
+        self._manifest.result()
+
+    def load(self, model: EmotionModel, step: int) -> None:
+        """Load the weights of a step's checkpoint into the model. Raises UserError where they are damaged."""
+        self.finish()
+        distributed.wait_for_everyone()
+        checkpoint = self.folder / f"checkpoint-{step}"
+        reason = checkpoints.find_corruption(checkpoint)
+        if reason:
+            raise UserError(f"{checkpoint}: damaged since it was written ({reason}): train again")
+        model.load_state_dict(load_file(checkpoint / SAFE_WEIGHTS_NAME))
+
+
+def _complete(checkpoint: Path) -> None:
+    checkpoints.write_manifest(checkpoint)
+    checkpoints.rotate_checkpoints(checkpoint.parent)
+
+
+class StopIfNotFinite(TrainerCallback):
+    """Stops the training before a gradient that is not finite reaches the weights."""
+
+    def on_pre_optimizer_step(self, args, state, control, model=None, optimizer=None, **kwargs):
+        # In fp16 the loss is scaled until the gradients are finite; a step with others is left out.
+        if optimizer.scaler is not None and optimizer.scaler.get_scale() >= 1:
+            return
+        # The gradients were clipped: multiplied by 1 / norm. Where the norm is not finite, a finite gradient has become
+        # 0 or NaN. So a small gradient that is neither saves a look at all of them.
+        smallest = model.emotion_head[-1].bias.grad
+        if torch.isfinite(smallest).all() and smallest.any():
+            return
+        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+        if not torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
+            raise not_finite("gradient", state.global_step)
+
+
+def not_finite(what: str, step: int) -> UserError:
+    """The error of a loss or gradient that is not finite, in the step after `step`."""
+    return UserError(
+        f"step {step + 1}: the {what} is not finite: add --precision fp32 to go on from the last checkpoint, or "
+        "--restart with a lower --learning_rate and --head_learning_rate"
+    )
 
 
 class StopOnSignal(TrainerCallback):
-    """On SIGTERM or Ctrl-C, finish the step or the evaluation, let a checkpoint be written, and leave the training.
+    """On SIGTERM or Ctrl-C, finish the step or the evaluation, write a checkpoint, and leave the training.
 
     A second signal ends it at once. Of several processes, all stop at the same step, whichever has the signal.
     """
 
     def __init__(self):
         self.received = 0
-        self._before = {}
+        self._handlers = {}
 
     def on_train_begin(self, args, state, control, **kwargs):
-        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._handlers = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.received = number
         self._restore()
 
     def _restore(self) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
     def on_step_end(self, args, state, control, **kwargs):
-        # The last step of an epoch is not: its checkpoint is written after the evaluation that belongs to it.
-        if distributed.highest(self.received) and not state.epoch.is_integer():
+        # The last step of an epoch is left out: its checkpoint is written after the evaluation that belongs to it.
+        if distributed.all_reduce_max(self.received) and not state.epoch.is_integer():
             control.should_log = control.should_save = True
 
     def on_save(self, args, state, control, **kwargs):
         self._stop(state)
 
+    def on_train_end(self, args, state, control, **kwargs):
+        self._restore()
+        self._stop(state)  # a signal that came after the last checkpoint
+
     def _stop(self, state: TrainerState) -> None:
-        received = distributed.highest(self.received)
+        received = distributed.all_reduce_max(self.received)
         if received:
             kind = KeyboardInterrupt if received == signal.SIGINT else Terminated
             raise kind(f"stopped after step {state.global_step} of {state.max_steps}, with a checkpoint")
-
-    def on_train_end(self, args, state, control, **kwargs):
-        self._restore()
-        self._stop(state)  # of a signal that came after the last checkpoint

@@ -1,8 +1,9 @@
-"""Checkpoints that are whole or do not count: sealed with the digests of their files, verified before they are used.
+"""Checkpoints that are complete or do not count: each has a manifest of checksums, and is verified before it is used.
 
 A folder of checkpoints holds `checkpoint-<step>` folders, written by the Trainer.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -13,26 +14,43 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from artificial_pain import storage
-from artificial_pain.errors import UserError, first_line, warn
+from artificial_pain.errors import UserError, first_line, logger
 from artificial_pain.storage import write_json
 
 STATE = "trainer_state.json"  # the Trainer's name for it, whose import would cost every reader of a run 0.3 s
 MANIFEST = "sha256.json"  # the checksum of every other file of a checkpoint; written last, it stands for the whole
+FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
 COPIES = 3  # of the weights in a checkpoint: themselves, and Adam's two moments
 
 
 @contextmanager
-def unwritable_as_user_error(checkpoint: Path) -> Iterator[None]:
-    """That a checkpoint cannot be written becomes a UserError, and nothing is left of it."""
+def unwritable_as_user_error(folder: Path) -> Iterator[None]:
+    """An error of writing a checkpoint into the folder becomes a UserError, and nothing is left of the checkpoint."""
     try:
         yield
-    except (OSError, SafetensorError, RuntimeError) as error:  # of Python, of the weights, of torch.save
+    except (OSError, SafetensorError, RuntimeError) as error:
+        if not _is_of_writing(error, folder):
+            raise
+        last = [folder, *_by_step(folder).values()][-1]
+        raise _unwritable(last, error) from error
+
+
+def _is_of_writing(error: Exception, folder: Path) -> bool:
+    """Whether an error is of writing below the folder. Python, safetensors and torch raise errors of their own."""
+    if isinstance(error, OSError):
+        return error.errno in FULL_DISK or Path(error.filename or "").is_relative_to(folder)
+    return isinstance(error, SafetensorError) or "PytorchStreamWriter" in str(error)
+
+
+def _unwritable(checkpoint: Path, error: Exception) -> UserError:
+    """The error of a checkpoint that cannot be written. What there is of it is removed, if it is not complete."""
+    if not (checkpoint / MANIFEST).exists() and checkpoint.name.startswith("checkpoint-"):
         shutil.rmtree(checkpoint, ignore_errors=True)
-        free = shutil.disk_usage(checkpoint.parent).free
-        raise UserError(
-            f"{checkpoint}: cannot be written ({first_line(error)}), with {free / 1e6:.0f} MB free: make room, and the "
-            "same command goes on from the checkpoint before"
-        ) from error
+    free = shutil.disk_usage(checkpoint.parent).free
+    return UserError(
+        f"{checkpoint}: cannot be written ({first_line(error)}), with {free / 1e6:.0f} MB free: make room, and the "
+        "same command goes on from the checkpoint before"
+    )
 
 
 def require_space(folder: Path, weights: int) -> None:
@@ -48,22 +66,24 @@ def require_space(folder: Path, weights: int) -> None:
 
 
 def write_manifest(checkpoint: Path) -> None:
-    """Say that the checkpoint is whole: from here on, it survives that the process or the machine dies.
+    """Complete the checkpoint: from here on, it survives that the process or the machine dies.
 
     Raises UserError where it cannot be written to the disk.
     """
-    with unwritable_as_user_error(checkpoint):
+    try:
         files = [path for path in sorted(checkpoint.iterdir()) if path.name != MANIFEST]
         for path in files:
-            _to_disk(path)
+            _fsync(path)
         write_json(checkpoint / f"{MANIFEST}.partial", {path.name: storage.checksum(path) for path in files})
-        _to_disk(checkpoint / f"{MANIFEST}.partial")
+        _fsync(checkpoint / f"{MANIFEST}.partial")
         os.replace(checkpoint / f"{MANIFEST}.partial", checkpoint / MANIFEST)
-        _to_disk(checkpoint)
+        _fsync(checkpoint)
+    except OSError as error:
+        raise _unwritable(checkpoint, error) from error
 
 
-def _to_disk(path: Path) -> None:
-    """Wait until a file's bytes, or a folder's names, are on the disk."""
+def _fsync(path: Path) -> None:
+    """fsync a file or directory."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -72,7 +92,7 @@ def _to_disk(path: Path) -> None:
 
 
 def find_corruption(checkpoint: Path) -> str | None:
-    """What is wrong with a sealed checkpoint: the first file that is not what was written; None if it is whole."""
+    """What is wrong with a complete checkpoint: the first file that is not what was written; None if it is valid."""
     try:
         return storage.find_corruption(checkpoint, json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8")))
     except OSError as error:
@@ -82,41 +102,41 @@ def find_corruption(checkpoint: Path) -> str | None:
 
 
 def last_valid_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint to go on from: the last that is whole, as is the best one before it, which it needs in the end.
+    """The checkpoint to go on from: the last valid one whose best checkpoint, which it needs in the end, is valid too.
 
-    One that is damaged, or was not written to its end, is told and removed, with those that need it.
+    One that is damaged or incomplete is removed with a warning, and so are those that need it.
     """
-    whole: dict[int, Path] = {}
+    valid: dict[int, Path] = {}
     for step, checkpoint in _by_step(folder).items():
         if not (checkpoint / MANIFEST).exists():
-            warn(f"{checkpoint} was not written to its end, and was removed")
+            logger.warning(f"{checkpoint} was not written to its end, and was removed")
             shutil.rmtree(checkpoint)
             continue
         reason = find_corruption(checkpoint)
         if reason is None:
             best = _best_step(checkpoint)
-            if best in {None, step, *whole}:
-                whole[step] = checkpoint
+            if best in {None, step, *valid}:
+                valid[step] = checkpoint
                 continue
             reason = f"its best one, checkpoint-{best}, is lost"
         remove(checkpoint)
-        before = f"step {max(whole)}" if whole else "the start"
-        warn(f"{checkpoint} is damaged ({reason}) and was removed: what is left goes on from {before}")
-    return whole[max(whole)] if whole else None
+        before = f"step {max(valid)}" if valid else "the start"
+        logger.warning(f"{checkpoint} is damaged ({reason}) and was removed: what is left goes on from {before}")
+    return valid[max(valid)] if valid else None
 
 
 def any_valid(folder: Path) -> bool:
-    """Whether there is a checkpoint to go on from, as far as its seal tells."""
+    """Whether there is a checkpoint to go on from, as far as its manifest tells."""
     return any(folder.glob(f"checkpoint-*/{MANIFEST}"))
 
 
 def _by_step(folder: Path) -> dict[int, Path]:
-    """The checkpoints, by their step in ascending order."""
+    """The checkpoints by their step, in ascending order, complete or not."""
     return dict(sorted((int(path.name.split("-")[1]), path) for path in folder.glob("checkpoint-*")))
 
 
 def remove(checkpoint: Path) -> None:
-    """Remove a checkpoint; if that is cut short, what is left does not count."""
+    """Remove a checkpoint. If that is cut short, what is left does not count."""
     (checkpoint / MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(checkpoint)
 
@@ -127,11 +147,11 @@ def _best_step(checkpoint: Path) -> int | None:
 
 
 def rotate_checkpoints(folder: Path) -> None:
-    """Keep two checkpoints: the last, and the best; where the last is the best, the best before it.
+    """Keep two complete checkpoints: the last, and the best; where the last is the best, the best before it.
 
     So if the last is damaged, there is one to go on from, which needs no other.
     """
-    *earlier, last = _by_step(folder).items()
+    *earlier, last = [(step, path) for step, path in _by_step(folder).items() if (path / MANIFEST).exists()]
     best = _best_step(last[1])
     if earlier and best in {None, last[0]}:
         best = _best_step(earlier[-1][1]) or earlier[-1][0]

@@ -1,15 +1,66 @@
-"""A trained model on validation and test: its metrics beside the baselines', and its predictions."""
+"""A model on a split: its metrics beside the baselines', and its predictions."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import torch
+from datasets import Dataset
+from sklearn.metrics import accuracy_score, f1_score
 from sklearn.pipeline import Pipeline
-from transformers import Trainer
+from transformers import EvalPrediction, Trainer
 
-from artificial_pain.data.tokenization import Splits
+from artificial_pain.data.tokenization import Splits, lengths
+from artificial_pain.data.vocabulary import INTENSITIES
+from artificial_pain.errors import UserError
 from artificial_pain.evaluation import baselines, classification, regression
-from artificial_pain.training import recipe
+from artificial_pain.modeling.losses import Loss, named_losses
+
+
+def validation_metrics(prediction: EvalPrediction, loss: Loss, names: Sequence[str]) -> dict[str, float]:
+    """What an evaluation during the training reports: losses over the whole split, and metrics of every head.
+
+    names: of the intensities, which are read at the true emotion. What is not defined (the correlation of a constant)
+    is left out.
+    """
+    logits, intensities = prediction.predictions
+    columns = np.atleast_2d(prediction.label_ids)  # (1 + intensities, n): the Trainer gives one column bare
+    labels, targets = columns[0].astype(int), columns[1:].T
+    losses = loss.of_heads(*map(torch.from_numpy, (logits, intensities, labels, targets)))
+    predicted = logits.argmax(axis=1)
+    reported = {
+        # Instead of the Trainer's own, a mean over batches, in which the known intensities are of unequal number.
+        "loss": loss.total(losses).item(),
+        **named_losses(losses, names),
+        "accuracy": accuracy_score(labels, predicted),
+        "macro_f1": f1_score(labels, predicted, labels=np.arange(logits.shape[1]), average="macro", zero_division=0),
+    }
+    at_true = regression.select_by_label(intensities, labels)
+    for i, name in enumerate(names):
+        scores = regression.regression(targets[:, i], at_true[:, i])
+        reported |= {f"{metric}_{INTENSITIES[name]}": scores[metric] for metric in ("mae", "pearson")}
+    return {name: value for name, value in reported.items() if value is not None}
+
+
+def by_length(dataset: Dataset) -> np.ndarray:
+    """The order from the longest example to the shortest: batches without padding; a lack of memory shows at once."""
+    return np.argsort(-lengths(dataset), kind="stable")
+
+
+def predict(trainer: Trainer, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """The model's logits (n, labels) and intensities (n, intensities, labels), row i for example i of the dataset.
+
+    In double precision, so that the metrics are those of the numbers in the CSV files to the last digit.
+
+    Raises UserError where they are not finite: the training has diverged, and no metric of it would mean anything.
+    """
+    order = by_length(dataset)
+    outputs = trainer.predict(dataset.select(order)).predictions
+    if not all(np.isfinite(output).all() for output in outputs):
+        raise UserError("the model's outputs are not finite: try a lower --learning_rate, or --precision fp32")
+    back = np.argsort(order)
+    logits, intensities = (output[back].astype(float) for output in outputs)
+    return logits, intensities
 
 
 def evaluate(trainer: Trainer, splits: Splits, fitted: dict[str, Pipeline]) -> tuple[dict, dict[str, pd.DataFrame]]:
@@ -17,39 +68,34 @@ def evaluate(trainer: Trainer, splits: Splits, fitted: dict[str, Pipeline]) -> t
 
     `fitted` are the baselines' models. The test split is read here, after the training, for the first and only time.
     """
-    targets, label_names = trainer.model.config.intensity_targets, splits.label_names
+    names, label_names = trainer.model.config.intensity_targets, splits.label_names
     results, predictions = {}, {}
     for split in ("validation", "test"):
         texts = splits.texts[split]
         labels = texts["label"].to_numpy()
-        logits, intensities = recipe.predict(trainer, splits.tokenized[split])
+        logits, intensities = predict(trainer, splits.tokenized[split])
         predicted = logits.argmax(axis=1)
-        resampled = split == "test"
+        intervals = split == "test"
         probabilities = classification.probabilities(logits)
-        results[split] = classification.classification(labels, predicted, label_names, probabilities, resampled)
-        if targets:
-            annotated = texts[targets].to_numpy()
+        results[split] = classification.classification(labels, predicted, label_names, probabilities, intervals)
+        if names:
             results[split]["intensity"] = regression.intensity(
-                annotated, intensities, labels, predicted, targets, label_names, resampled
+                texts[names].to_numpy(), intensities, labels, predicted, names, label_names, intervals
             )
-        predictions[split] = predictions_frame(texts, logits, intensities, targets, label_names)
+        predictions[split] = predictions_frame(texts, logits, intensities, names, label_names)
     results["baselines"] = baselines.evaluate(
-        fitted, splits.texts["train"], splits.texts["test"], splits.settings["label_counts"], targets, label_names
+        fitted, splits.texts["train"], splits.texts["test"], splits.settings["label_counts"], names, label_names
     )
     return results, predictions
 
 
 def predictions_frame(
-    texts: pd.DataFrame,
-    logits: np.ndarray,
-    intensities: np.ndarray,
-    targets: Sequence[str],
-    label_names: Sequence[str],
+    texts: pd.DataFrame, logits: np.ndarray, intensities: np.ndarray, names: Sequence[str], label_names: Sequence[str]
 ) -> pd.DataFrame:
     """A row an example, indexed as in the corpus.
 
-    The text, the true and the predicted label, a probability a label; and for each target its annotation (NaN where
-    missing) and what the model says at the true emotion and at the predicted one.
+    The text, the true and the predicted label, a probability a label; and for each intensity (`names`) its annotation
+    (NaN where missing) and the model's prediction at the true emotion and at the predicted one.
     """
     predicted = logits.argmax(axis=1)
     probabilities = classification.probabilities(logits)
@@ -57,8 +103,8 @@ def predictions_frame(
     columns |= {f"probability_{name}": probabilities[:, i] for i, name in enumerate(label_names)}
     at_true = regression.select_by_label(intensities, texts["label"].to_numpy())
     at_predicted = regression.select_by_label(intensities, predicted)
-    for i, target in enumerate(targets):
-        columns[target] = texts[target]
-        columns[f"{target}_at_true"] = at_true[:, i]
-        columns[f"{target}_at_predicted"] = at_predicted[:, i]
+    for i, name in enumerate(names):
+        columns[name] = texts[name]
+        columns[f"{name}_at_true"] = at_true[:, i]
+        columns[f"{name}_at_predicted"] = at_predicted[:, i]
     return texts[["text", "label_name"]].assign(**columns)

@@ -131,44 +131,25 @@ def data_source(text: str) -> str:
     return text if text == "sample" or text.startswith(("http://", "https://")) else str(Path(text).absolute())
 
 
-def add_number(group: argparse.ArgumentParser, flag: str, default: object, kind: Callable, help: str) -> None:
-    """A flag that takes a number, its default shown in --help."""
-    metavar = "X" if isinstance(default, float) else "N"
-    group.add_argument(flag, type=kind, default=default, metavar=metavar, help=f"{help} (default: %(default)s)")
-
-
-def add_choice(
-    group: argparse.ArgumentParser, flag: str, default: object, choices: Sequence, help: str, type: type = str
-) -> None:
-    """A flag that takes one of several values, its default shown in --help."""
-    group.add_argument(flag, type=type, choices=choices, default=default, help=f"{help} (default: %(default)s)")
+def add_flag(group: argparse.ArgumentParser, flag: str, default: object, help: str, **options: object) -> None:
+    """A flag with a value, its default shown in --help. options: of argparse's `add_argument`."""
+    if "choices" not in options and "metavar" not in options:
+        options["metavar"] = "X" if isinstance(default, float) else "N"
+    group.add_argument(flag, default=default, help=f"{help} (default: %(default)s)", **options)
 
 
 def _parser(description: str, task: str, datasets: Sequence[str]) -> argparse.ArgumentParser:
     """The flags of both scripts of a task."""
     parser = Parser(description=description.splitlines()[0], allow_abbrev=False)
     group = parser.add_argument_group("what to work on")
-    group.add_argument(
-        "--model_name",
-        type=encoders.checked_name,
-        default=encoders.DEFAULT,
-        metavar="ENCODER",
-        help=f"one of {', '.join(encoders.ENCODERS)}, or a folder with an encoder (default: %(default)s)",
-    )
-    group.add_argument(
-        "--revision",
-        type=not_empty,
-        default=encoders.DEFAULT_REVISION,
-        help="the encoder's branch, tag or commit on the hub (default: %(default)s)",
-    )
-    group.add_argument("--dataset_name", choices=datasets, default="ESConv", help="the corpus (default: %(default)s)")
+    known = f"one of {', '.join(encoders.ENCODERS)}, or a folder with an encoder"
+    add_flag(group, "--model_name", encoders.DEFAULT, known, type=encoders.checked_name, metavar="ENCODER")
+    help = "the encoder's branch, tag or commit on the hub"
+    add_flag(group, "--revision", encoders.DEFAULT_REVISION, help, type=not_empty, metavar="REVISION")
+    add_flag(group, "--dataset_name", "ESConv", "the corpus", choices=datasets)
     group.add_argument("--balanced", action="store_true", help="training examples in equal numbers for each label")
-    group.add_argument(
-        "--output_dir",
-        type=folder,
-        default=TASK_FOLDERS[task],
-        help=f"the folder of splits and runs (default: the task's own folder, {task}/)",
-    )
+    help = f"the folder of splits and runs (default: the task's own folder, {task}/)"
+    group.add_argument("--output_dir", type=folder, default=TASK_FOLDERS[task], help=help)
     return parser
 
 
@@ -178,25 +159,17 @@ def parse_dataloader_args(
     """Parse the flags of a dataloader script, with its defaults. A flag that has no effect is None."""
     parser = _parser(description, task, datasets)
     group = parser.add_argument_group("how to prepare it")
-    group.add_argument(
-        "--samples_per_label",
-        type=positive_integer,
-        metavar="N",
-        help=f"with --balanced: training examples of each label (default: {samples_per_label})",
-    )
-    add_number(group, "--max_length", max_length, positive_integer, "tokens of a text at most, the rest is cut off")
-    add_number(group, "--seed", seed, seed_integer, "draws the split and the balancing")
-    group.add_argument(
-        "--data_source",
-        type=data_source,
-        metavar="FILE|URL|sample",
-        help="take the corpus from a file or a URL, or the bundled synthetic sample "
-        "(default: download the published file, once)",
-    )
+    help = f"with --balanced: training examples of each label (default: {samples_per_label})"
+    group.add_argument("--samples_per_label", type=positive_integer, metavar="N", help=help)
+    help = "tokens of a text at most, the rest is cut off"
+    add_flag(group, "--max_length", max_length, help, type=positive_integer)
+    add_flag(group, "--seed", seed, "draws the split and the balancing", type=seed_integer)
+    help = "take the corpus from a file or a URL, or the bundled synthetic sample "
+    help += "(default: download the published file, once)"
+    group.add_argument("--data_source", type=data_source, metavar="FILE|URL|sample", help=help)
     if "SAD" in datasets:
-        group.add_argument(
-            "--label_column", choices=LABEL_COLUMNS, help=f"SAD's column of labels (default: {LABEL_COLUMNS[0]})"
-        )
+        help = f"SAD's column of labels (default: {LABEL_COLUMNS[0]})"
+        group.add_argument("--label_column", choices=LABEL_COLUMNS, help=help)
     else:
         parser.set_defaults(label_column=None)
     args = parser.parse_args()
@@ -222,8 +195,8 @@ def parse_model_args(description: str, task: str, datasets: Sequence[str], defau
     group = parser.add_argument_group("how to train")
     length = group.add_mutually_exclusive_group()
     length.add_argument("--debug", action="store_true", help=f"train for {defaults['debug_epochs']} epochs only")
-    add_number(length, "--epochs", defaults["epochs"], positive_integer, "epochs at most")
-    for flag, kind, help in [
+    add_flag(length, "--epochs", defaults["epochs"], "epochs at most", type=positive_integer)
+    for name, kind, help in [
         ("patience", positive_integer, "stop after so many epochs without a better validation metric"),
         ("batch_size", positive_integer, "training examples of a step"),
         ("learning_rate", positive_float, "of the encoder"),
@@ -231,51 +204,30 @@ def parse_model_args(description: str, task: str, datasets: Sequence[str], defau
         ("warmup_steps", not_negative_integer, "in which the learning rates rise from 0, to fall after"),
         ("seed", seed_integer, "draws the heads' first weights, the order of the data and dropout"),
     ]:
-        add_number(group, f"--{flag}", defaults[flag], kind, help)
-    add_choice(
-        group,
-        "--model_metric",
-        defaults["model_metric"],
-        MODEL_METRICS,
-        "of the validation split: the best checkpoint by it is kept",
-    )
-    add_choice(
-        group,
-        "--precision",
-        PRECISIONS[0],
-        PRECISIONS,
-        "auto: mixed, bf16 where the GPU or the CPU has it, else fp16 on a GPU and fp32 on a CPU",
-    )
-    group.add_argument(
-        "--restart",
-        action="store_true",
-        help="train anew; without it a stopped run goes on, and a finished one is evaluated only",
-    )
-    group.add_argument(
-        "--no_log_predictions", action="store_true", help="keep the table of test predictions, with texts, out of W&B"
-    )
-    group.add_argument(
-        "--push_to_hub",
-        type=not_empty,
-        metavar="NAME",
-        help="upload the run's folder to this model repository, made private, without the predictions and their texts",
-    )
+        add_flag(group, f"--{name}", defaults[name], help, type=kind)
+    help = "of the validation split: the best checkpoint by it is kept"
+    add_flag(group, "--model_metric", defaults["model_metric"], help, choices=MODEL_METRICS)
+    help = "auto: mixed, bf16 where the GPU or the CPU has it, else fp16 on a GPU and fp32 on a CPU"
+    add_flag(group, "--precision", PRECISIONS[0], help, choices=PRECISIONS)
     if "head_num" in defaults:
-        text = "heads: 1 the emotion alone, 2 with initial intensity, 3 and final intensity, 4 and their change"
-        add_choice(group, "--head_num", defaults["head_num"], [1, 2, 3, 4], text, type=int)
+        help = "heads: 1 the emotion alone, 2 with initial intensity, 3 and final intensity, 4 and their change"
+        add_flag(group, "--head_num", defaults["head_num"], help, type=int, choices=[1, 2, 3, 4])
+    help = "train anew; without it a stopped run goes on, and a finished one is evaluated only"
+    group.add_argument("--restart", action="store_true", help=help)
+    help = "keep the table of test predictions, with texts, out of W&B"
+    group.add_argument("--no_log_predictions", action="store_true", help=help)
+    help = "upload the run's folder to this model repository, made private, without the predictions and their texts"
+    group.add_argument("--push_to_hub", type=not_empty, metavar="NAME", help=help)
     _add_unpublished(parser)
     return parser.parse_args()
 
 
 def _add_unpublished(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what the published recipe does not have (its defaults leave it as it is)")
-    text = "what the heads read: the first token's hidden state, or the mean of all"
-    add_choice(group, "--pooling", POOLINGS[0], POOLINGS, text)
-    add_choice(group, "--schedule", SCHEDULES[0], SCHEDULES, "how the learning rates fall after the warmup")
-    add_number(group, "--layer_decay", 1.0, factor, "each layer's learning rate, as a share of the one's above it")
-    add_number(group, "--label_smoothing", 0.0, fraction, "share of each label that is spread evenly over all")
-    group.add_argument(
-        "--class_weights",
-        action="store_true",
-        help="weigh each example's cross-entropy by how rare its label is in the training split",
-    )
+    help = "what the heads read: the first token's hidden state, or the mean of all"
+    add_flag(group, "--pooling", POOLINGS[0], help, choices=POOLINGS)
+    add_flag(group, "--schedule", SCHEDULES[0], "how the learning rates fall after the warmup", choices=SCHEDULES)
+    add_flag(group, "--layer_decay", 1.0, "each layer's learning rate, as a share of the one's above it", type=factor)
+    add_flag(group, "--label_smoothing", 0.0, "share of each label that is spread evenly over all", type=fraction)
+    help = "weigh each example's cross-entropy by how rare its label is in the training split"
+    group.add_argument("--class_weights", action="store_true", help=help)

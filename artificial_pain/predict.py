@@ -26,7 +26,7 @@ def arguments() -> argparse.Namespace:
         "--file", type=cli.folder, help="a text file with one text a line, or a .csv file with a column `text`"
     )
     parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="(default: %(default)s)")
-    cli.add_number(parser, "--batch_size", cli.INFERENCE_BATCH_SIZE, cli.positive_integer, "texts at a time")
+    cli.add_flag(parser, "--batch_size", 32, "texts at a time", type=cli.positive_integer)
     args = parser.parse_intermixed_args()
     if args.file and args.texts:
         parser.error("give texts or --file, not both")

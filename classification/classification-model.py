@@ -71,24 +71,11 @@ def main(args: argparse.Namespace) -> None:
         optimizer = recipe.adam(model, args.learning_rate, args.head_learning_rate, args.layer_decay)
 
         # 6. Train. After each epoch the validation split is evaluated, and the best checkpoint is kept.
-        trainer = recipe.make_trainer(
-            model,
-            optimizer,
-            tokenizer,
-            splits,
-            folder=run.checkpoints,
-            precision=run.precision,
-            metric=args.model_metric,
-            patience=args.patience,
-            epochs=DEBUG_EPOCHS if args.debug else args.epochs,
-            batch_size=args.batch_size,
-            schedule=args.schedule,
-            warmup_steps=args.warmup_steps,
-            seed=args.seed,
-        )
+        epochs = DEBUG_EPOCHS if args.debug else args.epochs
+        trainer = recipe.make_trainer(model, optimizer, tokenizer, splits, args, epochs, run.checkpoints, run.precision)
         run.train(trainer)
 
-        # 7. Evaluate the kept weights once on validation and test, beside the baselines on test: accuracy, F1, ...
+        # 7. Evaluate the kept weights once on validation and test, beside the baselines: accuracy, F1, calibration, ...
         results, predictions = evaluate.evaluate(trainer, splits, fitted)
 
         # 8. Save the model, its metrics and predictions; print the table.

@@ -57,8 +57,8 @@ def main(args: argparse.Namespace) -> None:
     layout = storage.Layout(args.output_dir, args.dataset_name, encoder.short_name, args.balanced)
     tokenizer = tokenization.load_tokenizer(encoder)
     splits = tokenization.load_splits(layout, encoder, tokenizer, command.dataloader_command(TASK, args))
-    intensities = INTENSITIES[: args.head_num - 1]
-    fitted = baselines.fit(splits.texts["train"], intensities)
+    targets = INTENSITIES[: args.head_num - 1]
+    fitted = baselines.fit(splits.texts["train"], targets)
 
     # 2. The run: a new one, an interrupted one that goes on, or a finished one that is evaluated again.
     heads = f"{args.head_num}-heads-intensity-change"
@@ -68,8 +68,7 @@ def main(args: argparse.Namespace) -> None:
         # 3. The encoder, and on its first token the classification head, Linear(256), Tanh, Linear(labels), and for
         #    each intensity a regressor, Linear(128), Tanh, Linear(labels): one output for each emotion.
         set_seed(args.seed)
-        names = splits.label_names
-        model = EmotionModel.from_encoder(encoder, names, HEAD_SIZE, intensities, REGRESSOR_SIZE, args.pooling)
+        model = EmotionModel.from_encoder(encoder, splits.label_names, HEAD_SIZE, targets, REGRESSOR_SIZE, args.pooling)
 
         # 4. The loss: half of the cross-entropy, and half of the mean of the intensities' squared errors. A regressor
         #    learns from the output of the true emotion alone, and not from a missing annotation.
@@ -80,25 +79,11 @@ def main(args: argparse.Namespace) -> None:
         optimizer = recipe.adam(model, args.learning_rate, args.head_learning_rate, args.layer_decay)
 
         # 6. Train. After each epoch the validation split is evaluated, and the best checkpoint is kept.
-        trainer = recipe.make_trainer(
-            model,
-            optimizer,
-            tokenizer,
-            splits,
-            folder=run.checkpoints,
-            precision=run.precision,
-            metric=args.model_metric,
-            patience=args.patience,
-            epochs=DEBUG_EPOCHS if args.debug else args.epochs,
-            batch_size=args.batch_size,
-            schedule=args.schedule,
-            warmup_steps=args.warmup_steps,
-            seed=args.seed,
-        )
+        epochs = DEBUG_EPOCHS if args.debug else args.epochs
+        trainer = recipe.make_trainer(model, optimizer, tokenizer, splits, args, epochs, run.checkpoints, run.precision)
         run.train(trainer)
 
-        # 7. Evaluate the kept weights once on validation and test, beside the baselines on test: accuracy and F1 of the
-        #    emotion; MAE and correlation of each intensity, read at the true emotion and at the predicted one.
+        # 7. Evaluate the kept weights once on validation and test, beside the baselines: F1, MAE, correlation, ...
         results, predictions = evaluate.evaluate(trainer, splits, fitted)
 
         # 8. Save the model, its metrics and predictions; print the table.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from recipes import Task, our_trainer
 
 from artificial_pain.errors import UserError
-from artificial_pain.training import checkpoints
+from artificial_pain.training import checkpoints, recipe
 
 
 def write(folder, step: int, best: int | None) -> None:
@@ -60,9 +60,9 @@ def steps_until_told(task: Task) -> tuple[int, int]:
     def flush(path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    checkpoints._to_disk = flush
+    checkpoints._fsync = flush
     with pytest.raises(UserError, match="checkpoint-18: cannot be written"), our_trainer(task) as trainer:
-        trainer.train()
+        recipe.train(trainer)
     return trainer.state.global_step, len(trainer.get_train_dataloader())
 
 

@@ -1,6 +1,5 @@
 """What goes wrong on the machine itself: disks that fill up, memory, numbers that overflow, two at work at once."""
 
-import argparse
 import json
 import os
 import re
@@ -8,18 +7,22 @@ import resource
 import shutil
 import signal
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+import trainers
 from conftest import DATALOADER, INTENSITY_MODEL, MODEL
+from transformers import TrainerCallback
 from warm import Script, sealed, wait_for
 
-from artificial_pain import cli, encoders, errors, storage
+from artificial_pain import cli, encoders, storage
 from artificial_pain.data import tokenization, vocabulary
 from artificial_pain.errors import Terminated, UserError
-from artificial_pain.modeling.model import EmotionModel
 from artificial_pain.training import recipe
+from artificial_pain.training.callbacks import StopIfNotFinite
 from artificial_pain.training.trainer import EmotionTrainer
 
 QUIET = {"WANDB_MODE": "disabled"}
@@ -106,7 +109,7 @@ def test_a_disk_that_is_full_from_the_start_is_told(words, disk, tmp_path):
 @pytest.mark.fault(*DISK)
 def test_a_run_that_cannot_be_written_leaves_the_one_before(encoder, disk):
     """A tmpfs of 6 MB, full when the finished run's weights are to be written."""
-    model = EmotionModel.from_encoder(encoders.Encoder("tiny", encoder, None), ["a", "b"])
+    model = trainers.make_model(encoders.Encoder("tiny", encoder, None), ["a", "b"])
     (disk / "run").mkdir()
     (disk / "run" / "model.safetensors").write_text("before")
     fill(disk, left=20_000)
@@ -132,20 +135,13 @@ def test_a_training_that_diverges_stops_at_the_step(words, root, tmp_path):
 
 
 @pytest.fixture
-def trainer(encoder, root, script_arguments, tmp_path) -> EmotionTrainer:
-    """A Trainer as the script makes it, on the CPU."""
+def trainer(encoder, root, tmp_path) -> EmotionTrainer:
+    """A Trainer as the script makes it, of 2 epochs of 18 steps."""
     source = encoders.Encoder(str(encoder), encoder, None)
     tokenizer = tokenization.load_tokenizer(source)
     layout = storage.Layout(root, "SAD", source.short_name, balanced=False)
-    splits = tokenization.load(layout, source, tokenizer, lambda settings: "")
-    model = EmotionModel.from_encoder(source, splits.label_names)
-    return recipe.make_trainer(model, tokenizer, splits, script_arguments, {}, tmp_path / "checkpoints")
-
-
-@pytest.fixture
-def script_arguments() -> argparse.Namespace:
-    parser = cli.model_parser("classification", ["SAD"], "", warmup_steps=0, metric="loss")
-    return parser.parse_args(["--dataset_name", "SAD", "--epochs", "2", "--batch_size", "16"])
+    splits = tokenization.load_splits(layout, source, tokenizer, lambda settings: "")
+    return trainers.make_trainer(source, tokenizer, splits, tmp_path / "checkpoints", epochs=2, batch_size=16)
 
 
 @pytest.mark.fault(*NOT_FINITE)
@@ -164,18 +160,31 @@ def test_a_gradient_that_is_not_finite_does_not_reach_the_weights(trainer):
     assert [path.name for path in sealed(Path(trainer.args.output_dir))] == ["checkpoint-18"]
 
 
-def test_in_fp16_a_step_with_an_infinite_gradient_is_left_to_the_loss_scaler(trainer):
+def test_step_with_infinite_gradient_is_left_to_the_loss_scaler_of_fp16(trainer):
     """Until its scale has fallen so low that no scale would help."""
-    infinite = torch.tensor(float("inf"))
-    trainer.args.fp16 = True
+    for parameter in trainer.model.parameters():
+        parameter.grad = torch.full_like(parameter, float("nan"))
     for scale, stops in ((65536.0, False), (0.5, True)):
-        trainer.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=scale)
-        trainer.accelerator.scaler._lazy_init_scale_growth_tracker(torch.device("cpu"))
-        if stops:
-            with pytest.raises(UserError, match="the gradient is not finite"):
-                trainer._get_grad_norm(trainer.model, infinite)
-        else:
-            assert trainer._get_grad_norm(trainer.model, infinite) == infinite
+        optimizer = SimpleNamespace(scaler=torch.amp.GradScaler("cpu", init_scale=scale))
+        with pytest.raises(UserError, match="the gradient is not finite") if stops else nullcontext():
+            StopIfNotFinite().on_pre_optimizer_step(None, trainer.state, None, trainer.model, optimizer)
+
+
+def test_gradient_is_not_finite_where_a_single_element_is_not(trainer):
+    """Whichever parameter it is in; gradients of 0 are finite"""
+    optimizer = SimpleNamespace(scaler=None)
+    parameters = list(trainer.model.parameters())
+    for infinite in (None, *parameters):
+        for parameter in parameters:
+            parameter.grad = torch.ones_like(parameter)
+        if infinite is not None:
+            infinite.grad.view(-1)[0] = float("inf")
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        with nullcontext() if infinite is None else pytest.raises(UserError, match="step 1: the gradient"):
+            StopIfNotFinite().on_pre_optimizer_step(None, trainer.state, None, trainer.model, optimizer)
+    for parameter in parameters:
+        parameter.grad = torch.zeros_like(parameter)
+    StopIfNotFinite().on_pre_optimizer_step(None, trainer.state, None, trainer.model, optimizer)
 
 
 @pytest.mark.fault("out of memory", "one line that names batch size, length and precision")
@@ -196,7 +205,7 @@ def test_a_lack_of_memory_is_told_with_what_it_depends_on(encoder, dialogue_spli
 def test_a_lack_of_memory_outside_of_the_training_is_told(capsys):
     """More asked for than there can be, where a dataloader works."""
     with pytest.raises(SystemExit) as ended:
-        errors.run(lambda: bytearray(2**60))
+        cli.run(lambda args: bytearray(2**60), lambda: None)
     assert ended.value.code == 1 and capsys.readouterr().err.startswith("error: out of memory (none is left)")
 
 
@@ -204,7 +213,7 @@ def test_the_traceback_of_a_bug_has_no_secrets(capsys, monkeypatch):
     """What the scripts do not expect ends them with its traceback, less what is secret in the environment."""
     monkeypatch.setenv("HF_TOKEN", "hf_planted")
     with pytest.raises(SystemExit) as ended:
-        errors.run(lambda: {}["hf_planted"])
+        cli.run(lambda args: {}["hf_planted"], lambda: None)
     told = capsys.readouterr().err
     assert ended.value.code == 1 and told.startswith("Traceback") and "KeyError: '***'" in told
 
@@ -212,13 +221,13 @@ def test_the_traceback_of_a_bug_has_no_secrets(capsys, monkeypatch):
 @pytest.mark.fault("SIGTERM, Ctrl-C", "a checkpoint, one line with the command that goes on; exit code 143, 130")
 def test_a_signal_after_the_last_checkpoint_is_not_lost(trainer):
     """Sent when nothing is left to do but to load the best checkpoint."""
-    load_best = trainer._load_best_model
 
-    def signalled() -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
-        load_best()
+    class Signal(TrainerCallback):
+        def on_save(self, args, state, control, **kwargs):
+            if state.global_step == state.max_steps:
+                os.kill(os.getpid(), signal.SIGTERM)
 
-    trainer._load_best_model = signalled
+    trainer.add_callback(Signal())
     with pytest.raises(Terminated, match="stopped after step 36 of 36, with a checkpoint"):
         recipe.train(trainer)
 
@@ -265,12 +274,12 @@ def test_dataloaders_and_readers_at_once_never_mix_files(words, root, encoder, t
     scripts = [Script(DATALOADER, [*command, "--seed", seed], tmp_path / str(seed)) for seed in range(4)]
     seeds = set()
     while any(script.process.is_alive() for script in scripts):
-        splits = tokenization.load(layout, source, tokenizer, lambda settings: "")
+        splits = tokenization.load_splits(layout, source, tokenizer, lambda settings: "")
         statistics = json.loads((root / "SAD/dataset_statistics.json").read_text())
         assert statistics.keys() > set(vocabulary.SPLITS)
         seeds.add(splits.settings["seed"])
     assert [script.wait() for script in scripts] == [0, 0, 0, 0]
-    splits = tokenization.load(layout, source, tokenizer, lambda settings: "")
+    splits = tokenization.load_splits(layout, source, tokenizer, lambda settings: "")
     statistics = json.loads((root / "SAD/dataset_statistics.json").read_text())
     assert statistics["settings"]["seed"] == splits.settings["seed"] in {0, 1, 2, 3}
     assert statistics["fingerprint"] == splits.fingerprint

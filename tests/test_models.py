@@ -1,25 +1,25 @@
 """The model: its architecture, its loss, its optimizer, and that it loads again as it was saved."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import trainers
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModel, AutoTokenizer
 
-from artificial_pain import cli
 from artificial_pain.data.tokenization import Splits
 from artificial_pain.encoders import Encoder
 from artificial_pain.errors import UserError
-from artificial_pain.modeling.losses import head_losses, total_loss
+from artificial_pain.modeling.losses import Loss, head_losses
 from artificial_pain.modeling.model import EmotionModel
-from artificial_pain.training import recipe
-from artificial_pain.training.trainer import EmotionTrainer, learning_curves
+from artificial_pain.training import evaluate, recipe
+from artificial_pain.training.history import learning_curves
+from artificial_pain.training.trainer import EmotionTrainer
 
 NAMES = ["mental/mental-roberta-base", "mental/mental-bert-base-uncased", "answerdotai/ModernBERT-base"]
 LABELS = ["anger", "fear", "shame"]
@@ -31,7 +31,7 @@ MISSING = float("nan")
 
 def make(folder: Path, targets: Sequence[str] = ()) -> EmotionModel:
     torch.manual_seed(0)
-    return EmotionModel.from_encoder(Encoder("tiny", folder, None), LABELS, targets)
+    return trainers.make_model(Encoder("tiny", folder, None), LABELS, targets)
 
 
 def batch() -> dict[str, torch.Tensor]:
@@ -112,8 +112,9 @@ def test_the_loss_of_a_batch_with_missing_targets_by_hand():
     annotated = torch.tensor([[1, MISSING, MISSING], [MISSING, 2, MISSING], [2, MISSING, MISSING]])
     losses = head_losses(torch.zeros(3, 2), torch.tensor(outputs), torch.tensor([0, 1, 0]), annotated)
     assert losses[:3].tolist() == pytest.approx([np.log(2), 2.5, 9]) and losses[3].isnan()
-    assert total_loss(losses).item() == pytest.approx(0.5 * np.log(2) + 0.5 * (2.5 + 9) / 2)
-    assert total_loss(losses[:1]).item() == pytest.approx(np.log(2)), "without regressors nothing is to be weighed"
+    loss = Loss(emotion_weight=0.5)
+    assert loss.total(losses).item() == pytest.approx(0.5 * np.log(2) + 0.5 * (2.5 + 9) / 2)
+    assert loss.total(losses[:1]).item() == pytest.approx(np.log(2)), "without regressors nothing is to be weighed"
 
 
 def annotated(*rows: tuple[float, float, float]) -> dict[str, torch.Tensor]:
@@ -165,7 +166,7 @@ def test_every_parameter_learns_and_each_group_at_its_rate(targets, tiny):
     model = make(tiny[NAMES[1]], targets)
     model(**batch(), labels=torch.tensor([2, 0]), **annotated((5, 2, -3), (4, 2, -2))).loss.backward()
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
-    adam = recipe.optimizer(model, 1e-5, 3e-5)
+    adam = recipe.adam(model, 1e-5, 3e-5)
     encoder, heads = adam.param_groups
     assert type(adam) is torch.optim.Adam and encoder["weight_decay"] == heads["weight_decay"] == 0
     assert (encoder["lr"], heads["lr"]) == (1e-5, 3e-5)
@@ -210,18 +211,15 @@ def splits() -> Splits:
 
 def make_trainer(folder: Path, splits: Splits, checkpoints: Path, **settings: object) -> EmotionTrainer:
     """A Trainer of a tiny model with four heads; one epoch, unless the settings say something else."""
-    args = vars(cli.model_parser("intensity", ["ESConv"], "", warmup_steps=0, metric="loss").parse_args([]))
-    args |= {"epochs": 1, "patience": 5, "learning_rate": 1e-3, "head_learning_rate": 1e-3, **settings}
+    settings = {"epochs": 1, "patience": 5, "learning_rate": 1e-3, "head_learning_rate": 1e-3, **settings}
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    precision = recipe.mixed_precision("fp32")
-    model = make(folder, TARGETS)
-    return recipe.make_trainer(model, tokenizer, splits, argparse.Namespace(**args), precision, checkpoints)
+    return trainers.make_trainer(Encoder("tiny", folder, None), tokenizer, splits, checkpoints, TARGETS, **settings)
 
 
 def test_predictions_come_in_the_order_of_the_dataset(tiny, splits, tmp_path):
     trainer = make_trainer(tiny[NAMES[1]], splits, tmp_path)
     trainer.train()
-    logits, intensities = recipe.predict(trainer, splits.tokenized["test"])
+    logits, intensities = evaluate.predict(trainer, splits.tokenized["test"])
     model = trainer.model.eval()
     for i, example in enumerate(splits.tokenized["test"]):
         one = {name: torch.tensor([example[name]]).long() for name in ("input_ids", "attention_mask")}
@@ -233,7 +231,7 @@ def test_the_kept_model_is_the_best_on_validation(tiny, splits, tmp_path):
     """With a learning rate that overfits within a few epochs, the last model is not the kept one."""
     rates = {"learning_rate": 3e-3, "head_learning_rate": 3e-3}
     trainer = make_trainer(tiny[NAMES[1]], splits, tmp_path, epochs=50, patience=3, **rates)
-    trainer.train()
+    recipe.train(trainer)
     losses = [log["eval_loss"] for log in trainer.state.log_history if "eval_loss" in log]
     best = int(np.argmin(losses))
     assert len(losses) == best + 1 + 3, "stopped 3 epochs after the best"
@@ -245,7 +243,7 @@ def test_validation_reports_losses_and_metrics_over_the_whole_split(tiny, splits
     trainer = make_trainer(tiny[NAMES[1]], splits, tmp_path)
     got = trainer.evaluate()
     validation = splits.tokenized["validation"]
-    logits, intensities = recipe.predict(trainer, validation)
+    logits, intensities = evaluate.predict(trainer, validation)
     labels = np.array(validation["labels"][:])
     losses = {}
     for i, (name, target) in enumerate(zip(["initial", "final", "change"], TARGETS, strict=True)):

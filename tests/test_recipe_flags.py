@@ -11,14 +11,15 @@ from test_models import LABELS, MISSING, NAMES, TARGETS, annotated, batch, make,
 from transformers import AutoModel
 
 from artificial_pain.encoders import Encoder
-from artificial_pain.modeling.losses import head_losses
+from artificial_pain.modeling.losses import Loss, head_losses
 from artificial_pain.modeling.model import EmotionModel
 from artificial_pain.training import recipe
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_mean_pooling_is_the_mean_of_the_tokens_without_the_padding(name, tiny, tmp_path):
-    model = EmotionModel.from_encoder(Encoder("tiny", tiny[name], None), LABELS, TARGETS, pooling="mean").eval()
+    encoder = Encoder("tiny", tiny[name], None)
+    model = EmotionModel.from_encoder(encoder, LABELS, 256, TARGETS, 128, pooling="mean").eval()
     hidden = AutoModel.from_pretrained(tiny[name], dtype=torch.float32).eval()(**batch()).last_hidden_state
     means = torch.stack([hidden[0].mean(dim=0), hidden[1, :5].mean(dim=0)])
     output = model(**batch())
@@ -33,7 +34,7 @@ def test_each_layer_learns_at_a_share_of_the_rate_above_it(name, tiny):
     """Half the rate for each layer further down, the embeddings below all; norms beside the layers at the top's"""
     model = make(tiny[name], TARGETS)
     layers = model.config.encoder.num_hidden_layers
-    adam = recipe.optimizer(model, learning_rate=0.8, head_learning_rate=0.3, layer_decay=0.5)
+    adam = recipe.adam(model, learning_rate=0.8, head_learning_rate=0.3, layer_decay=0.5)
     rates = {parameter: group["lr"] for group in adam.param_groups for parameter in group["params"]}
     names = dict(model.named_parameters())
     assert len(rates) == len(names)
@@ -47,7 +48,7 @@ def test_each_layer_learns_at_a_share_of_the_rate_above_it(name, tiny):
             if f"layer.{layer}." in parameter_name or f"layers.{layer}." in parameter_name:
                 expected = 0.8 * 0.5 ** (layers - 1 - layer)
         assert rates[parameter] == pytest.approx(expected), parameter_name
-    assert len(recipe.optimizer(model, 0.8, 0.3).param_groups) == 2, "without it, encoder and heads"
+    assert len(recipe.adam(model, 0.8, 0.3).param_groups) == 2, "without it, encoder and heads"
 
 
 def test_label_smoothing_and_class_weights_by_hand():
@@ -64,15 +65,16 @@ def test_label_smoothing_and_class_weights_by_hand():
     assert head_losses(logits, *nothing).item() == pytest.approx((np.log(2) + np.log(4)) / 2)
 
 
-def test_they_are_of_the_training_alone(tiny, splits, tmp_path):  # noqa: F811
+def test_they_are_of_the_training_alone(tiny, splits):  # noqa: F811
     """Class weights n / (labels · n of the label); a validation loss is the plain cross-entropy"""
-    trainer = make_trainer(tiny[NAMES[1]], splits, tmp_path, class_weights=True, label_smoothing=0.2)
+    weights = recipe.balanced_class_weights(splits)
     counts = np.bincount(splits.tokenized["train"]["labels"][:])
-    assert trainer.model.class_weights.tolist() == pytest.approx((50 / 3 / counts).tolist())
-    given = {**batch(), "labels": torch.tensor([2, 0]), **annotated((5, MISSING, 1), (2, 1, -1))}
-    plain = make(tiny[NAMES[1]], TARGETS).eval()
-    assert trainer.model.eval()(**given).loss.item() == pytest.approx(plain(**given).loss.item())
-    assert trainer.model.train()(**given).loss.item() != pytest.approx(plain(**given).loss.item(), rel=1e-3)
+    assert weights.tolist() == pytest.approx((50 / 3 / counts).tolist())
+    examples = {**batch(), "labels": torch.tensor([2, 0]), **annotated((5, MISSING, 1), (2, 1, -1))}
+    plain, model = make(tiny[NAMES[1]], TARGETS).eval(), make(tiny[NAMES[1]], TARGETS)
+    model.loss = Loss(0.5, class_weights=weights, label_smoothing=0.2)
+    assert model.eval()(**examples).loss.item() == pytest.approx(plain(**examples).loss.item())
+    assert model.train()(**examples).loss.item() != pytest.approx(plain(**examples).loss.item(), rel=1e-3)
 
 
 @pytest.mark.parametrize(

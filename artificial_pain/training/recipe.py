@@ -1,5 +1,6 @@
 """The recipe on Hugging Face's Trainer: precision, optimizer, schedule, early stopping."""
 
+import argparse
 import math
 import pickle
 import re
@@ -100,38 +101,33 @@ def pad_to_full_batches(train: Dataset, batch_size: int, intensities: Sequence[s
 
 
 def training_arguments(
-    folder: Path,
-    precision: str,
-    intensities: Sequence[str],
-    steps_per_epoch: int,
-    epochs: int,
-    batch_size: int,
-    schedule: str,
-    warmup_steps: int,
-    seed: int,
+    args: argparse.Namespace, epochs: int, examples: int, intensities: Sequence[str], folder: Path, precision: str
 ) -> TrainingArguments:
-    """The Trainer's arguments. Raises UsageError where a batch cannot be shared by the processes."""
-    steps = epochs * steps_per_epoch
-    if warmup_steps >= steps:
+    """The Trainer's arguments for so many training examples.
+
+    Raises UsageError where a batch cannot be shared by the processes.
+    """
+    steps = epochs * math.ceil(examples / args.batch_size)
+    if args.warmup_steps >= steps:
         logger.warning(
-            f"--warmup_steps {warmup_steps}, but the training has {steps} steps: the learning rates rise to "
-            f"{steps / warmup_steps:.0%} of what was asked for"
+            f"--warmup_steps {args.warmup_steps}, but the training has {steps} steps: the learning rates rise to "
+            f"{steps / args.warmup_steps:.0%} of what was asked for"
         )
     processes = distributed.num_processes()
-    if batch_size % processes:
+    if args.batch_size % processes:
         raise UsageError(
-            f"--batch_size {batch_size} cannot be shared evenly by {processes} processes: take a multiple of "
+            f"--batch_size {args.batch_size} cannot be shared evenly by {processes} processes: take a multiple of "
             f"{processes}"
         )
     device = distributed.device().type
     return TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=epochs,
-        per_device_train_batch_size=batch_size // processes,
+        per_device_train_batch_size=args.batch_size // processes,
         ddp_find_unused_parameters=False,  # all are used
         per_device_eval_batch_size=evaluation_batch_size(),
-        lr_scheduler_type=SCHEDULERS[schedule],
-        warmup_steps=warmup_steps,
+        lr_scheduler_type=SCHEDULERS[args.schedule],
+        warmup_steps=args.warmup_steps,
         eval_strategy="epoch",
         save_strategy="epoch",
         logging_steps=LOGGING_STEPS,
@@ -142,7 +138,7 @@ def training_arguments(
         disable_tqdm=False,  # otherwise the bars follow transformers' verbosity
         log_level_replica="error",  # as that of the main process
         report_to="none",  # runs/tracking.py logs: the Trainer's own would log settings that are not the optimizer's
-        seed=seed,
+        seed=args.seed,
         bf16=precision == "bf16",
         fp16=precision == "fp16",
     )
@@ -153,40 +149,31 @@ def make_trainer(
     optimizer: torch.optim.Optimizer,
     tokenizer: PreTrainedTokenizerFast,
     splits: Splits,
-    *,
+    args: argparse.Namespace,
+    epochs: int,
     folder: Path,
     precision: str,
-    metric: str,
-    patience: int,
-    epochs: int,
-    batch_size: int,
-    schedule: str,
-    warmup_steps: int,
-    seed: int,
 ) -> EmotionTrainer:
     """A Trainer of the model on the training split, evaluated on the validation split after each epoch.
 
-    Its checkpoints are in `folder`. The best of them by the validation `metric` is kept ("loss": the lowest, "accuracy"
-    or "macro_f1": the highest); `patience` epochs without a better one end the training. The learning rates rise for
-    `warmup_steps`, and fall by the `schedule`, "linear", "cosine" or "constant".
+    Its checkpoints are in `folder`, and the best of them is kept: by the validation metric `args.model_metric`, the
+    lowest "loss" or the highest "accuracy" or "macro_f1". The training ends after the epochs, or after `args.patience`
+    epochs without a better one. The learning rates rise for `args.warmup_steps`, and fall by `args.schedule`. Other
+    flags that count are `args.batch_size` and `args.seed`.
     """
     intensities = model.config.intensity_targets
     train, validation = splits.tokenized["train"], splits.tokenized["validation"]
-    steps_per_epoch = math.ceil(len(train) / batch_size)
-    arguments = training_arguments(
-        folder, precision, intensities, steps_per_epoch, epochs, batch_size, schedule, warmup_steps, seed
-    )
     alone = distributed.num_processes() == 1
     trainer = EmotionTrainer(
         model=model,
-        args=arguments,
-        train_dataset=train if alone else pad_to_full_batches(train, batch_size, intensities),
+        args=training_arguments(args, epochs, len(train), intensities, folder, precision),
+        train_dataset=train if alone else pad_to_full_batches(train, args.batch_size, intensities),
         eval_dataset=validation.select(by_length(validation)),
         data_collator=DataCollatorWithPadding(tokenizer),
         processing_class=tokenizer,
         compute_metrics=partial(validation_metrics, loss=model.loss, names=intensities),
         optimizers=(optimizer, None),
-        best_checkpoint=BestCheckpoint(folder, metric, patience),
+        best_checkpoint=BestCheckpoint(folder, args.model_metric, args.patience),
         progress=ProgressLines(),
     )
     if trainer.args.device.type == "cpu":

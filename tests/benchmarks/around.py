@@ -15,7 +15,7 @@ from tqdm import tqdm
 from training_speed import Speeds
 from transformers import TrainerCallback
 
-from artificial_pain import cli
+from artificial_pain.storage import REPOSITORY
 from artificial_pain.training import checkpoints
 from artificial_pain.training.trainer import EmotionTrainer
 
@@ -24,7 +24,7 @@ SAVES, STEPS_OF_A_SAVE = 7, 10  # checkpoints, and training steps before each
 BLOCK = 2**20  # bytes of a write
 PUBLISHED_EXAMPLES = 12  # of a turn of the published validation, spread over the split
 SCRIPTS = [
-    cli.REPOSITORY / task / f"{task}-{part}.py"
+    REPOSITORY / task / f"{task}-{part}.py"
     for task in ("classification", "intensity")
     for part in ("dataloader", "model")
 ]
@@ -82,7 +82,7 @@ def _loading(task: Task) -> dict[str, str]:
 def _dataloader(what: str, flags: Sequence[object], seconds: float) -> list[dict[str, str]]:
     """From start to end, and less a start of Python that imports what it imports."""
     taken = _median_seconds(CLASSIFICATION_DATALOADER, *flags)
-    work = taken - _median_seconds("-c", "import artificial_pain.preparation")
+    work = taken - _median_seconds("-c", "import artificial_pain.data.corpora, artificial_pain.data.statistics")
     return [_row(what, f"{taken:.1f} s", f"{seconds} s"), _row(f"{what}: without its imports", f"{work:.1f} s", "2 s")]
 
 
@@ -110,14 +110,15 @@ class Saves(TrainerCallback):
 
     def on_step_end(self, args, state, control, **kwargs):
         control.should_training_stop = state.global_step == SAVES * STEPS_OF_A_SAVE
-        if state.global_step % STEPS_OF_A_SAVE:
-            return
+        if state.global_step % STEPS_OF_A_SAVE == 0:
+            os.sync()
+            control.should_save = True
+            self.began = time.perf_counter()
+
+    def on_save(self, args, state, control, **kwargs):
+        self.checkpoints.append(time.perf_counter() - self.began)
+        self.trainer.best_checkpoint.finish()
         checkpoint = Path(args.output_dir, f"checkpoint-{state.global_step}")
-        os.sync()
-        self.checkpoints.append(
-            timeit.timeit(lambda: self.trainer._save_checkpoint(self.trainer.model, None), number=1)
-        )
-        self.trainer.finish_checkpoint()
         self.bytes = sum(path.stat().st_size for path in checkpoint.iterdir())
         checkpoints.remove(checkpoint)  # both write to memory that was just given back: fresh memory may be slow
         path = checkpoint.with_name("bytes")

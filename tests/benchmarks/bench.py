@@ -19,15 +19,16 @@ import torch
 import training_speed
 from commands import timed
 from recipes import ON_GPU, Task
+from trainers import PUBLISHED
 
-from artificial_pain import cli
 from artificial_pain.data import sources
+from artificial_pain.storage import REPOSITORY
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 CORPORA = ("SAD", "ESConv")
-REPORT, FIGURE = cli.REPOSITORY / "benchmarks.md", cli.REPOSITORY / "benchmarks.png"
+REPORT, FIGURE = REPOSITORY / "benchmarks.md", REPOSITORY / "benchmarks.png"
 
 
 def machine() -> str:
@@ -118,8 +119,8 @@ measures all of it anew.
 
 ## Training
 
-Batches of {cli.BATCH_SIZE}, {training_speed.TURNS} turns of each recipe in one run. GFLOP/s are those of the texts' own
-tokens; their share is of what a product of matrices, {training_speed.SIZE} by {training_speed.SIZE}, reaches in the
+Batches of {PUBLISHED["BATCH_SIZE"]}, {training_speed.TURNS} turns of each recipe in one run. GFLOP/s are those of the
+texts' own tokens; their share is of what a product of matrices, {training_speed.SIZE} by {training_speed.SIZE}, reaches in the
 same precision and run. {"" if ON_GPU else "No GPU was at hand: its rows are empty."}
 
 {markdown(training)}

@@ -3,7 +3,6 @@
 Each runs in a process of its own, because ours changes settings of its whole process, and works when it is told to.
 """
 
-import argparse
 import multiprocessing
 import re
 import tempfile
@@ -16,19 +15,20 @@ from pathlib import Path
 
 import torch
 from torch.nn.utils import clip_grad_norm_
+from trainers import PUBLISHED, make_model, make_trainer
 from transformers import PreTrainedTokenizerFast, TrainerCallback, set_seed
 
-from artificial_pain import cli, distributed, encoders, storage
+from artificial_pain import distributed, encoders, storage
 from artificial_pain.data import tokenization
-from artificial_pain.modeling.model import EmotionModel
 from artificial_pain.training import recipe
-from artificial_pain.training.callbacks import EpochLines
+from artificial_pain.training.callbacks import ProgressLines
 from artificial_pain.training.trainer import EmotionTrainer, EpochSampler
 
 PADDED_LENGTH = 512  # published: every text has so many tokens
 GRADIENT_NORM = 1.0  # published, as the Trainer's default: gradients are clipped to it
 WARM_UP = 3  # steps that are not measured
 READY = "ready"
+SETTINGS = ("seed", "epochs", "batch_size", "learning_rate", "head_learning_rate")
 ON_GPU = distributed.device().type == "cuda"
 
 
@@ -39,11 +39,11 @@ class Task:
     encoder: str
     corpus: str
     root: Path  # of the splits that the dataloader wrote
-    seed: int = cli.SEED
-    epochs: int = cli.EPOCHS
-    batch_size: int = cli.BATCH_SIZE
-    learning_rate: float = cli.LEARNING_RATE
-    head_learning_rate: float = cli.HEAD_LEARNING_RATE
+    seed: int = PUBLISHED["SEED"]
+    epochs: int = PUBLISHED["EPOCHS"]
+    batch_size: int = PUBLISHED["BATCH_SIZE"]
+    learning_rate: float = PUBLISHED["LEARNING_RATE"]
+    head_learning_rate: float = PUBLISHED["HEAD_LEARNING_RATE"]
     precision: str = "auto"  # of our recipe
 
     def load(self) -> tuple[encoders.Encoder, PreTrainedTokenizerFast, tokenization.Splits]:
@@ -53,7 +53,7 @@ class Task:
 
     def load_splits(self, encoder: encoders.Encoder, tokenizer: PreTrainedTokenizerFast) -> tokenization.Splits:
         layout = storage.Layout(self.root, self.corpus, encoder.short_name, balanced=False)
-        return tokenization.load(layout, encoder, tokenizer, lambda settings: "the dataloader")
+        return tokenization.load_splits(layout, encoder, tokenizer, lambda settings: "the dataloader")
 
     def batches(self, splits: tokenization.Splits) -> Iterator[list[list[int]]]:
         """Each epoch's, in our order."""
@@ -68,20 +68,17 @@ class Task:
 def our_trainer(task: Task, *callbacks: TrainerCallback) -> Iterator[EmotionTrainer]:
     """The model script's own Trainer, with its checkpoints in a folder that goes with it."""
     encoder, tokenizer, splits = task.load()
-    set_seed(task.seed)
-    model = EmotionModel.from_encoder(encoder, splits.label_names)
-    defaults = cli.model_parser("classification", ["SAD", "ESConv"], "", warmup_steps=0, metric="loss").parse_args([])
-    args = argparse.Namespace(**vars(defaults) | vars(task))
-    precision = recipe.mixed_precision(task.precision)
+    settings = {name: getattr(task, name) for name in SETTINGS}
     with tempfile.TemporaryDirectory() as folder:
-        trainer = recipe.make_trainer(model, tokenizer, splits, args, precision, Path(folder))
-        trainer.remove_callback(EpochLines)
+        precision = recipe.resolve_precision(task.precision)
+        trainer = make_trainer(encoder, tokenizer, splits, Path(folder), precision=precision, **settings)
+        trainer.remove_callback(ProgressLines)
         for callback in callbacks:
             trainer.add_callback(callback)
         try:
             yield trainer
         finally:
-            trainer.finish_checkpoint()
+            trainer.best_checkpoint.finish()
 
 
 class Published:
@@ -93,8 +90,8 @@ class Published:
         self.padding = {"padding": "max_length", "max_length": PADDED_LENGTH} if padded else {"padding": "longest"}
         self.device = torch.device("cuda" if ON_GPU else "cpu")
         set_seed(task.seed)
-        self.model = EmotionModel.from_encoder(encoder, self.splits.label_names).to(self.device)
-        ours = recipe.optimizer(self.model, task.learning_rate, task.head_learning_rate)
+        self.model = make_model(encoder, self.splits.label_names).to(self.device)
+        ours = recipe.adam(self.model, task.learning_rate, task.head_learning_rate)
         groups = [{"params": group["params"], "lr": group["lr"]} for group in ours.param_groups]
         self.optimizer = torch.optim.Adam(groups)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=ON_GPU)

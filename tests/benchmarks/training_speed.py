@@ -7,6 +7,7 @@ import torch
 import torch.utils.benchmark
 from recipes import ON_GPU, WARM_UP, Task, our_training, published_training, waiting
 from tqdm import tqdm
+from trainers import make_model
 
 from artificial_pain.data import tokenization
 from artificial_pain.modeling import cpu
@@ -68,7 +69,7 @@ def measure(task: Task, encoder_name: str) -> dict[str, str]:
             products.append(product_rate())
     speeds = Speeds(np.array(rates["published"]), np.array(rates["ours"]))
     lengths = np.concatenate(lengths)
-    reached = training_flops(EmotionModel.from_encoder(encoder, splits.label_names), lengths) / seconds
+    reached = training_flops(make_model(encoder, splits.label_names), lengths) / seconds
     return {
         "encoder": encoder_name,
         "corpus": task.corpus,

@@ -37,8 +37,9 @@ def run(main: Callable[[argparse.Namespace], None], parse_args: Callable[[], arg
     signal.signal(signal.SIGTERM, _terminate)
     try:
         args = parse_args()
-        distributed.start()
-        main(args)
+        with distributed.lost_process_as_user_error():
+            distributed.start()
+            main(args)
     except UsageError as error:
         if distributed.is_main_process():  # all processes have the same flags
             logger.error(error)

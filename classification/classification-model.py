@@ -67,10 +67,10 @@ def main(args: argparse.Namespace) -> None:
         weights = recipe.balanced_class_weights(splits) if args.class_weights else None
         model.loss = Loss(emotion_weight=1.0, class_weights=weights, label_smoothing=args.label_smoothing)
 
-        # 5. Adam, without weight decay.
+        # 5. Adam, without weight decay; the encoder and the head each have their learning rate.
         optimizer = recipe.adam(model, args.learning_rate, args.head_learning_rate, args.layer_decay)
 
-        # 6. Train. After each epoch the validation split is evaluated, and the best checkpoint is kept.
+        # 6. Train. Each epoch is evaluated on validation. The patience ends the training, and the best epoch is kept.
         epochs = DEBUG_EPOCHS if args.debug else args.epochs
         trainer = recipe.make_trainer(model, optimizer, tokenizer, splits, args, epochs, run.checkpoints, run.precision)
         run.train(trainer)

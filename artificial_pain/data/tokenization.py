@@ -15,6 +15,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from tqdm import tqdm
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 
+from artificial_pain import distributed
 from artificial_pain.data import text_csv
 from artificial_pain.data.vocabulary import INTENSITIES, SPLITS
 from artificial_pain.encoders import Encoder
@@ -183,7 +184,7 @@ def load_splits(
     than the encoder's. It tells `command(settings)`, which makes them, with the settings of the text splits that are
     there ({} if there are none).
     """
-    with exclusive_lock(layout.corpus, wait=True):
+    with distributed.main_process_first(), exclusive_lock(layout.corpus, wait=True):
         commit_pending(layout.corpus)
         return _load(layout, encoder, tokenizer, command(_settings(layout.corpus / layout.statistics)))
 

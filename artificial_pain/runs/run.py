@@ -33,8 +33,7 @@ def open_run(
     is open. In a job of several processes each calls this, and only the main process has to do with files and W&B.
 
     Raises UserError where a run of other settings is in the folder or another process is at work there, where the
-    memory does not suffice, and where another process of the job ends. Ctrl-C and SIGTERM end the block with the
-    command that goes on.
+    memory does not suffice. Ctrl-C and SIGTERM end the block with the command that goes on.
     """
     precision = recipe.resolve_precision(args.precision)
     folder = layout.run_folder(kind, args.seed, args.debug)
@@ -42,7 +41,6 @@ def open_run(
     is_main = distributed.is_main_process()
     with (
         _stop_with_command(),
-        distributed.lost_process_as_user_error(),
         recipe.out_of_memory_as_user_error(args.batch_size, splits.settings["max_length"], args.precision),
         storage.exclusive_lock(folder, wait=False) if is_main else nullcontext(),
     ):

@@ -120,8 +120,8 @@ measures all of it anew.
 ## Training
 
 Batches of {PUBLISHED["BATCH_SIZE"]}, {training_speed.TURNS} turns of each recipe in one run. GFLOP/s are those of the
-texts' own tokens; their share is of what a product of matrices, {training_speed.SIZE} by {training_speed.SIZE}, reaches in the
-same precision and run. {"" if ON_GPU else "No GPU was at hand: its rows are empty."}
+texts' own tokens; their share is of what a product of matrices, {training_speed.SIZE} by {training_speed.SIZE},
+reaches in the same precision and run. {"" if ON_GPU else "No GPU was at hand: its rows are empty."}
 
 {markdown(training)}
 

@@ -1,8 +1,13 @@
 """The figures of a run; each is drawn to a PNG file."""
 
+import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+
+# Figures go to files alone. matplotlib reads the name of its backend when it is imported, and fails there at that of a
+# notebook, which hands it on to the processes that it starts.
+os.environ["MPLBACKEND"] = "Agg"
 
 import matplotlib
 import numpy as np
@@ -11,7 +16,7 @@ import pandas as pd
 from artificial_pain.data.vocabulary import INTENSITIES
 from artificial_pain.evaluation.classification import BINS, calibration_bins
 
-matplotlib.use("Agg")  # files only: no display is needed
+matplotlib.use("Agg")  # also where matplotlib was imported before
 import matplotlib.pyplot as plt
 
 # A character that the font lacks is drawn as a box; the other files have the label in full.

@@ -15,28 +15,28 @@ from artificial_pain.evaluation import tables
 
 
 def read_run(folder: Path) -> tuple[dict, pd.DataFrame]:
-    """A run's results, and the test examples behind them: their place in the corpus, text and label.
+    """A run's results, and its test examples: their index in the corpus, text and label.
 
     Raises UserError where the folder has no finished run.
     """
     try:
         results = json.loads((folder / "evaluation_results.json").read_text(encoding="utf-8"))
         examples = pd.read_csv(folder / "predictions_test.csv", usecols=[0, 1, 2], dtype=str, keep_default_na=False)
-        whole = "macro_f1" in results["test"] and "majority" in results["baselines"]
+        complete = "macro_f1" in results["test"] and "majority" in results["baselines"]
     except OSError as error:
         raise UserError(
             f"{error.filename or folder}: cannot be read ({error.strerror}): give the folder of a finished run, which "
             "the model script prints"
         ) from None
     except (ValueError, KeyError, TypeError):  # neither JSON nor CSV, or JSON of something else
-        whole = False
-    if not whole:
+        complete = False
+    if not complete:
         raise UserError(f"{folder}: its results are damaged: run the model script again")
     return results, examples
 
 
 def names(folders: list[Path]) -> list[str]:
-    """The folders' names, with as many of the folders above them as tell them apart."""
+    """The folders' names, with as many of their parent folders as make them unique."""
     depth = 1
     while len({folder.parts[-depth:] for folder in folders}) < len(folders):
         depth += 1
@@ -49,17 +49,15 @@ def main() -> None:
     args = parser.parse_args()
 
     folders = list(dict.fromkeys(folder.resolve() for folder in args.folders))
-    read = [read_run(folder) for folder in folders]
-    first = read[0][1]
-    for folder, (_, examples) in zip(folders, read, strict=True):
-        if not examples.equals(first):
+    all_results, test_sets = zip(*map(read_run, folders), strict=True)
+    for folder, examples in zip(folders, test_sets, strict=True):
+        if not examples.equals(test_sets[0]):
             raise UserError(
                 f"{folder} and {folders[0]} were tested on different examples: run the dataloaders of both with the "
                 "same --data_source and --seed"
             )
-    runs = {name: results for name, (results, _) in zip(names(folders), read, strict=True)}
-    print(f"{len(first)} test examples")
-    print(tables.results_table(runs))
+    print(f"{len(test_sets[0])} test examples")
+    print(tables.results_table(dict(zip(names(folders), all_results, strict=True))))
 
 
 if __name__ == "__main__":

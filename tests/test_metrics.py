@@ -1,4 +1,4 @@
-"""Metrics and baselines against numbers worked out by hand."""
+"""Metrics and baselines against hand calculations."""
 
 import json
 
@@ -12,8 +12,8 @@ from artificial_pain.errors import UserError
 from artificial_pain.evaluation import baselines, classification, regression
 
 
-def test_classification_by_hand():
-    """Four of a, two of b, none of c: a is found three times, b once, one of each is taken for the other.
+def test_classification_metrics_match_hand_calculation():
+    """Four of a, two of b, none of c: three of a are predicted right, one of b, and one of each as the other.
 
     precision a = 3/4, b = 1/2; recall the same; f1 the same; c: all 0.
     """
@@ -29,7 +29,7 @@ def test_classification_by_hand():
     assert got["confusion_matrix"] == [[3, 1, 0], [1, 1, 0], [0, 0, 0]]
 
 
-def test_precision_and_recall_are_not_mixed_up():
+def test_precision_and_recall_are_not_swapped():
     """b is predicted for all three: precision 1/3, recall 1, f1 1/2."""
     got = classification.classification(np.array([0, 0, 1]), np.array([1, 1, 1]), ["a", "b"])
     assert got["per_class"]["b"] == {
@@ -46,22 +46,22 @@ def test_probabilities_are_a_softmax():
     assert got == pytest.approx(np.array([[0.25, 0.75], [0.5, 0.5]]))
 
 
-def test_calibration_by_hand():
-    """In the bin from 0.6 to 2/3 a share of 1/2 is right, of 0.61 and 0.65; at 1, of two both; at 0.2, its end, none
+def test_calibration_error_matches_hand_calculation():
+    """Bins: 0.6 to 2/3 with 0.61 (right) and 0.65 (wrong); the last with 1 twice (right); up to 0.2 with 0.2 (wrong).
 
     |0.5 - 0.63| · 2/5 + |1 - 1| · 2/5 + |0 - 0.2| · 1/5
     """
     confidence, correct = np.array([0.61, 0.65, 1, 1, 0.2]), np.array([True, False, True, True, False])
     assert classification.calibration_error(confidence, correct) == pytest.approx(0.13 * 2 / 5 + 0.2 / 5)
-    examples, confident, right = classification.calibration_bins(confidence, correct).T
+    examples, confidences, right = classification.calibration_bins(confidence, correct).T
     assert np.flatnonzero(examples).tolist() == [2, 9, 14] and examples.sum() == 5 and right[9] == 1
-    assert confident[9] == pytest.approx(1.26)
+    assert confidences[9] == pytest.approx(1.26)
 
 
 MISSING = np.nan
 
 
-def test_a_missing_pair_in_the_middle_moves_no_other():
+def test_missing_annotation_does_not_shift_other_pairs():
     """Known pairs (1, 2), (3, 3), (5, 6): errors 1, 0, 1.
 
     Deviations from the means 3 and 11/3: (-2, 0, 2) and (-5/3, -2/3, 7/3); r = 8 / sqrt(8 * 26/3).
@@ -76,7 +76,7 @@ def test_a_missing_pair_in_the_middle_moves_no_other():
     assert got["p_value"] == pytest.approx(1 - 2 * np.arctan(t) / np.pi)
 
 
-def test_agreement_with_the_scale_by_hand():
+def test_agreement_metrics_match_hand_calculation():
     """Rounded to 1, 2, 5, and 6 to 5, 0.4 to 1: the scale's ends; squared differences 0, 0, 1, 0, 0, their mean 1/5"""
     annotated, predicted = np.array([1.0, 2, 4, 5, 1]), np.array([1.2, 2.3, 4.6, 6.0, 0.4])
     got = regression.regression(annotated, predicted)
@@ -90,7 +90,7 @@ def test_agreement_with_the_scale_by_hand():
 
 @pytest.mark.parametrize("level", [0.0, 0.001, 2.5, -4.0])
 @pytest.mark.parametrize("noise", [0, 1e-6])
-def test_a_constant_prediction_has_no_correlation(level, noise):
+def test_constant_prediction_has_no_correlation(level, noise):
     """Also where it differs by the rounding of single precision, as a network's constant does, even near 0."""
     predicted = level + noise * np.array([1, -1, 0, 1])
     got = regression.regression(np.array([1.0, 2, 4, 5]), predicted)
@@ -100,7 +100,7 @@ def test_a_constant_prediction_has_no_correlation(level, noise):
     assert swapped["pearson"] is None and swapped["mse"] == pytest.approx((4 + 1 + 1 + 4) / 4)
 
 
-def test_without_pairs_nothing_is_defined():
+def test_metrics_without_pairs_are_undefined():
     got = regression.regression(np.array([MISSING, MISSING]), np.array([1.0, 2]))
     undefined = dict.fromkeys(["pearson", "p_value", "spearman", "quadratic_weighted_kappa"])
     assert got == {"mse": None, "mae": None, **undefined, "n": 0}
@@ -110,8 +110,8 @@ def test_without_pairs_nothing_is_defined():
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e200])
-def test_what_is_not_finite_is_not_defined(value):
-    """As of a model that diverged: results are strict JSON, which has no NaN. Emotion a is whole, b is not."""
+def test_metrics_of_non_finite_predictions_are_undefined(value):
+    """A model that diverged predicts them; results are strict JSON, which has no NaN. Only b has such a prediction."""
     annotated, predicted = np.array([1.0, 2, 3, 4, 5] * 2), np.array([1.0, 2, 3, 4, 4, 1, 2, 3, 4, value])
     got = regression.target_metrics(annotated, predicted, np.repeat([0, 1], 5), ["a", "b"])
     assert got["per_emotion"]["a"]["mse"] == pytest.approx(0.2) and got["per_emotion"]["b"]["mse"] is None
@@ -119,26 +119,26 @@ def test_what_is_not_finite_is_not_defined(value):
     json.dumps(got, allow_nan=False)
 
 
-def test_an_emotion_with_4_pairs_is_left_out_of_the_mean():
+def test_emotion_with_fewer_than_5_pairs_is_left_out_of_macro():
     """a: 5 pairs, errors of 1, r = 1. b: 6 examples, one missing, errors of 3, constant. c: 4 pairs. d: none."""
     labels = np.repeat([0, 1, 2], [5, 6, 4])
     annotated = np.array([1, 2, 3, 4, 5, 1, 2, MISSING, 2, 1, 1, 5, 5, 5, 4.0])
     predicted = np.array([2, 3, 4, 5, 6, 4, 4, 9, 4, 4, 4, 0, 0, 0, 0.0])
     got = regression.target_metrics(annotated, predicted, labels, ["a", "b", "c", "d"])
     assert [got["per_emotion"][name]["n"] for name in "abcd"] == [5, 5, 4, 0]
-    of_b = [abs(error) for error in (3, 2, 2, 3, 3)]
-    assert got["per_emotion"]["b"]["mae"] == pytest.approx(np.mean(of_b))
+    errors_b = [3, 2, 2, 3, 3]
+    assert got["per_emotion"]["b"]["mae"] == pytest.approx(np.mean(errors_b))
     assert got["per_emotion"]["c"]["mae"] == pytest.approx(4.75)
-    assert got["macro"]["mae"] == pytest.approx((1 + np.mean(of_b)) / 2)
+    assert got["macro"]["mae"] == pytest.approx((1 + np.mean(errors_b)) / 2)
     assert got["macro"]["pearson"] == pytest.approx(1), "of a alone: b's predictions are constant"
     assert (got["macro"]["n"], got["macro"]["emotions"], got["macro"]["pearson_emotions"]) == (10, 2, 1)
     assert got["macro"]["p_value"] is None
-    assert got["micro"]["n"] == 14 and got["micro"]["mae"] == pytest.approx((5 + sum(of_b) + 19) / 14)
+    assert got["micro"]["n"] == 14 and got["micro"]["mae"] == pytest.approx((5 + sum(errors_b) + 19) / 14)
     few = regression.target_metrics(annotated[11:], predicted[11:], labels[11:], ["a", "b", "c", "d"])
     assert few["macro"]["mae"] is None and few["macro"]["emotions"] == 0
 
 
-def test_intensities_are_read_at_the_true_and_at_the_predicted_emotion():
+def test_intensities_are_selected_at_true_and_predicted_emotion():
     intensities = np.array([[[1.0, 2, 3], [10, 20, 30]], [[4, 5, 6], [40, 50, 60]]])  # (examples, targets, labels)
     assert regression.select_by_label(intensities, np.array([2, 0])).tolist() == [[3, 30], [4, 40]]
     annotated = np.array([[3.0, 20], [MISSING, 60]])
@@ -151,7 +151,7 @@ def test_intensities_are_read_at_the_true_and_at_the_predicted_emotion():
     assert got["predicted_label"]["change"]["per_emotion"]["c"]["n"] == 1, "grouped by the true emotion"
 
 
-def test_baselines_are_fit_on_train_and_read_on_test():
+def test_baselines_are_fit_on_train_and_evaluated_on_test():
     train = pd.DataFrame({"text": ["red apple", "red rose", "red car", "blue sea"] * 5, "label": [0, 0, 0, 1] * 5})
     test = pd.DataFrame({"text": ["a red thing", "the blue sea"], "label": [0, 1]})
     models = baselines.fit(train, [])
@@ -162,7 +162,7 @@ def test_baselines_are_fit_on_train_and_read_on_test():
     assert got["majority"].keys() == got["tfidf_logistic_regression"].keys()
 
 
-def test_baselines_of_the_intensities(capsys):
+def test_intensity_baselines_match_hand_calculation(capsys):
     """Training means: 3 of all (missing ones left out), 2 of red, 5 of blue; green, of which none is known, has 3."""
     train = pd.DataFrame(
         {
@@ -178,8 +178,8 @@ def test_baselines_of_the_intensities(capsys):
     assert "no training example of green has a known final_intensity" in capsys.readouterr().err
     got = baselines.evaluate(models, train, test, {"red": 3, "blue": 1, "green": 1}, targets, names)
 
-    def micro(name: str, reading: str) -> dict:
-        return got[name]["intensity"][reading]["final"]["micro"]
+    def micro(name: str, emotion_source: str) -> dict:
+        return got[name]["intensity"][emotion_source]["final"]["micro"]
 
     assert micro("train_mean", "true_label") == micro("train_mean", "predicted_label")
     assert micro("train_mean", "true_label")["mae"] == pytest.approx((1 + 1.5 + 0) / 3)
@@ -191,12 +191,12 @@ def test_baselines_of_the_intensities(capsys):
     assert micro("tfidf_ridge", "true_label")["mae"] < micro("train_mean", "true_label")["mae"]
 
 
-def test_a_target_that_is_never_known_is_told():
+def test_target_without_known_value_is_refused():
     train = pd.DataFrame({"text": ["a red car", "a blue sea"], "label": [0, 1], "final_intensity": [MISSING, MISSING]})
     with pytest.raises(UserError, match="no training example has a known final_intensity"):
         baselines.fit(train, ["final_intensity"])
 
 
-def test_texts_without_words_are_told():
+def test_texts_without_words_are_refused():
     with pytest.raises(UserError, match="no words"):
         baselines.fit(pd.DataFrame({"text": ["? !", "..."], "label": [0, 1]}), [])

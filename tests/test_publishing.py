@@ -1,4 +1,4 @@
-"""Uploads of runs to a hub on loopback, and that nothing is uploaded that was not asked for."""
+"""Uploads of runs to a hub on loopback; without the flag nothing is uploaded."""
 
 import json
 import shlex
@@ -16,8 +16,8 @@ NAME = "me/emotions"
 OLDER_PROTOCOL = {"HF_HUB_DISABLE_XET": "1"}
 
 
-def test_a_run_is_uploaded_where_it_is_asked_for(studied, command, tmp_path):
-    """The command of a finished run: without the flag nothing is asked of the hub, with it what is there is uploaded"""
+def test_run_is_uploaded_only_with_the_flag(studied, command, tmp_path):
+    """A finished run's command asks the hub nothing without the flag, and uploads the folder with it."""
     root = shutil.copytree(studied.root, tmp_path / "root", ignore=shutil.ignore_patterns(".*.lock"))
     folder = root / "ESConv" / "mental-bert-base-uncased" / "loss-classification"
     words = shlex.split(json.loads((folder / "run.json").read_text())["command"])[1:]
@@ -32,8 +32,8 @@ def test_a_run_is_uploaded_where_it_is_asked_for(studied, command, tmp_path):
         done = command(words[0], *words[1:], "--push_to_hub", NAME, **environment)
         assert done.code == 0 and f"Hub: {hub.endpoint}/{NAME}/commit/" in done.out and "is finished" in done.err
         uploaded = hub.uploaded[NAME]
-    here = {path.name for path in folder.iterdir()}
-    assert uploaded.keys() == here - {"predictions_test.csv", "predictions_validation.csv"}
+    files = {path.name for path in folder.iterdir()}
+    assert uploaded.keys() == files - {"predictions_test.csv", "predictions_validation.csv"}
     assert uploaded["model.safetensors"] == weights and hub.private[NAME]
 
     downloaded = tmp_path / "downloaded"
@@ -42,21 +42,21 @@ def test_a_run_is_uploaded_where_it_is_asked_for(studied, command, tmp_path):
         (downloaded / name).write_bytes(content)
     card, record = ModelCard.load(downloaded / "README.md"), json.loads(uploaded["run.json"])
     scores = json.loads(uploaded["evaluation_results.json"])["test"]
-    of_hub = {result.metric_type: result for result in card.data.eval_results}
+    by_metric = {result.metric_type: result for result in card.data.eval_results}
     for kind, name in {"f1": "macro_f1", "accuracy": "accuracy"}.items():
-        assert of_hub[kind].metric_value == pytest.approx(scores[name], abs=1e-6) and of_hub[kind].dataset_args == {
-            "examples": scores["n"]
-        }
-        assert of_hub[kind].metric_args["interval_95"] == scores["intervals"][name]
-        assert of_hub[kind].dataset_name == "a synthetic sample in the schema of ESConv"
+        assert by_metric[kind].metric_value == pytest.approx(scores[name], abs=1e-6) and by_metric[
+            kind
+        ].dataset_args == {"examples": scores["n"]}
+        assert by_metric[kind].metric_args["interval_95"] == scores["intervals"][name]
+        assert by_metric[kind].dataset_name == "a synthetic sample in the schema of ESConv"
     assert record["arguments"]["push_to_hub"] is None
     assert Predictor(downloaded)(["I cannot sleep."])["emotion"][0] in card.text
 
 
-@pytest.mark.parametrize(("token", "told"), [("", "needs a token"), ("hf_unknown", "401")])
-def test_who_may_not_upload_is_told_before_the_training(token, told, encoder, sample_splits, command):
+@pytest.mark.parametrize(("token", "message"), [("", "needs a token"), ("hf_unknown", "401")])
+def test_missing_permission_ends_the_run_before_training(token, message, encoder, sample_splits, command):
     words = [MODEL, "--model_name", encoder, "--dataset_name", "SAD", "--output_dir", sample_splits, "--seed", "78"]
     with WritableHub({}, tokens={GOOD_TOKEN: []}) as hub:
         done = command(*words, "--push_to_hub", NAME, HF_ENDPOINT=hub.endpoint, HF_TOKEN=token)
-    assert done.code == 1 and told in done.error
+    assert done.code == 1 and message in done.error
     assert not (sample_splits / "SAD" / encoder.name / "loss-classification-seed78").exists()

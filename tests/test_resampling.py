@@ -1,4 +1,4 @@
-"""Intervals and paired tests, against what is known exactly."""
+"""Intervals and paired tests against exact results."""
 
 import itertools
 
@@ -16,8 +16,8 @@ def mean_absolute_error(truth: np.ndarray, predictions: np.ndarray) -> np.ndarra
     return np.abs(predictions - truth).mean(axis=-1)
 
 
-def test_the_interval_of_a_share_is_the_known_one():
-    """280 of 400: 0.7 ± 1.96 sqrt(0.7 · 0.3 / 400) = 0.655 to 0.745; the same again, for it is seeded"""
+def test_interval_of_proportion_matches_normal_approximation():
+    """280 of 400: 0.7 ± 1.96 sqrt(0.7 · 0.3 / 400) = 0.655 to 0.745. The seed is fixed: a second call is equal."""
     labels, predictions = np.zeros(400, int), np.repeat([0, 1], [280, 120])
     got = classification.classification(labels, predictions, ["a", "b"], intervals=True)
     assert got["intervals"]["accuracy"] == pytest.approx([0.655, 0.745], abs=0.006)
@@ -26,20 +26,20 @@ def test_the_interval_of_a_share_is_the_known_one():
     assert classification.classification(labels, predictions, ["a", "b"])["accuracy"] == 0.7
 
 
-def test_a_class_that_a_resample_misses_lowers_no_interval():
-    """Six classes of three examples, all found: a resample misses a class now and then, and the model none"""
+def test_class_missing_from_resample_does_not_lower_interval():
+    """Six classes of three examples, all predicted right: resamples miss a class now and then, the model never does."""
     labels = np.repeat(np.arange(6), 3)
     got = classification.classification(labels, labels, list("abcdef"), intervals=True)
     assert got["macro_f1"] == 1 and got["intervals"]["macro_f1"] == got["intervals"]["macro_recall"] == [1, 1]
 
 
-def test_an_interval_is_of_the_resamples_in_which_the_metric_is_defined():
+def test_interval_ignores_resamples_where_metric_is_undefined():
     scores = np.r_[np.full(100, np.nan), np.linspace(0, 1, 1001)]
     assert bootstrap.interval(scores) == pytest.approx([0.025, 0.975])
     assert bootstrap.interval(np.full(10, np.nan)) is None
 
 
-def test_emotions_are_resampled_independently_of_each_other():
+def test_emotions_are_resampled_independently():
     """Six times the same 40 pairs: their mean is as sure as one of 240, 1.96 s / sqrt(n) to each side"""
     rng, labels = np.random.default_rng(1), np.repeat(np.arange(6), 40)
     annotated, errors = np.tile(rng.integers(1, 6, 40).astype(float), 6), np.tile(rng.exponential(size=40), 6)
@@ -51,17 +51,17 @@ def test_emotions_are_resampled_independently_of_each_other():
 def exact_p_value(score, truth, ours, theirs) -> float:
     """All 2^n ways in which two models' predictions of n examples can change places."""
     observed = abs(score(truth, ours) - score(truth, theirs))
-    as_large = 0
+    n_extreme = 0
     for swap in map(np.array, itertools.product([False, True], repeat=len(truth))):
         difference = score(truth, np.where(swap, theirs, ours)) - score(truth, np.where(swap, ours, theirs))
-        as_large += abs(difference) >= observed - 1e-12
-    return as_large / 2 ** len(truth)
+        n_extreme += abs(difference) >= observed - 1e-12
+    return n_extreme / 2 ** len(truth)
 
 
 @pytest.mark.parametrize(
     ("score", "scale"), [(accuracy, 2), (lambda *both: classification.macro_f1(*both, 3), 3), (mean_absolute_error, 5)]
 )
-def test_the_p_value_is_that_of_all_permutations(score, scale):
+def test_p_value_matches_all_permutations(score, scale):
     rng = np.random.default_rng(3)
     truth, ours = rng.integers(scale, size=(2, 11))
     theirs = np.where(rng.random(11) < 0.5, truth, rng.integers(scale, size=11))
@@ -73,21 +73,21 @@ def test_the_p_value_is_that_of_all_permutations(score, scale):
     assert other["interval"] == pytest.approx([-end for end in reversed(test["interval"])])
 
 
-def test_models_that_say_the_same_do_not_differ():
+def test_equal_predictions_have_no_difference():
     truth, ours = np.arange(20) % 2, np.arange(20) % 3 % 2
     test = bootstrap.paired_test(accuracy, truth, ours[None], ours[None])
     assert test == {"difference": 0, "interval": [0, 0], "p_value": 1}
 
 
-def test_a_model_that_is_right_where_the_other_is_wrong_differs_surely():
+def test_opposite_predictions_have_the_smallest_p_value():
     """Of 30 examples all change places in 1 of 2^29 ways that are as extreme: no permutation finds one"""
     truth = np.zeros(30, int)
     test = bootstrap.paired_test(accuracy, truth, truth[None], 1 - truth[None])
     assert test == {"difference": 1, "interval": [1, 1], "p_value": 1 / (bootstrap.PERMUTATIONS + 1)}
 
 
-def test_the_seeds_of_a_model_change_places_together():
-    """Two seeds that say the same are no more evidence than one; of three, the two are compared that both have"""
+def test_seeds_of_a_model_are_swapped_together():
+    """Two equal seeds are no more evidence than one. Of two and three seeds, the first two of both are compared."""
     rng = np.random.default_rng(5)
     truth, ours, theirs = rng.integers(2, size=(3, 40))
     once = bootstrap.paired_test(accuracy, truth, ours[None], theirs[None])
@@ -96,7 +96,7 @@ def test_the_seeds_of_a_model_change_places_together():
     assert twice["interval"] == pytest.approx(once["interval"])
 
 
-def test_under_no_difference_a_p_value_is_as_small_as_it_says(monkeypatch):
+def test_p_values_under_the_null_are_not_too_small(monkeypatch):
     """Of 200 pairs of models that are right at the same rate, about one in ten has p below 0.1, or fewer"""
     monkeypatch.setattr(bootstrap, "PERMUTATIONS", 500)
     rng, truth, small = np.random.default_rng(0), np.zeros(40, int), 0

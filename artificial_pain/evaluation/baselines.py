@@ -1,4 +1,4 @@
-"""What a fine-tuned model has to beat: a majority, means, and linear models of the words."""
+"""What a fine-tuned model has to beat: the majority class, training means, and linear models of the words."""
 
 from collections.abc import Sequence
 
@@ -13,10 +13,11 @@ from artificial_pain.evaluation import classification, regression
 
 
 def fit(train: pd.DataFrame, targets: Sequence[str]) -> dict[str, Pipeline]:
-    """On the TF-IDF weights of the training texts' words: logistic regression of the `label`, ridge of each target.
+    """Linear models of TF-IDF word weights: logistic regression of the `label`, ridge regression of each target.
 
-    `train` has the columns `text`, `label`, `label_name` and the targets (NaN where missing: left out). Raises
-    UserError where the texts have no words, or no example has one of the targets; warns where none of an emotion has.
+    `train` has the columns `text`, `label`, `label_name` and the targets. An example whose target is missing (NaN) is
+    left out. Raises UserError where the texts have no words, or a target is missing everywhere; warns where it is
+    missing in all examples of an emotion.
     """
     try:
         models = {"label": make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000))}
@@ -46,9 +47,9 @@ def evaluate(
 ) -> dict[str, dict]:
     """The metrics of each baseline on the test split, by its name.
 
-    The majority class is that of `label_counts`, the training labels before balancing: after it there is none. The
-    means are those of the training split, of an emotion without a known value that of all. Where a baseline of the
-    intensities is read at the predicted emotion, logistic regression has predicted it.
+    `label_counts` are the training labels before balancing: balanced labels have no majority. The means are those of
+    the training split; an emotion without a known value has the mean of all. For the intensities at the predicted
+    emotion, logistic regression predicts the emotion.
     """
     majority = label_names.index(max(label_counts, key=label_counts.get))
     predicted = {
@@ -57,18 +58,18 @@ def evaluate(
     }
     labels = test["label"].to_numpy()
     scores = {
-        name: classification.classification(labels, guesses, label_names, intervals=True)
-        for name, guesses in predicted.items()
+        name: classification.classification(labels, predictions, label_names, intervals=True)
+        for name, predictions in predicted.items()
     }
     if not targets:
         return scores
 
     mean = train[targets].mean()
-    of_emotions = train.groupby("label")[targets].mean().reindex(range(len(label_names))).fillna(mean)
+    emotion_means = train.groupby("label")[targets].mean().reindex(range(len(label_names))).fillna(mean)
     ridge = np.stack([models[target].predict(test["text"]) for target in targets], axis=1)
-    intensities = {  # each (test examples, targets, labels), as a model's
+    intensities = {  # each broadcasts to a model's (test examples, targets, labels)
         "train_mean": mean.to_numpy()[None, :, None],
-        "train_mean_of_emotion": of_emotions.to_numpy().T[None],
+        "train_mean_of_emotion": emotion_means.to_numpy().T[None],
         "tfidf_ridge": ridge[:, :, None],
     }
     shape = (len(test), len(targets), len(label_names))

@@ -1,7 +1,7 @@
 """Metrics of predicted labels as pure functions of arrays, and their intervals over the examples.
 
-The functions ending in `_scores` take any number of leading axes, of which each row is a set of examples: one of them
-for a metric, RESAMPLES of them for its interval. A metric's interval stands in `intervals`, beside it, by its name.
+The functions ending in `_scores` take any number of leading axes. Each row is a set of examples: one row for a metric,
+RESAMPLES rows for its interval. The interval stands beside the metric, in `intervals`, under the metric's name.
 """
 
 from collections.abc import Sequence
@@ -12,10 +12,14 @@ import torch
 from artificial_pain.evaluation import bootstrap
 
 BINS = 15  # of confidence, as in Guo et al. (ICML 2017)
+CLASS_METRICS = ("precision", "recall", "f1")
 
 
 def confusion_counts(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
-    """How many examples of each true label (rows) have each predicted one: of (..., n), (..., classes, classes)."""
+    """How many examples of each true label (rows) have each predicted label (columns).
+
+    labels, predictions: (..., n). Returns (..., classes, classes).
+    """
     codes = (labels * classes + predictions).reshape(-1, labels.shape[-1])
     rows = np.arange(len(codes))[:, None] * classes**2
     counts = np.bincount((codes + rows).ravel(), minlength=len(codes) * classes**2)
@@ -23,27 +27,28 @@ def confusion_counts(labels: np.ndarray, predictions: np.ndarray, classes: int) 
 
 
 def class_mask(counts: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Which classes a mean over them is of, in resamples of the true labels (n,) with these counts: (..., classes).
+    """Which classes belong in a resample's mean over the classes: (..., classes).
 
-    One that a resample happens to miss is left out of its means: else they would be lower than on new examples.
+    counts: the resamples' `confusion_counts` (..., classes, classes). labels: the true labels (n,) of all examples. A
+    class that a resample happens to miss is left out of its means: else they would be lower than on new examples.
     """
-    there = np.bincount(labels, minlength=counts.shape[-1]) > 0
-    return (counts.sum(axis=-1) > 0) | ~there
+    present = np.bincount(labels, minlength=counts.shape[-1]) > 0
+    return (counts.sum(axis=-1) > 0) | ~present
 
 
-def classification_scores(counts: np.ndarray, among: np.ndarray | None = None) -> dict[str, np.ndarray]:
+def classification_scores(counts: np.ndarray, mask: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """The metrics of `confusion_counts` (..., classes, classes): each (...), those of single classes (..., classes).
 
-    among: (..., classes), whether a class counts in the means over the classes; all do where nothing is said.
+    mask: (..., classes), whether a class belongs in the means over the classes; None is all classes.
     """
-    found, support, predicted = counts.diagonal(axis1=-2, axis2=-1), counts.sum(axis=-1), counts.sum(axis=-2)
-    precision, recall = found / np.maximum(predicted, 1), found / np.maximum(support, 1)
-    f1 = 2 * found / np.maximum(support + predicted, 1)
-    accuracy = found.sum(axis=-1) / support.sum(axis=-1)
-    among = np.ones_like(support, bool) if among is None else among
+    true_positives, support, predicted = counts.diagonal(axis1=-2, axis2=-1), counts.sum(axis=-1), counts.sum(axis=-2)
+    precision, recall = true_positives / np.maximum(predicted, 1), true_positives / np.maximum(support, 1)
+    f1 = 2 * true_positives / np.maximum(support + predicted, 1)
+    accuracy = true_positives.sum(axis=-1) / support.sum(axis=-1)
+    mask = np.ones_like(support, bool) if mask is None else mask
 
     def macro(scores: np.ndarray) -> np.ndarray:
-        return (scores * among).sum(axis=-1) / among.sum(axis=-1)
+        return (scores * mask).sum(axis=-1) / mask.sum(axis=-1)
 
     return {
         "accuracy": accuracy,
@@ -60,7 +65,7 @@ def classification_scores(counts: np.ndarray, among: np.ndarray | None = None) -
 
 
 def macro_f1(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
-    """Over the classes that there are among the true labels: of (..., n) each, (...)."""
+    """Macro-F1 over the classes that occur in the true labels; labels, predictions: (..., n). Returns (...)."""
     counts = confusion_counts(labels, predictions, classes)
     return classification_scores(counts, counts.sum(axis=-1) > 0)["macro_f1"]
 
@@ -74,51 +79,50 @@ def classification(
 ) -> dict:
     """Metrics of predicted labels; labels and predictions are indices into label_names, shape (n,).
 
-    `macro_` is the mean over the classes, each counting the same; `macro_accuracy` the mean over the classes of the
-    share of their examples that was found (balanced accuracy, the same number as `macro_recall`). Where every example
-    has one label, `micro_f1` equals `accuracy`. A class that is never predicted has precision 0, one without
-    examples recall 0. `confusion_matrix` counts, true labels in rows. With the probabilities (n, labels) of the labels,
-    also the `expected_calibration_error`.
+    `macro_` is the unweighted mean over the classes. `macro_accuracy` is balanced accuracy: the mean over the classes
+    of the share of their examples that are predicted right, the same number as `macro_recall`. Every example has one
+    label, so `micro_f1` equals `accuracy`. A class that is never predicted has precision 0; a class without examples
+    has recall 0. `confusion_matrix` has the numbers of examples, true labels in rows. The probabilities (n, labels) of
+    the labels add the `expected_calibration_error`; `intervals` adds the 95 % intervals.
     """
     counts = confusion_counts(labels, predictions, len(label_names))
     scores = classification_scores(counts)
-    drawn = bootstrap.bootstrap_indices(len(labels)) if intervals else None
     samples = {}
     if intervals:
-        of_samples = confusion_counts(labels[drawn], predictions[drawn], len(label_names))
-        samples = classification_scores(of_samples, class_mask(of_samples, labels))
+        indices = bootstrap.bootstrap_indices(len(labels))
+        sample_counts = confusion_counts(labels[indices], predictions[indices], len(label_names))
+        samples = classification_scores(sample_counts, class_mask(sample_counts, labels))
     if probabilities is not None:
         confidence, correct = probabilities.max(axis=1), labels == predictions
         name = "expected_calibration_error"
         scores[name] = calibration_error(confidence, correct)
         if intervals:
-            samples[name] = calibration_error(confidence[drawn], correct[drawn])
-    of_class = ("precision", "recall", "f1")
+            samples[name] = calibration_error(confidence[indices], correct[indices])
     per_class = {
         name: {
-            **{score: float(scores[score][i]) for score in of_class},
+            **{score: float(scores[score][i]) for score in CLASS_METRICS},
             "support": int(counts[i].sum()),
-            **bootstrap.intervals({score: samples[score][:, i] for score in of_class if samples}),
+            **bootstrap.intervals({score: samples[score][:, i] for score in CLASS_METRICS if samples}),
         }
         for i, name in enumerate(label_names)
     }
-    whole = [name for name in scores if name not in of_class]
+    overall = [name for name in scores if name not in CLASS_METRICS]
     return {
         "n": len(labels),
-        **{name: float(scores[name]) for name in whole},
-        **bootstrap.intervals({name: samples[name] for name in whole if samples}),
+        **{name: float(scores[name]) for name in overall},
+        **bootstrap.intervals({name: samples[name] for name in overall if samples}),
         "per_class": per_class,
         "confusion_matrix": counts.tolist(),
     }
 
 
 def calibration_bins(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
-    """Of each of the BINS of confidence, equally wide: examples, sum of the confidences, correct ones: (..., BINS, 3).
+    """For each of BINS equally wide bins of confidence: examples, sum of confidences, correct examples: (..., BINS, 3).
 
-    confidence: the probability of the predicted label, correct: whether it is the true one; (..., n) each.
+    confidence: the probability of the predicted label, correct: whether it is the true label; (..., n) each.
     """
     flat = confidence.reshape(-1, confidence.shape[-1])
-    # A bin has its upper end: 1 is in the last one.
+    # A bin contains its upper end: 1 is in the last bin.
     bins = np.clip(np.ceil(flat * BINS).astype(int) - 1, 0, BINS - 1) + np.arange(len(flat))[:, None] * BINS
     sums = [
         np.bincount(bins.ravel(), weights.ravel(), minlength=len(flat) * BINS)
@@ -129,7 +133,7 @@ def calibration_bins(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
 
 def calibration_error(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
     """Expected calibration error (Naeini et al., AAAI 2015): mean over the examples of their bin's |accuracy - mean
-    confidence|; of (..., n) each, (...).
+    confidence|. confidence, correct: (..., n). Returns (...).
     """
     bins = calibration_bins(confidence, correct)
     return np.abs(bins[..., 2] - bins[..., 1]).sum(axis=-1) / confidence.shape[-1]

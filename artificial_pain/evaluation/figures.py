@@ -1,8 +1,13 @@
-"""The figures of a run, each to a PNG file."""
+"""The figures of a run; each is drawn to a PNG file."""
 
+import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+
+# Figures go to files alone. matplotlib reads the name of its backend when it is imported, and fails there at that of a
+# notebook, which hands it on to the processes that it starts.
+os.environ["MPLBACKEND"] = "Agg"
 
 import matplotlib
 import numpy as np
@@ -11,14 +16,15 @@ import pandas as pd
 from artificial_pain.data.vocabulary import INTENSITIES
 from artificial_pain.evaluation.classification import BINS, calibration_bins
 
-matplotlib.use("Agg")  # files only: no display is needed
+matplotlib.use("Agg")  # also where matplotlib was imported before
 import matplotlib.pyplot as plt
 
-# A label that the font cannot write has boxes in the figure, and stands in full in the other files.
+# A character that the font lacks is drawn as a box; the other files have the label in full.
 warnings.filterwarnings("ignore", message="Glyph .* missing from font")
 
-READINGS = {"true": "true_label", "predicted": "predicted_label"}  # the emotion at which an intensity is read
-JITTER = 0.15  # points of the same annotated value are spread by so much to each side
+# The emotion whose output is read as an intensity: in the names of columns, and in the metrics.
+EMOTION_SOURCES = {"true": "true_label", "predicted": "predicted_label"}
+JITTER = 0.15  # spreads points of the same annotated value by so much to each side
 
 
 def draw_confusion_matrix(
@@ -46,17 +52,17 @@ def draw_confusion_matrix(
 
 
 def draw_reliability(path: Path, confidence: np.ndarray, correct: np.ndarray, title: str) -> None:
-    """Of each bin of confidence, the share of its examples that are correct (Guo et al., ICML 2017), and how many.
+    """For each bin of confidence, the share of correct examples (Guo et al., ICML 2017) and the number of examples.
 
-    confidence: (n,), the probability of the predicted label; correct: (n,), whether it is the true one.
+    confidence: (n,), the probability of the predicted label; correct: (n,), whether it is the true label.
     """
-    examples, confident, right = calibration_bins(confidence, correct).T
+    examples, confidences, right = calibration_bins(confidence, correct).T
     filled = examples > 0
     figure, (axes, below) = plt.subplots(
         2, 1, figsize=(4.2, 5), sharex=True, layout="constrained", height_ratios=(3, 1)
     )
-    axes.plot([0, 1], [0, 1], color="grey", linewidth=1)  # confidence that is right
-    axes.plot(confident[filled] / examples[filled], right[filled] / examples[filled], marker="o")
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=1)  # perfect calibration
+    axes.plot(confidences[filled] / examples[filled], right[filled] / examples[filled], marker="o")
     axes.set(ylabel="share correct", ylim=(0, 1), title=title)
     below.bar((np.arange(BINS) + 0.5) / BINS, examples, width=0.9 / BINS, color="grey")
     below.set(xlabel="probability of the predicted label", ylabel="examples", xlim=(0, 1))
@@ -65,21 +71,21 @@ def draw_reliability(path: Path, confidence: np.ndarray, correct: np.ndarray, ti
 
 
 def draw_intensities(path: Path, predictions: pd.DataFrame, metrics: dict, title: str) -> None:
-    """Predicted against annotated values, a column for each target, a row for each emotion that it is read at.
+    """Predicted against annotated values: a column for each target, a row for each of EMOTION_SOURCES.
 
-    predictions: with the columns of `evaluation.predictions_frame`; metrics: a split's "intensity".
+    predictions: with the columns of `training.evaluate.predictions_frame`; metrics: a split's "intensity".
     """
     targets = [target for target in INTENSITIES if target in predictions]
     size = (4 * len(targets) + 0.5, 8.5)
-    figure, grid = plt.subplots(len(READINGS), len(targets), figsize=size, squeeze=False, layout="constrained")
+    figure, grid = plt.subplots(len(EMOTION_SOURCES), len(targets), figsize=size, squeeze=False, layout="constrained")
     jitter = np.random.default_rng(0).uniform(-JITTER, JITTER, len(predictions))
-    for row, (emotion, reading) in zip(grid, READINGS.items(), strict=True):
+    for row, (emotion, emotion_source) in zip(grid, EMOTION_SOURCES.items(), strict=True):
         for axes, target in zip(row, targets, strict=True):
             name = INTENSITIES[target]
             predicted = predictions[f"{target}_at_{emotion}"]
-            scores = metrics[reading][name]["micro"]
-            values = predictions[[target, *(f"{target}_at_{one}" for one in READINGS)]].stack()  # one scale a column
-            ends = [values.min() - 0.5, values.max() + 0.5]
+            scores = metrics[emotion_source][name]["micro"]
+            values = predictions[[target, *(f"{target}_at_{source}" for source in EMOTION_SOURCES)]]
+            ends = [values.min(axis=None) - 0.5, values.max(axis=None) + 0.5]  # one scale for a column of the figure
             axes.plot(ends, ends, color="grey", linewidth=1)  # the identity
             axes.scatter(predictions[target] + jitter, predicted, s=16, alpha=0.5, linewidths=0)
             axes.set(xlim=ends, ylim=ends, aspect="equal", title=_correlation(name, scores))
@@ -96,14 +102,14 @@ def _correlation(name: str, scores: dict) -> str:
     return f"{name}: r = {scores['pearson']:.2f} (p = {scores['p_value']:.2g}), n = {scores['n']}"
 
 
-def told(loss: str) -> str:
-    """A loss as the Trainer logs it, in words."""
-    words = {"loss": "loss", "loss_emotion": "emotion: cross-entropy"}
-    return words.get(loss, f"{loss.removeprefix('loss_')}: mean squared error")
+def loss_title(loss: str) -> str:
+    """The title for a loss, by the name under which the Trainer logs it."""
+    titles = {"loss": "loss", "loss_emotion": "emotion: cross-entropy"}
+    return titles.get(loss, f"{loss.removeprefix('loss_')}: mean squared error")
 
 
 def draw_learning_curves(path: Path, curves: pd.DataFrame, best_epoch: int) -> None:
-    """Every loss by epoch, of training and validation (`trainer.learning_curves`); a line marks the kept epoch."""
+    """Each loss by epoch, in training and validation (`trainer.learning_curves`); a line marks the kept epoch."""
     losses = [name for name in curves if not name.startswith("eval_")]
     size = (3.6 * len(losses) + 1, 3.6)
     figure, grid = plt.subplots(1, len(losses), figsize=size, squeeze=False, layout="constrained")
@@ -114,7 +120,7 @@ def draw_learning_curves(path: Path, curves: pd.DataFrame, best_epoch: int) -> N
         axes.axvline(best_epoch, color="grey", linestyle=":", label="kept")
         axes.margins(0.1)
         axes.set_ylim(bottom=0)
-        axes.set(title=told(name), xlabel="epoch", xlim=(curves.index[0] - 0.5, curves.index[-1] + 0.5))
+        axes.set(title=loss_title(name), xlabel="epoch", xlim=(curves.index[0] - 0.5, curves.index[-1] + 0.5))
         axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     grid[0][0].legend()
     figure.savefig(path, dpi=120)

@@ -1,6 +1,6 @@
 """Metrics of predicted intensities as pure functions of arrays, and their intervals over the examples.
 
-`regression_scores` takes any number of leading axes, as the functions of `metrics` do.
+`regression_scores` takes any number of leading axes, as the functions of `classification` do.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from artificial_pain.data.vocabulary import INTENSITIES
 from artificial_pain.evaluation import bootstrap
 
 MIN_PAIRS = 5  # an emotion with fewer known intensities is left out of their mean over the emotions
-# A smaller spread, in points of the scale, is constant: a network that always says the same still differs in the last
-# digits of single precision from batch to batch.
+# Values with a smaller spread, in points of the scale, are constant: a network that always predicts the same still
+# differs in the last digits of single precision from batch to batch.
 MIN_SPREAD = 1e-5
 SCALES = {"initial": (1, 5), "final": (1, 5), "change": (-4, 4)}  # of the annotation
 CORRELATIONS = ["pearson", "spearman", "quadratic_weighted_kappa"]  # not defined for some constants
@@ -26,19 +26,19 @@ def select_by_label(intensities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Pearson's, over the last axis; NaN where either side is constant."""
-    x_less_mean, y_less_mean = (values - values.mean(axis=-1, keepdims=True) for values in (x, y))
-    spread = np.sqrt((x_less_mean**2).sum(axis=-1) * (y_less_mean**2).sum(axis=-1))
+    """Pearson's correlation over the last axis; NaN where either side is constant."""
+    x_centred, y_centred = (values - values.mean(axis=-1, keepdims=True) for values in (x, y))
+    spread = np.sqrt((x_centred**2).sum(axis=-1) * (y_centred**2).sum(axis=-1))
     defined = ~(is_constant(x) | is_constant(y))
-    correlation = (x_less_mean * y_less_mean).sum(axis=-1) / np.where(defined, spread, 1)
+    correlation = (x_centred * y_centred).sum(axis=-1) / np.where(defined, spread, 1)
     return np.where(defined, np.clip(correlation, -1, 1), np.nan)  # rounding may leave it just above 1
 
 
 def _kappa(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Cohen's kappa with quadratic weights (Cohen, 1968), over the last axis; NaN where all are the same.
+    """Cohen's kappa with quadratic weights (Cohen, 1968), over the last axis; NaN where all values are the same.
 
-    1 less the mean squared difference, over what it would be if the two were independent: the sum of their variances
-    and of their means' squared difference.
+    It is 1 less a ratio: the mean squared difference, over its expectation if the two sides were independent. The
+    expectation is the sum of both variances and the squared difference of the means.
     """
     by_chance = x.var(axis=-1) + y.var(axis=-1) + (x.mean(axis=-1) - y.mean(axis=-1)) ** 2
     defined = by_chance > 0
@@ -46,7 +46,10 @@ def _kappa(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def regression_scores(annotated: np.ndarray, predicted: np.ndarray, scale: tuple[int, int]) -> dict[str, np.ndarray]:
-    """The metrics of predicted values, (..., n) each: by name (...), NaN where not defined. See `regression`."""
+    """The metrics of predicted values by name, (...) each, NaN where not defined; see `regression`.
+
+    annotated, predicted: (..., n). scale: the lowest and the highest value of the annotation.
+    """
     errors = predicted - annotated
     rounded = np.clip(np.rint(predicted), *scale)
     return {
@@ -59,7 +62,7 @@ def regression_scores(annotated: np.ndarray, predicted: np.ndarray, scale: tuple
 
 
 def _ranks(predicted: np.ndarray) -> np.ndarray:
-    """The ranks over the last axis; all alike where the values are constant."""
+    """The ranks over the last axis; all the same where the values are constant."""
     return np.where(is_constant(predicted)[..., None], 0.0, stats.rankdata(predicted, axis=-1))
 
 
@@ -73,10 +76,10 @@ def regression(
     """Metrics of one target over the n pairs whose annotation is known (not NaN); both of shape (examples,).
 
     `mse`, `mae`, Pearson's correlation `pearson` with its two-sided `p_value` (scipy.stats.pearsonr), Spearman's
-    `spearman`, `quadratic_weighted_kappa` of the values rounded to the scale (its lowest, its highest), and `n`. What
-    is not defined is None: everything without pairs, the correlations where either side is constant, and what is not
-    finite, of a model that diverged. `samples` is filled with the metrics of the resamples, for `intervals`, which
-    are of that `stream`.
+    `spearman`, `quadratic_weighted_kappa` of the values rounded to the scale (its lowest, its highest), and `n`. A
+    metric that is not defined is None: all metrics without pairs, the correlations where either side is constant, and
+    a value that is not finite, of a model that diverged. A dict `samples` adds `intervals`, from the resamples of that
+    `stream`, and is filled with the metrics of the resamples.
     """
     known = ~np.isnan(annotated)
     annotated, predicted = annotated[known].astype(float), predicted[known].astype(float)
@@ -88,8 +91,8 @@ def regression(
     metrics = {**{name: _finite(score) for name, score in scores.items()}, "n": len(annotated)}
     if samples is None or not len(annotated):
         return metrics
-    drawn = bootstrap.bootstrap_indices(len(annotated), stream)
-    samples |= regression_scores(annotated[drawn], predicted[drawn], scale)
+    indices = bootstrap.bootstrap_indices(len(annotated), stream)
+    samples |= regression_scores(annotated[indices], predicted[indices], scale)
     return metrics | bootstrap.intervals(samples)
 
 
@@ -108,16 +111,15 @@ def target_metrics(
 ) -> dict[str, dict]:
     """Metrics of one target over all examples (`micro`), for each true emotion, and their mean (`macro`).
 
-    annotated (NaN where missing), predicted, labels: (n,). `macro` is over the `emotions` with at least 5 pairs, n
-    their pairs in all; its correlations over those of them that have one (`pearson_emotions`), without a p-value. For
-    its interval, the pairs of each emotion are resampled by themselves.
+    annotated (NaN where missing), predicted, labels: (n,). `macro` is the mean over the `emotions` with at least
+    MIN_PAIRS pairs, and its `n` the sum of their pairs. Its correlations are means over those emotions that have one
+    (`pearson_emotions`), without a p-value. For its intervals, each emotion's pairs are resampled independently.
     """
     per_emotion, samples = {}, {}
     for i, name in enumerate(label_names):
         samples[name] = {} if intervals else None
-        of_emotion = labels == i
-        of_both = annotated[of_emotion], predicted[of_emotion]
-        per_emotion[name] = regression(*of_both, scale, samples[name], stream=1 + i)
+        mask = labels == i
+        per_emotion[name] = regression(annotated[mask], predicted[mask], scale, samples[name], stream=1 + i)
     averaged = [name for name, scores in per_emotion.items() if scores["n"] >= MIN_PAIRS]
     macro, macro_samples = {}, {}
     for score in METRICS:
@@ -139,7 +141,7 @@ def target_metrics(
 
 
 def _mean_of_defined(scores: np.ndarray) -> np.ndarray:
-    """Over the first axis, of what is not NaN; NaN where nothing is."""
+    """The mean over the first axis without the NaNs; NaN where all are."""
     defined = np.isfinite(scores)
     return np.where(defined, scores, 0).sum(axis=0) / np.where(defined.any(axis=0), defined.sum(axis=0), np.nan)
 
@@ -161,16 +163,17 @@ def intensity(
     label_names: Sequence[str],
     intervals: bool = False,
 ) -> dict[str, dict]:
-    """The metrics of each target, its outputs read at the true emotion and at the predicted one.
+    """The metrics of each target, with its outputs at the true emotion (`true_label`) and at the predicted one
+    (`predicted_label`).
 
     annotated: (n, targets), NaN where missing; intensities: (n, targets, labels); labels and predictions (n,).
     """
     metrics = {}
-    for name, emotions in {"true_label": labels, "predicted_label": predictions}.items():
-        read = select_by_label(intensities, emotions)
-        metrics[name] = {
+    for emotion_source, emotions in {"true_label": labels, "predicted_label": predictions}.items():
+        predicted = select_by_label(intensities, emotions)
+        metrics[emotion_source] = {
             INTENSITIES[target]: target_metrics(
-                annotated[:, i], read[:, i], labels, label_names, SCALES[INTENSITIES[target]], intervals
+                annotated[:, i], predicted[:, i], labels, label_names, SCALES[INTENSITIES[target]], intervals
             )
             for i, target in enumerate(targets)
         }

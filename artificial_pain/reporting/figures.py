@@ -93,7 +93,7 @@ def draw_learning_curves(path: Path, group: Group) -> None:
             if of_seeds:
                 mean = sum(of_seeds) / len(of_seeds)  # of the epochs that all seeds have
                 axes.plot(mean.index, mean, color=color, marker=".", label=told)
-        axes.set(title=figures.told(name), xlabel="epoch", ylim=(0, None))
+        axes.set(title=figures.loss_title(name), xlabel="epoch", ylim=(0, None))
         axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     grid[0][0].legend()
     figure.savefig(path, dpi=DPI)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from artificial_pain import cli, encoders
 from artificial_pain.evaluation import bootstrap
-from artificial_pain.evaluation.tables import number
+from artificial_pain.evaluation.tables import format_number
 from artificial_pain.reporting import figures, grid, tables
 from artificial_pain.reporting.groups import Group, paired, task
 
@@ -120,7 +120,7 @@ def names(groups: Sequence[Group], with_root: bool) -> list[str]:
 
 def _answer(test: dict) -> str:
     p_value = tables.p_value(test)
-    difference = number(test["difference"], "+")
+    difference = format_number(test["difference"], "+")
     change = f"{difference} macro-F1, p {p_value if '<' in p_value else f'= {p_value}'}"
     if test["p_value"] >= 0.05:
         return f"{change}: no difference is shown."

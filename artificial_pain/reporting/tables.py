@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from artificial_pain.data.vocabulary import INTENSITIES
-from artificial_pain.evaluation.tables import BASELINES, HEADINGS, UNDEFINED, number
+from artificial_pain.evaluation.tables import BASELINES, HEADINGS, UNDEFINED, format_number
 from artificial_pain.reporting.groups import EMOTION_METRICS, INTENSITY_METRICS, Group, Metric
 
 # Wang & Roman (CCN 2025): F1 of MentalRoBERTa on ESConv, by the number of heads.
@@ -20,12 +20,12 @@ def cell(metric: Metric) -> str:
     """Mean ± standard deviation over the seeds, and the interval over the examples."""
     if metric.mean is None:
         return UNDEFINED
-    deviation = "" if metric.deviation is None else f" ± {number(metric.deviation)}"
-    return f"{number(metric.mean)}{deviation}{_interval(metric.interval)}"
+    deviation = "" if metric.deviation is None else f" ± {format_number(metric.deviation)}"
+    return f"{format_number(metric.mean)}{deviation}{_interval(metric.interval)}"
 
 
 def _interval(ends: Sequence[float] | None) -> str:
-    return f" [{number(ends[0])}, {number(ends[1])}]" if ends else ""
+    return f" [{format_number(ends[0])}, {format_number(ends[1])}]" if ends else ""
 
 
 def _of_file(scores: dict, metric: str) -> str:
@@ -33,7 +33,7 @@ def _of_file(scores: dict, metric: str) -> str:
     if metric not in scores:
         return ""
     value = scores[metric]
-    return UNDEFINED if value is None else f"{number(value)}{_interval(scores['intervals'][metric])}"
+    return UNDEFINED if value is None else f"{format_number(value)}{_interval(scores['intervals'][metric])}"
 
 
 def baselines(groups: Sequence[Group], part: str) -> Iterator[tuple[str, dict]]:
@@ -66,7 +66,7 @@ def emotion(groups: Sequence[Group], names: Sequence[str]) -> str:
         for heads, score in PUBLISHED.items():
             words = "one head" if heads == 1 else f"{heads} heads"
             rows.append([f"*published*: {PUBLISHED_ON}, {words}", "", "", f"{score:.2f} (F1)", "", ""])
-    headings = [HEADINGS[metric][0] for metric in EMOTION_METRICS]
+    headings = [HEADINGS[metric] for metric in EMOTION_METRICS]
     return table(["", "seeds", "macro-F1 on validation", *headings], rows)
 
 
@@ -81,7 +81,7 @@ def intensity(groups: Sequence[Group], names: Sequence[str]) -> str:
             of_target = scores["intensity"]["predicted_label"].get(told)
             if of_target:
                 rows.append([told, name, *(_of_file(of_target["micro"], metric) for metric in INTENSITY_METRICS)])
-    return table(["", "", *(HEADINGS[metric][0] for metric in INTENSITY_METRICS)], rows)
+    return table(["", "", *(HEADINGS[metric] for metric in INTENSITY_METRICS)], rows)
 
 
 def paired(tests: Sequence[tuple[str, str, set[str], dict]]) -> str:
@@ -89,7 +89,7 @@ def paired(tests: Sequence[tuple[str, str, set[str], dict]]) -> str:
     rows = []
     for ours, theirs, differences, of_metrics in tests:
         for metric, test in of_metrics.items():
-            difference = f"{number(test['difference'], '+')}{_interval(test['interval'])}"
+            difference = f"{format_number(test['difference'], '+')}{_interval(test['interval'])}"
             rows.append([ours, theirs, ", ".join(sorted(differences)), metric, difference, p_value(test)])
     return table(["", "less", "they differ in", "of", "difference", "p"], rows)
 

@@ -9,7 +9,6 @@ from itertools import combinations
 from pathlib import Path
 from urllib.parse import quote
 
-from markdown_it import MarkdownIt
 from tqdm import tqdm
 
 from artificial_pain import cli, encoders
@@ -19,9 +18,6 @@ from artificial_pain.reporting import figures, grid, tables
 from artificial_pain.reporting.groups import Group, paired, task
 
 FIGURES = ("comparison", "confusion-?", "learning-?", "intensity-?")  # how their names end, after the corpus
-STYLE = """body { font: 16px/1.5 sans-serif; max-width: 75em; margin: 2em auto; padding: 0 1em }
-table { border-collapse: collapse; font-size: 14px } td, th { border: 1px solid #ccc; padding: .2em .6em }
-pre { background: #f4f4f4; padding: 1em; overflow-x: auto } img { max-width: 100% }"""
 
 
 class Section:
@@ -234,12 +230,4 @@ def page(groups: Sequence[Group], unfinished: dict[Path, dict], folder: Path) ->
             "Each row's runs, from the top of the checkout:",
             "```\n" + "\n\n".join(commands) + "\n```\n",
         ]
-    )
-
-
-def html(markdown: str) -> str:
-    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Results</title>\n'
-        f"<style>\n{STYLE}\n</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
     )

@@ -106,7 +106,7 @@ def test_the_commands_are_those_that_made_the_runs(report, studied, command):
     for words in map(shlex.split, commands):
         words[words.index("--output_dir") + 1] = str(studied.root)  # which the page calls by its way from there
         done = module(command, STUDY, *words)
-        assert done.out.splitlines() == ["2 runs: 0 trained, 2 finished before, 0 not done"], done.err
+        assert done.out.splitlines() == ["2 runs: 2 done, 0 failed"], done.err
 
 
 def test_what_is_missing_is_told_with_the_command_that_fills_it(studied, script, monkeypatch, tmp_path):
@@ -121,8 +121,8 @@ def test_what_is_missing_is_told_with_the_command_that_fills_it(studied, script,
     cells = []
     for line in re.findall(r"`python -m artificial_pain.study (.*)`", text):
         monkeypatch.setattr(sys, "argv", ["study", *shlex.split(line)])
-        args = study.arguments()
-        cells += [(cell, tuple(args.seeds)) for cell in study.Study(args).grid]
+        args = study.parse_args()
+        cells += [(cell, tuple(args.seeds)) for cell in args.cells]
     published = {(cell, (42, 43)) for cell in grid.grid(grid.PUBLISHED_ENCODERS)}
     assert published <= set(cells) and len(cells) == len(published) + 2
     assert {seeds for cell, seeds in cells if (cell, seeds) not in published} == {(43,)}

@@ -173,7 +173,7 @@ def missing(groups: Sequence[Group], unfinished: dict[Path, dict]) -> list[tuple
     tried = [group for group in groups if not group.arguments["debug"]]
     seeds = sorted({seed for group in tried for seed in group.seeds}) or [cli.SEED]
     there = {
-        grid.Splits(
+        grid.Cell(
             group.task,
             group.arguments["dataset_name"],
             "balanced" if group.arguments["balanced"] else "unbalanced",

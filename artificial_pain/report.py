@@ -11,7 +11,7 @@ from pathlib import Path
 from artificial_pain import cli, errors
 from artificial_pain.errors import UserError, say
 from artificial_pain.reporting import grid, page
-from artificial_pain.reporting.groups import find
+from artificial_pain.reporting.groups import find_runs
 
 
 def main() -> None:
@@ -28,11 +28,11 @@ def main() -> None:
     folder = args.output.with_suffix("")
     if args.output.is_dir() or folder.is_file():
         parser.error(f"--output {args.output}: it is a folder, or {folder} is a file: give another name")
-    roots = args.roots or list(cli.TASK_FOLDERS.values())
+    roots = args.roots or list(grid.TASK_FOLDERS.values())
     for root in roots:
         if not root.is_dir():
             raise UserError(f"{root}: is no folder: give the --output_dir of finished runs")
-    groups, unfinished = find(roots)
+    groups, unfinished = find_runs(roots)
     if not groups:
         raise UserError(f"no finished run in {', '.join(map(str, roots))}: train one, or give its --output_dir")
 
@@ -40,9 +40,9 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: cannot be made ({error.strerror}): give another --output") from None
-    for pattern in (f"{name}*-{kind}.png" for name, kind in product(grid.DATASETS["classification"], page.FIGURES)):
-        for figure in folder.glob(pattern):
-            figure.unlink()  # of an earlier report
+    for dataset_name, figure in product(grid.DATASETS["classification"], page.FIGURES):
+        for path in folder.glob(f"{dataset_name}*-{figure}.png"):
+            path.unlink()  # an earlier report's
     args.output.write_text(page.page(groups, unfinished, folder), encoding="utf-8")
     say(f"{sum(len(group.runs) for group in groups)} runs of {len(groups)} settings")
     print(f"{args.output}\n{folder}/")

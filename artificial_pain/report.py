@@ -11,7 +11,7 @@ from pathlib import Path
 from artificial_pain import cli, errors
 from artificial_pain.errors import UserError, say
 from artificial_pain.reporting import grid, page
-from artificial_pain.reporting.groups import find
+from artificial_pain.reporting.groups import find_runs
 
 
 def main() -> None:
@@ -24,16 +24,15 @@ def main() -> None:
     parser.add_argument("--output", type=cli.folder, default=Path("RESULTS.md"), help="(default: %(default)s)")
     args = parser.parse_args()
     if args.output.suffix != ".md":
-        parser.error(f"--output {args.output}: expected a name that ends in .md; the .html is written beside it")
+        parser.error(f"--output {args.output}: expected a name that ends in .md")
     folder = args.output.with_suffix("")
-    page_html = args.output.with_suffix(".html")
-    if args.output.is_dir() or page_html.is_dir() or folder.is_file():
-        parser.error(f"--output {args.output}: it or {page_html} is a folder, or {folder} a file: give another name")
-    roots = args.roots or list(cli.TASK_FOLDERS.values())
+    if args.output.is_dir() or folder.is_file():
+        parser.error(f"--output {args.output}: it is a folder, or {folder} is a file: give another name")
+    roots = args.roots or list(grid.TASK_FOLDERS.values())
     for root in roots:
         if not root.is_dir():
             raise UserError(f"{root}: is no folder: give the --output_dir of finished runs")
-    groups, unfinished = find(roots)
+    groups, unfinished = find_runs(roots)
     if not groups:
         raise UserError(f"no finished run in {', '.join(map(str, roots))}: train one, or give its --output_dir")
 
@@ -41,14 +40,12 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: cannot be made ({error.strerror}): give another --output") from None
-    for pattern in (f"{name}*-{kind}.png" for name, kind in product(grid.DATASETS["classification"], page.FIGURES)):
-        for figure in folder.glob(pattern):
-            figure.unlink()  # of an earlier report
-    text = page.page(groups, unfinished, folder)
-    args.output.write_text(text, encoding="utf-8")
-    page_html.write_text(page.html(text), encoding="utf-8")
+    for dataset_name, figure in product(grid.DATASETS["classification"], page.FIGURES):
+        for path in folder.glob(f"{dataset_name}*-{figure}.png"):
+            path.unlink()  # an earlier report's
+    args.output.write_text(page.page(groups, unfinished, folder), encoding="utf-8")
     say(f"{sum(len(group.runs) for group in groups)} runs of {len(groups)} settings")
-    print(f"{args.output}\n{page_html}\n{folder}/")
+    print(f"{args.output}\n{folder}/")
 
 
 if __name__ == "__main__":

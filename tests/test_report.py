@@ -17,7 +17,7 @@ from sklearn.metrics import f1_score
 
 from artificial_pain import study
 from artificial_pain.evaluation import bootstrap
-from artificial_pain.reporting import grid, page
+from artificial_pain.reporting import commands, grid
 
 pytestmark = pytest.mark.xdist_group("study")
 SCRIPT = REPOSITORY / "artificial_pain" / "report.py"
@@ -26,11 +26,11 @@ ONE, FOUR = "mental-bert-base-uncased, one head", "mental-bert-base-uncased, 4 h
 
 @pytest.fixture(scope="module")
 def report(studied, command, tmp_path_factory):
-    """The page, made of the study's runs."""
+    """The page of the study's runs."""
     page = tmp_path_factory.mktemp("report") / "RESULTS.md"
     done = module(command, REPORT, studied.root, "--output", page)
     assert done.code == 0 and "4 runs of 2 settings" in done.err, done.err
-    assert done.out.split() == [str(page), str(page.with_suffix(".html")), f"{page.with_suffix('')}/"]
+    assert done.out.split() == [str(page), f"{page.with_suffix('')}/"]
     return page
 
 
@@ -45,8 +45,8 @@ def runs_of(studied, kind: str) -> list:
     return [folder / kind, folder / f"{kind}-seed43"]
 
 
-def test_a_row_has_mean_deviation_and_interval(report, studied):
-    """Worked out anew: the metrics of scikit-learn and scipy, the resamples one by one"""
+def test_row_has_mean_deviation_and_interval(report, studied):
+    """Against the metrics of scikit-learn and scipy, and the resamples one by one"""
     folders = runs_of(studied, "accuracy-4-heads-intensity-change")
     frames = [pd.read_csv(folder / "predictions_test.csv") for folder in folders]
     truth, names = frames[0]["label_name"], sorted(frames[0]["label_name"].unique())
@@ -54,7 +54,7 @@ def test_a_row_has_mean_deviation_and_interval(report, studied):
     def macro_f1(frame, rows) -> float:
         return f1_score(truth[rows], frame["predicted"][rows], labels=names, average="macro", zero_division=0)
 
-    def written(values: list[float], samples: list[float]) -> str:
+    def cell(values: list[float], samples: list[float]) -> str:
         low, high = np.percentile(samples, [2.5, 97.5])
         return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f} [{low:.3f}, {high:.3f}]"
 
@@ -62,98 +62,98 @@ def test_a_row_has_mean_deviation_and_interval(report, studied):
     samples = [np.mean([(frame["predicted"][rows] == truth[rows]).mean() for frame in frames]) for rows in drawn]
     values = [(frame["predicted"] == truth).mean() for frame in frames]
     cells = row(report, FOUR)
-    assert cells[1] == "2" and cells[4] == written(values, samples)
-    of_seeds = [macro_f1(frame, slice(None)) for frame in frames]
-    assert cells[3].startswith(f"{np.mean(of_seeds):.3f} ± {np.std(of_seeds, ddof=1):.3f} [")
+    assert cells[1] == "2" and cells[4] == cell(values, samples)
+    values = [macro_f1(frame, slice(None)) for frame in frames]
+    assert cells[3].startswith(f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f} [")
 
-    known = frames[0]["initial_intensity"].notna()
-    annotated = frames[0].loc[known, "initial_intensity"].to_numpy()
-    read = [frame.loc[known, "initial_intensity_at_predicted"].to_numpy() for frame in frames]
+    mask = frames[0]["initial_intensity"].notna()
+    annotated = frames[0].loc[mask, "initial_intensity"].to_numpy()
+    predicted = [frame.loc[mask, "initial_intensity_at_predicted"].to_numpy() for frame in frames]
     drawn = np.random.default_rng(bootstrap.SEED).integers(len(annotated), size=(bootstrap.RESAMPLES, len(annotated)))
-    errors = [np.abs(one - annotated) for one in read]
+    errors = [np.abs(values - annotated) for values in predicted]
     samples = [np.mean([error[rows].mean() for error in errors]) for rows in drawn]
     cells = row(report, "initial", FOUR)
-    assert cells[2] == written([error.mean() for error in errors], samples)
-    rho = np.mean([stats.spearmanr(annotated, one).statistic for one in read])
+    assert cells[2] == cell([error.mean() for error in errors], samples)
+    rho = np.mean([stats.spearmanr(annotated, values).statistic for values in predicted])
     assert cells[4].startswith(f"{rho:.3f} ± ")
 
 
-def test_baselines_stand_beside_and_nothing_published_beside_a_synthetic_sample(report, studied):
+def test_baselines_are_rows_and_published_figures_are_not_for_the_sample(report, studied):
     results = json.loads((runs_of(studied, "loss-classification")[0] / "evaluation_results.json").read_text())
-    of_words = results["baselines"]["tfidf_logistic_regression"]
-    low, high = of_words["intervals"]["macro_f1"]
-    assert row(report, "TF-IDF + logistic regression")[3] == f"{of_words['macro_f1']:.3f} [{low:.3f}, {high:.3f}]"
+    scores = results["baselines"]["tfidf_logistic_regression"]
+    low, high = scores["intervals"]["macro_f1"]
+    assert row(report, "TF-IDF + logistic regression")[3] == f"{scores['macro_f1']:.3f} [{low:.3f}, {high:.3f}]"
     assert row(report, "change", "training mean")[2].count("[") == 1
     text = report.read_text()
     assert "the bundled synthetic sample" in text and "*published*" not in text
 
 
-def test_the_question_of_the_study_is_answered_with_its_uncertainty(report):
+def test_whether_intensity_helps_is_answered_with_interval_and_p_value(report):
     """Four heads less one, on the same test dialogues"""
     cells = row(report, FOUR, ONE, "heads, model_metric", "macro-F1")
     difference, low, high = map(float, re.fullmatch(r"([+-][\d.]+) \[(-?[\d.]+), (-?[\d.]+)\]", cells[4]).groups())
     means = [float(row(report, name)[3].split()[0]) for name in (FOUR, ONE)]
     assert difference == pytest.approx(means[0] - means[1], abs=0.0011) and low <= difference <= high
     answer = f"- {FOUR}, less {ONE}: {cells[4].split()[0]} macro-F1, p = {cells[5]}: "
-    told = "no difference is shown" if float(cells[5].strip("< ")) >= 0.05 else "it h"
-    assert f"**Does intensity help the emotion?**\n\n{answer}{told}" in report.read_text()
+    conclusion = "no difference is shown" if float(cells[5].strip("< ")) >= 0.05 else "it h"
+    assert f"**Does intensity help the emotion?**\n\n{answer}{conclusion}" in report.read_text()
 
 
-def test_the_commands_are_those_that_made_the_runs(report, studied, command):
-    """Given again, as the page has them, each finds all of its runs finished"""
-    commands = re.findall(r"^python -m artificial_pain.study (.* \S*tiny .*)$", report.read_text(), re.MULTILINE)
-    assert len(commands) == 2
-    for words in map(shlex.split, commands):
-        words[words.index("--output_dir") + 1] = str(studied.root)  # which the page calls by its way from there
+def test_commands_of_the_page_find_their_runs_finished(report, studied, command, tmp_path):
+    """Each is given again as the page has it, with its last seed alone, on a copy of the runs"""
+    root = shutil.copytree(studied.root, tmp_path / "runs")
+    lines = re.findall(r"^python -m artificial_pain.study (.* \S*tiny .*)$", report.read_text(), re.MULTILINE)
+    assert len(lines) == 2
+    for words in map(shlex.split, lines):
+        words[words.index("--output_dir") + 1] = str(root)
+        words.remove("42")
+        assert words[words.index("--seeds") + 1] == "43"
         done = module(command, STUDY, *words)
-        assert done.out.splitlines() == ["2 runs: 0 trained, 2 finished before, 0 not done"], done.err
+        assert done.out.splitlines() == ["1 runs: 1 done, 0 failed"] and "about ?" in done.err, done.err
 
 
-def test_what_is_missing_is_told_with_the_command_that_fills_it(studied, script, monkeypatch, tmp_path):
-    """Nothing of the published encoders; of one setting, a seed; a run that was begun"""
+def test_missing_runs_are_listed_with_their_commands(studied, script, monkeypatch, tmp_path):
+    """All cells of the published encoders, a seed of one setting, and an unfinished run"""
     root = shutil.copytree(studied.root, tmp_path / "runs")
     folder = root / "ESConv" / "mental-bert-base-uncased" / "loss-classification-seed43"
     (folder / "checkpoints").mkdir()
     (folder / "run.json").rename(folder / "checkpoints" / "run.json")
     assert script(SCRIPT, root, "--output", tmp_path / "page.md").code == 0
     text = (tmp_path / "page.md").read_text()
-    assert f"{ONE} (runs), ESConv: seeds 43:" in text and "loss-classification-seed43: begun, and not finished:" in text
+    assert f"{ONE} (runs), ESConv: seeds 43:" in text and "loss-classification-seed43: started, not finished:" in text
     cells = []
     for line in re.findall(r"`python -m artificial_pain.study (.*)`", text):
         monkeypatch.setattr(sys, "argv", ["study", *shlex.split(line)])
-        args = study.arguments()
-        cells += [(cell, tuple(args.seeds)) for cell in study.Study(args).grid]
+        args = study.parse_args()
+        cells += [(cell, tuple(args.seeds)) for cell in args.cells]
     published = {(cell, (42, 43)) for cell in grid.grid(grid.PUBLISHED_ENCODERS)}
     assert published <= set(cells) and len(cells) == len(published) + 2
     assert {seeds for cell, seeds in cells if (cell, seeds) not in published} == {(43,)}
 
 
-def test_the_same_runs_give_the_same_bytes(report, studied, command, tmp_path):
+def test_same_runs_give_same_bytes_and_old_figures_are_removed(report, studied, command, tmp_path):
     page = tmp_path / "RESULTS.md"
     (tmp_path / "RESULTS").mkdir()
     (tmp_path / "RESULTS" / "SAD-comparison.png").touch()
     (tmp_path / "RESULTS" / "SAD-holiday.png").touch()
     assert module(command, REPORT, studied.root, "--output", page).code == 0
-    made = [path.relative_to(tmp_path) for path in sorted(tmp_path.rglob("*")) if path.is_file()]
-    made.remove(Path("RESULTS/SAD-holiday.png"))
-    assert made == [path.relative_to(report.parent) for path in sorted(report.parent.rglob("*")) if path.is_file()]
-    for path in made:
+    files = [path.relative_to(tmp_path) for path in sorted(tmp_path.rglob("*")) if path.is_file()]
+    files.remove(Path("RESULTS/SAD-holiday.png"))
+    assert files == [path.relative_to(report.parent) for path in sorted(report.parent.rglob("*")) if path.is_file()]
+    for path in files:
         assert (tmp_path / path).read_bytes() == (report.parent / path).read_bytes(), path
 
 
-def test_the_figures_are_on_the_page_and_the_page_is_html_too(report):
-    named = re.findall(r"!\[.+\]\((.+)\)", report.read_text())
+def test_page_shows_all_figures(report):
+    names = re.findall(r"!\[.+\]\((.+)\)", report.read_text())
     kinds = {"comparison", "confusion-1", "confusion-4", "learning-1", "learning-4", "intensity-4"}
-    assert {name.removeprefix("RESULTS/ESConv-").removesuffix(".png") for name in named} == kinds
-    html = report.with_suffix(".html").read_text()
-    assert html.count("<table>") == 3
-    for name in named:
-        assert f'<img src="{name}"' in html
+    assert {name.removeprefix("RESULTS/ESConv-").removesuffix(".png") for name in names} == kinds
+    for name in names:
         assert len(np.unique(plt.imread(report.parent / name)[:, :, 0])) > 20, "not blank"
         assert (report.parent / name).stat().st_size < 100_000
 
 
-def test_folders_without_runs_are_told(script, tmp_path):
+def test_folders_without_runs_are_refused(script, tmp_path):
     done = script(SCRIPT, tmp_path)
     assert done.code == 1 and "no finished run" in done.error
     assert "is no folder" in script(SCRIPT, tmp_path / "nothing").error
@@ -174,7 +174,7 @@ def test_folders_without_runs_are_told(script, tmp_path):
         ("checkpoints/run.json", "{}"),
     ],
 )
-def test_a_damaged_run_is_told(name, content, studied, script, tmp_path):
+def test_damaged_run_is_refused(name, content, studied, script, tmp_path):
     root = shutil.copytree(studied.root, tmp_path / "runs", ignore=shutil.ignore_patterns("*.safetensors"))
     folder = root / "ESConv" / "mental-bert-base-uncased" / "loss-classification"
     if name.startswith("checkpoints"):
@@ -192,23 +192,25 @@ def test_a_damaged_run_is_told(name, content, studied, script, tmp_path):
 @pytest.mark.parametrize(
     ("part", "name"), [("arguments", "balanced"), ("data", "label_column"), ("", "seed"), ("", "command")]
 )
-def test_a_record_that_lacks_what_is_read_is_told(part, name, studied, script, tmp_path):
+def test_incomplete_record_is_refused(part, name, studied, script, tmp_path):
     root = shutil.copytree(studied.root, tmp_path / "runs", ignore=shutil.ignore_patterns("*.safetensors"))
     path = root / "ESConv" / "mental-bert-base-uncased" / "loss-classification" / "run.json"
     record = json.loads(path.read_text())
     del (record[part] if part else record)[name]
     path.write_text(json.dumps(record))
     done = script(SCRIPT, root, "--output", tmp_path / "page.md")
-    assert done.code == 1 and f"{path.parent}: is no whole run" in done.error and name in done.error
+    assert done.code == 1 and f"{path.parent}: is not a complete run" in done.error and name in done.error
 
 
-def test_a_command_keeps_what_was_asked_for_and_where(studied):
-    """From the folder that the report is made in: where the runs and the corpus lie, and that texts stay home"""
+def test_study_command_keeps_flags_and_paths(studied):
+    """Paths of runs and corpus are relative to the current folder; --no_log_predictions and --revision are kept"""
     record = json.loads((runs_of(studied, "loss-classification")[0] / "run.json").read_text())
     record["command"] += " --no_log_predictions --revision v1"
     record["data"]["data_source"] = str(REPOSITORY / "files" / "ESConv.json")
-    words = shlex.split(page.study_command(record, studied.root, [7]))
+    words = shlex.split(commands.study_command(record, studied.root, [7]))
     assert Path(words[words.index("--output_dir") + 1]).resolve() == studied.root
-    (of_dataloader, of_model) = (shlex.split(word.split("=", 1)[1]) for word in words if "_flags=" in word)
-    assert Path(of_dataloader[1]).resolve() == REPOSITORY / "files" / "ESConv.json"
-    assert "--no_log_predictions" in of_model and "--seed" not in of_model and words[words.index("--seeds") + 1] == "7"
+    dataloader_flags, model_flags = (shlex.split(word.split("=", 1)[1]) for word in words if "_flags=" in word)
+    assert Path(dataloader_flags[1]).resolve() == REPOSITORY / "files" / "ESConv.json"
+    assert dataloader_flags[2:] == ["--max_length", "512", "--seed", "42"]
+    assert {"--no_log_predictions", "--revision"} <= {*model_flags}
+    assert "--seed" not in model_flags and words[words.index("--seeds") + 1] == "7"

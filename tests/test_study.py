@@ -1,4 +1,4 @@
-"""A study of the sample with a tiny encoder, as a user would: the runs, and what is done when it is run again."""
+"""A study of the sample with a tiny encoder: its runs, its failures, and what happens when it is given again."""
 
 import json
 import shlex
@@ -11,13 +11,13 @@ import time
 import pytest
 from conftest import REPOSITORY, STUDY, module
 
-from artificial_pain import cli, study
+from artificial_pain.reporting.grid import TASK_FOLDERS
 
 pytestmark = pytest.mark.xdist_group("study")
 SCRIPT = [sys.executable, "-m", "artificial_pain.study"]
 
 
-def test_a_study_makes_the_runs_of_all_parts_and_seeds(studied):
+def test_study_trains_all_cells_and_seeds(studied):
     folder = studied.root / "ESConv" / "mental-bert-base-uncased"
     runs = {path.parent.name: json.loads(path.read_text()) for path in folder.glob("*/run.json")}
     kinds = ["loss-classification", "accuracy-4-heads-intensity-change"]
@@ -25,83 +25,60 @@ def test_a_study_makes_the_runs_of_all_parts_and_seeds(studied):
     for name, record in runs.items():
         assert record["seed"] == (43 if "seed43" in name else 42) and record["arguments"]["batch_size"] == 16
         assert record["data"]["data_source"] == "sample"
-    assert studied.done.out.splitlines() == ["4 runs: 4 trained, 0 finished before, 0 not done"]
+    assert studied.done.out.splitlines() == ["4 runs: 4 done, 0 failed"]
     progress = [line for line in studied.done.err.splitlines() if line.startswith("[")]
     assert [line.split("]")[0] for line in progress] == [f"[{n}/4" for n in (1, 2, 3, 4)]
     assert "3 left, about 0" in progress[0] and "0 left, about 00:00" in progress[3]
 
 
-def test_what_is_finished_is_skipped_and_what_fails_is_listed(studied, study_words, command):
-    """A third seed of one task alone: two runs are there; the third has a flag that the model script refuses"""
-    seeds = study_words.index("--seeds")
-    words = [*study_words[: seeds + 1], "41", *study_words[seeds + 1 :], "--task", "classification"]
-    before = sorted((path, path.stat().st_mtime_ns) for path in studied.root.rglob("run.json"))
-    words[words.index("--model_flags") + 1] += " --epochs 0"
-    done = module(command, STUDY, *words)
-    assert done.code == 1 and "3 commands failed" in done.error
-    assert done.out.startswith("3 runs: 0 trained, 0 finished before, 3 not done")
-
-    words[words.index("--model_flags") + 1] = study_words[study_words.index("--model_flags") + 1]
-    words[seeds + 1] = "42"
-    done = module(command, STUDY, *words)
-    assert done.code == 0 and done.out.splitlines() == ["3 runs: 0 trained, 3 finished before, 0 not done"]
-    assert sorted((path, path.stat().st_mtime_ns) for path in studied.root.rglob("run.json")) == before
-
-
-@pytest.mark.parametrize(
-    "content", ["{", "[]", "{}", '{"command": "python \\"", "data": {}}', '{"command": "python x", "data": null}']
-)
-def test_a_damaged_record_is_of_no_finished_run(content, studied, study_words, monkeypatch, tmp_path):
-    """The script is called, which tells of it; the other runs count as before"""
-    root = shutil.copytree(studied.root, tmp_path / "runs", ignore=shutil.ignore_patterns("*.safetensors"))
-    (root / "ESConv" / "mental-bert-base-uncased" / "loss-classification" / "run.json").write_text(content)
-    monkeypatch.setattr(sys, "argv", ["study", *map(str, study_words), "--task", "classification"])
-    made = study.Study(study.arguments())
-    made.args.output_dir = root
-    (splits,), flags = made.grid, made.args.model_flags
-    words = [["--output_dir", str(studied.root), "--seed", seed, *flags] for seed in ("42", "43")]
-    start = made._command(splits, "model")[:-2]
-    assert [made._is_finished(splits, [*start, *of_seed]) for of_seed in words] == [False, True]
+def test_study_given_again_evaluates_finished_runs_and_lists_failures(studied, study_words, command, tmp_path):
+    """In a copy in which the record of one of two runs is damaged"""
+    root = shutil.copytree(studied.root, tmp_path / "runs")
+    runs = root / "ESConv" / "mental-bert-base-uncased"
+    damaged = runs / "loss-classification-seed43" / "run.json"
+    damaged.write_text("{")
+    before = {path: path.stat().st_mtime_ns for path in runs.glob("*/model.safetensors")}
+    words = [root if word == studied.root else word for word in study_words]
+    done = module(command, STUDY, *words, "--task", "classification")
+    assert done.code == 1 and "1 of the commands failed" in done.error
+    lines = done.out.splitlines()
+    assert lines[0] == "2 runs: 1 done, 1 failed" and len(lines) == 3
+    assert lines[1].startswith("failed: ") and "--seed 43" in lines[1] and f"{damaged}: cannot be read" in lines[2]
+    assert "0 left, about ?" in done.err, "an evaluation is not taken for a training"
+    assert before == {path: path.stat().st_mtime_ns for path in runs.glob("*/model.safetensors")}
+    (log,) = (root / "study").glob("classification-*seed42.log")
+    output = log.read_text()
+    assert "the run is finished, and is evaluated" in output and output.count("Run folder: ") == 2, "both are logged"
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
-        (["--model_flags", "--epochs 3 --seed 7"], "--model_flags: --seed is what the study gives"),
-        (["--dataloader_flags=--output_dir=x"], "--dataloader_flags: --output_dir is what the study gives"),
+        (["--model_flags", "--epochs 3 --seed 7"], "--model_flags: the study sets --seed"),
+        (["--dataloader_flags=--output_dir=x"], "--dataloader_flags: the study sets --output_dir"),
         (["--model_flags=--push_to_hub me/mine"], "--push_to_hub would upload"),
         (["--task", "intensity", "--dataset_name", "SAD"], "ESConv alone has intensities"),
     ],
 )
-def test_flags_that_cannot_be_are_wrong(words, told, script):
+def test_flags_that_the_study_sets_are_refused(words, message, script):
     done = script(REPOSITORY / "artificial_pain" / "study.py", *words)
-    assert done.code == 2 and told in done.error
+    assert done.code == 2 and message in done.error
 
 
-def test_splits_that_cannot_be_made_fail_with_the_command_and_the_reason(encoder, command, tmp_path):
-    words = [
-        "--model_name",
-        encoder,
-        "--dataset_name",
-        "SAD",
-        "--balance",
-        "balanced",
-        "--output_dir",
-        tmp_path / "out",
-    ]
-    done = module(
-        command, STUDY, *words, "--seeds", "1", "2", "--dataloader_flags", f"--data_source {tmp_path}/SAD.zip"
-    )
-    assert done.code == 1 and "1 commands failed" in done.error
-    told = done.out.splitlines()
-    assert told[0] == "2 runs: 0 trained, 0 finished before, 2 not done"
-    script = str(cli.TASK_FOLDERS["classification"] / "classification-dataloader.py")
-    assert told[1].startswith("failed: ") and script in told[1] and "--balanced" in shlex.split(told[1])
-    assert "SAD.zip: " in told[2] and ".log)" in told[2]
+def test_failed_dataloader_is_listed_with_command_and_reason(encoder, command, tmp_path):
+    words = ["--model_name", encoder, "--dataset_name", "SAD", "--balance", "balanced", "--seeds", "1", "2"]
+    words += ["--output_dir", tmp_path / "out", "--dataloader_flags", f"--data_source {tmp_path}/SAD.zip"]
+    done = module(command, STUDY, *words)
+    assert done.code == 1 and "1 of the commands failed" in done.error
+    lines = done.out.splitlines()
+    assert lines[0] == "2 runs: 0 done, 2 failed"
+    script = str(TASK_FOLDERS["classification"] / "classification-dataloader.py")
+    assert lines[1].startswith("failed: ") and script in lines[1] and "--balanced" in shlex.split(lines[1])
+    assert "SAD.zip: " in lines[2] and ".log)" in lines[2]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM")
-def test_a_study_that_is_stopped_stops_its_script_and_goes_on(encoder, clean_environment, tmp_path):
+def test_sigterm_stops_script_and_study_with_a_checkpoint(encoder, clean_environment, tmp_path):
     """SIGTERM while the first run trains: its checkpoint is there, and the same command goes on from it"""
     words = ["--model_name", encoder, "--dataset_name", "SAD", "--balance", "unbalanced", "--output_dir", tmp_path]
     flags = "--epochs 40 --batch_size 16 --learning_rate 1e-3 --precision fp32"
@@ -120,6 +97,6 @@ def test_a_study_that_is_stopped_stops_its_script_and_goes_on(encoder, clean_env
     assert "to go on: " in next(log).read_text() and list(folder.glob("checkpoints/checkpoint-*"))
 
 
-def test_flags_of_the_scripts_are_told_apart_from_the_studys(command, encoder):
+def test_script_flags_are_unknown_to_the_study(command, encoder):
     done = module(command, STUDY, "--model_name", encoder, "--epochs", "3")
     assert done.code == 2 and "--epochs" in done.error

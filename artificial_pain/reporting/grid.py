@@ -3,17 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 
 from artificial_pain import encoders
 
+REPOSITORY = Path(__file__).resolve().parents[2]
+TASK_FOLDERS = {"classification": REPOSITORY / "classification", "intensity": REPOSITORY / "intensity"}
 PUBLISHED_ENCODERS = list(encoders.ENCODERS)[:3]
+PUBLISHED_LABEL_COLUMNS = (None, "original_label")  # ESConv's only one; SAD's other one, top_label, is not published
 DATASETS = {"classification": ["SAD", "ESConv"], "intensity": ["ESConv"]}
 BALANCES = {"unbalanced": [], "balanced": ["--balanced"]}
 
 
 @dataclass(frozen=True)
-class Splits:
-    """What a dataloader makes, for the runs of all seeds."""
+class Cell:
+    """A cell of the grid: one dataloader's splits, and the runs of all seeds on them."""
 
     task: str
     dataset_name: str
@@ -29,7 +33,7 @@ def grid(
     dataset_names: Sequence[str] = DATASETS["classification"],
     balances: Sequence[str] = tuple(BALANCES),
     tasks: Sequence[str] = tuple(DATASETS),
-) -> list[Splits]:
-    """What is published, of these encoders, and of these parts."""
+) -> list[Cell]:
+    """The cells of these encoders, corpora, balances and tasks; the intensity task has ESConv alone."""
     cells = product(dataset_names, balances, model_names, tasks)
-    return [Splits(task, *rest) for *rest, task in cells if rest[0] in DATASETS[task]]
+    return [Cell(task, *rest) for *rest, task in cells if rest[0] in DATASETS[task]]

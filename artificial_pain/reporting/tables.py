@@ -4,19 +4,20 @@ from collections.abc import Iterator, Sequence
 
 from artificial_pain.data.vocabulary import INTENSITIES
 from artificial_pain.evaluation.tables import BASELINES, HEADINGS, UNDEFINED, format_number
-from artificial_pain.reporting.groups import EMOTION_METRICS, INTENSITY_METRICS, Group, Metric
+from artificial_pain.reporting.groups import Group, Metric
+from artificial_pain.reporting.run_files import EMOTION_METRICS, INTENSITY_METRICS
 
 # Wang & Roman (CCN 2025): F1 of MentalRoBERTa on ESConv, by the number of heads.
 PUBLISHED = {1: 0.59, 4: 0.63}
 PUBLISHED_ON = "MentalRoBERTa, all 1,300 dialogues"
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def cell(metric: Metric) -> str:
+def metric_cell(metric: Metric) -> str:
     """Mean ± standard deviation over the seeds, and the interval over the examples."""
     if metric.mean is None:
         return UNDEFINED
@@ -28,7 +29,7 @@ def _interval(ends: Sequence[float] | None) -> str:
     return f" [{format_number(ends[0])}, {format_number(ends[1])}]" if ends else ""
 
 
-def _of_file(scores: dict, metric: str) -> str:
+def _baseline_cell(scores: dict, metric: str) -> str:
     """A baseline's metric, from evaluation_results.json."""
     if metric not in scores:
         return ""
@@ -36,64 +37,64 @@ def _of_file(scores: dict, metric: str) -> str:
     return UNDEFINED if value is None else f"{format_number(value)}{_interval(scores['intervals'][metric])}"
 
 
-def baselines(groups: Sequence[Group], part: str) -> Iterator[tuple[str, dict]]:
-    """Name and metrics of each baseline that has the part ("macro_f1" or "intensity"); of a training split each."""
-    # Runs of all heads before those of fewer, which have fewer targets of the same baselines.
-    fullest = sorted(groups, key=lambda group: (bool(group.arguments["balanced"]), -len(group.targets)))
-    for name, words in BASELINES.items():
-        told = {}
-        for group in fullest:
-            scores = group.first.results["baselines"].get(name)
-            balanced = group.arguments["balanced"] and f", balanced to {group.data['samples_per_label']} a label"
+def baseline_scores(groups: Sequence[Group], part: str) -> Iterator[tuple[str, dict]]:
+    """Name and scores of the baselines that have the part ("macro_f1" or "intensity"), once for each training split."""
+    # Runs of four heads come first: runs of fewer have fewer targets of the same baselines.
+    ordered = sorted(groups, key=lambda group: (bool(group.arguments["balanced"]), -len(group.targets)))
+    for key, name in BASELINES.items():
+        scores_by_split = {}  # by what is added to the name; nothing for the unbalanced split
+        for group in ordered:
+            split = f", balanced to {group.data['samples_per_label']} a label" if group.arguments["balanced"] else ""
+            scores = group.first.results["baselines"].get(key)
             if scores is not None and part in scores:
-                told.setdefault(balanced, scores)
-        for balanced, scores in told.items():
-            same = balanced and told.get(False) == scores  # a majority of before the balancing
-            if not same:
-                yield f"{words}{balanced or ''}", scores
+                scores_by_split.setdefault(split, scores)
+        for split, scores in scores_by_split.items():
+            if not split or scores != scores_by_split.get(""):  # the majority is counted before the balancing
+                yield name + split, scores
 
 
-def emotion(groups: Sequence[Group], names: Sequence[str]) -> str:
-    """A row a group, with its macro-F1 on validation, then the baselines and the published figures."""
+def emotion_table(groups: Sequence[Group], names: Sequence[str]) -> str:
+    """A row a group, with its macro-F1 on validation; below, the baselines and the published figures."""
     rows = []
     for group, name in zip(groups, names, strict=True):
-        validation = Metric.of([run.results["validation"]["macro_f1"] for run in group.runs])
-        scores = [cell(group.emotion[metric]) for metric in EMOTION_METRICS]
-        rows.append([name, str(len(group.runs)), cell(validation), *scores])
-    for name, scores in baselines(groups, "macro_f1"):
-        rows.append([name, "", "", *(_of_file(scores, metric) for metric in EMOTION_METRICS)])
+        metrics = [group.validation, *(group.emotion[metric] for metric in EMOTION_METRICS)]
+        rows.append([name, str(len(group.runs)), *map(metric_cell, metrics)])
+    for name, scores in baseline_scores(groups, "macro_f1"):
+        rows.append([name, "", "", *(_baseline_cell(scores, metric) for metric in EMOTION_METRICS)])
     if groups[0].arguments["dataset_name"] == "ESConv" and groups[0].data["data_source"] != "sample":
-        for heads, score in PUBLISHED.items():
-            words = "one head" if heads == 1 else f"{heads} heads"
-            rows.append([f"*published*: {PUBLISHED_ON}, {words}", "", "", f"{score:.2f} (F1)", "", ""])
+        for num_heads, score in PUBLISHED.items():
+            heads = "one head" if num_heads == 1 else f"{num_heads} heads"
+            rows.append([f"*published*: {PUBLISHED_ON}, {heads}", "", "", f"{score:.2f} (F1)", "", ""])
     headings = [HEADINGS[metric] for metric in EMOTION_METRICS]
-    return table(["", "seeds", "macro-F1 on validation", *headings], rows)
+    return markdown_table(["", "seeds", "macro-F1 on validation", *headings], rows)
 
 
-def intensity(groups: Sequence[Group], names: Sequence[str]) -> str:
-    """For each target a row a group, then the baselines."""
+def intensity_table(groups: Sequence[Group], names: Sequence[str]) -> str:
+    """For each target a row a group; below, the baselines."""
     rows = []
-    for target, told in INTENSITIES.items():
+    for target, target_name in INTENSITIES.items():
         for group, name in zip(groups, names, strict=True):
             if target in group.targets:
-                rows.append([told, name, *(cell(group.intensity[target][metric]) for metric in INTENSITY_METRICS)])
-        for name, scores in baselines(groups, "intensity"):
-            of_target = scores["intensity"]["predicted_label"].get(told)
-            if of_target:
-                rows.append([told, name, *(_of_file(of_target["micro"], metric) for metric in INTENSITY_METRICS)])
-    return table(["", "", *(HEADINGS[metric] for metric in INTENSITY_METRICS)], rows)
+                metrics = [group.intensity[target][metric] for metric in INTENSITY_METRICS]
+                rows.append([target_name, name, *map(metric_cell, metrics)])
+        for name, scores in baseline_scores(groups, "intensity"):
+            scores = scores["intensity"]["predicted_label"].get(target_name)
+            if scores:
+                cells = [_baseline_cell(scores["micro"], metric) for metric in INTENSITY_METRICS]
+                rows.append([target_name, name, *cells])
+    return markdown_table(["", "", *(HEADINGS[metric] for metric in INTENSITY_METRICS)], rows)
 
 
-def paired(tests: Sequence[tuple[str, str, set[str], dict]]) -> str:
-    """A row for each metric of each pair: both names, what they differ in, and `results.paired`."""
+def paired_test_table(comparisons: Sequence[tuple[str, str, set[str], dict]]) -> str:
+    """A row for each metric of each pair: both names, the settings in which they differ, and their `paired_tests`."""
     rows = []
-    for ours, theirs, differences, of_metrics in tests:
-        for metric, test in of_metrics.items():
+    for name, other_name, differences, tests in comparisons:
+        for metric, test in tests.items():
             difference = f"{format_number(test['difference'], '+')}{_interval(test['interval'])}"
-            rows.append([ours, theirs, ", ".join(sorted(differences)), metric, difference, p_value(test)])
-    return table(["", "less", "they differ in", "of", "difference", "p"], rows)
+            rows.append([name, other_name, ", ".join(sorted(differences)), metric, difference, format_p_value(test)])
+    return markdown_table(["", "less", "they differ in", "of", "difference", "p"], rows)
 
 
-def p_value(test: dict) -> str:
-    """With three digits, or that it is less."""
+def format_p_value(test: dict) -> str:
+    """With three digits; "< 0.001" where it is smaller."""
     return "< 0.001" if test["p_value"] < 0.001 else f"{test['p_value']:.3f}"

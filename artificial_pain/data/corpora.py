@@ -10,8 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from artificial_pain.data.esconv import read_esconv
-from artificial_pain.data.sad import read_sad
-from artificial_pain.data.sheets import MAX_BYTES
+from artificial_pain.data.sad import MAX_BYTES, read_sad
 from artificial_pain.errors import UserError
 
 

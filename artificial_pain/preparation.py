@@ -1,6 +1,7 @@
 """What a dataloader script does: a corpus becomes labelled, split, balanced and tokenized examples on disk."""
 
 import argparse
+from functools import partial
 
 from artificial_pain import storage
 from artificial_pain.data import sources, splits, statistics, tokenization
@@ -8,6 +9,17 @@ from artificial_pain.data.corpora import read_corpus
 from artificial_pain.encoders import Encoder
 from artificial_pain.errors import without_secrets
 from artificial_pain.storage import checksum
+
+# Published.
+MIN_EXAMPLES = 15  # an emotion with fewer dialogues is dropped
+HELD_OUT_SHARE = 0.3  # of the examples leave the training split,
+TEST_SHARE = 0.6667  # and of those so many are the test split, the rest validation
+MAX_CROP = 0.3  # the share of a sentence's words that an augmentation may cut
+MIN_WORDS = 3  # what it leaves at least
+AUGMENTATIONS = {
+    "ESConv": splits.drop_turns,
+    "SAD": partial(splits.crop_words, max_crop=MAX_CROP, min_words=MIN_WORDS),
+}
 
 
 def prepare(args: argparse.Namespace, encoder: Encoder) -> None:
@@ -22,12 +34,12 @@ def prepare(args: argparse.Namespace, encoder: Encoder) -> None:
     frame = read_corpus(args.dataset_name, path, args.label_column)
     dropped = {}
     if args.dataset_name == "ESConv":
-        frame, dropped = splits.drop_rare(frame)
-    frame, label_names = splits.add_labels(frame, path)
-    parts = splits.split(frame, args.seed)
+        frame, dropped = splits.drop_rare(frame, MIN_EXAMPLES)
+    frame, label_names = splits.add_labels(frame, path, MIN_EXAMPLES)
+    parts = splits.split(frame, HELD_OUT_SHARE, TEST_SHARE, args.seed)
     label_counts = splits.label_counts(parts["train"])
     if args.balanced:
-        parts = splits.balance(parts, args.samples_per_label, splits.AUGMENTATIONS[args.dataset_name], args.seed)
+        parts = splits.balance(parts, args.samples_per_label, AUGMENTATIONS[args.dataset_name], args.seed)
     tokenized, truncated = tokenization.tokenize(parts, label_names, tokenizer, args.max_length)
 
     layout = storage.Layout(args.output_dir, args.dataset_name, encoder.short_name, args.balanced)
@@ -45,8 +57,8 @@ def prepare(args: argparse.Namespace, encoder: Encoder) -> None:
         made = {
             **described,
             "dropped_labels": dropped,
-            "intensities_set_aside": frame.attrs.get("intensities_set_aside", 0),
-            "texts_in_two_splits": splits.split_overlap(parts),
+            "invalid_intensities": frame.attrs.get("invalid_intensities", 0),
+            "split_overlap": splits.split_overlap(parts),
             "settings": settings,
             "fingerprint": fingerprint,
         }

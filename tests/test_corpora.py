@@ -62,7 +62,7 @@ def test_a_bad_intensity_is_set_aside_and_told(value, capsys):
     survey = {"seeker": {"initial_emotion_intensity": value, "final_emotion_intensity": 2}}
     frame = read([dialogue(), dialogue(survey_score=survey)])
     assert math.isnan(frame.loc[1, "initial_intensity"]) and frame.loc[1, "final_intensity"] == 2
-    assert frame.attrs["intensities_set_aside"] == 1
+    assert frame.attrs["invalid_intensities"] == 1
     told = f"intensities that are not 1 to 5 count as missing, 1 in all: dialogue 1 initial {value!r}"
     assert told in capsys.readouterr().err
 

@@ -57,7 +57,7 @@ def test_the_files_of_esconv(balanced, script, tokenizer, tmp_path):
         assert all(all(mask) for mask in data["attention_mask"][:])
 
         told = statistics[split]
-        assert told["examples"] == len(texts) and told["made"] == texts["made"].sum()
+        assert told["examples"] == len(texts) and told["augmented"] == texts["augmented"].sum()
         assert told["labels"] == texts["label_name"].value_counts().to_dict()
         assert told["intensities"]["final_intensity"]["missing"] == texts["final_intensity"].isna().sum()
         lengths = [len(ids) for ids in expected]
@@ -89,7 +89,7 @@ def test_the_same_command_gives_the_same_bytes_and_other_settings_replace_them(s
     assert other["ESConv/dataset_splits/test_split.csv"] != first["ESConv/dataset_splits/test_split.csv"]
 
 
-def test_intensities_that_are_set_aside_are_in_the_statistics(script, tmp_path):
+def test_invalid_intensities_are_counted_in_the_statistics(script, tmp_path):
     dialogues = json.loads((REPOSITORY / "artificial_pain/data/sample/ESConv.json").read_text())
     for i, value in enumerate(["abc", "", "9"]):
         dialogues[i]["survey_score"]["seeker"]["initial_emotion_intensity"] = value
@@ -98,20 +98,20 @@ def test_intensities_that_are_set_aside_are_in_the_statistics(script, tmp_path):
         DATALOADER, "--model_name", MINILM, "--data_source", tmp_path / "ESConv.json", "--output_dir", tmp_path
     )
     assert done.code == 0 and "3 in all: dialogue 0 initial 'abc'" in done.err
-    assert json.loads((tmp_path / "ESConv/dataset_statistics.json").read_text())["intensities_set_aside"] == 3
+    assert json.loads((tmp_path / "ESConv/dataset_statistics.json").read_text())["invalid_intensities"] == 3
 
 
 DIE_WHILE_STAGING = """
 import os, sys
 from pathlib import Path
-from artificial_pain import files
+from artificial_pain import storage
 folder, moves = Path(sys.argv[1]), int(sys.argv[2])
 replace, done = os.replace, []
 def dying_replace(source, target):
     if len(done) == moves: os._exit(9)
     done.append(target); replace(source, target)
-files.os.replace = dying_replace
-with files.staged(folder) as staging:
+storage.os.replace = dying_replace
+with storage.atomic_update(folder) as staging:
     for name in ("a", "deep/b", "deep/er/c"):
         (staging / name).parent.mkdir(parents=True, exist_ok=True)
         (staging / name).write_text("new")
@@ -186,4 +186,4 @@ def test_the_real_corpora_balanced(name, examples, corpora, script, tmp_path):
     assert done.code == 0, done.err
     statistics = json.loads((tmp_path / name / "balanced_dataset_statistics.json").read_text())
     assert [statistics[split]["examples"] for split in vocabulary.SPLITS] == examples
-    assert set(statistics["texts_in_two_splits"].values()) == {0}
+    assert set(statistics["split_overlap"].values()) == {0}

@@ -24,6 +24,7 @@ from conftest import GATED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
+from test_splits import AUGMENTATIONS, MIN_EXAMPLES, published_split
 
 from artificial_pain.data import esconv, sad, splits, text_csv, tokenization
 from artificial_pain.encoders import Encoder
@@ -109,7 +110,7 @@ def check_splits(frame: pd.DataFrame, names: list[str], parts: dict[str, pd.Data
     assert names == sorted(set(frame["label_name"]))
     together = pd.concat(parts.values())
     assert sorted(together.index) == sorted(frame.index), "every example in one split"
-    assert not together["made"].any()
+    assert not together["augmented"].any()
     pd.testing.assert_frame_equal(together[frame.columns].loc[frame.index], frame)
     for part in parts.values():
         assert set(part["label"]) == set(range(len(names)))
@@ -121,27 +122,25 @@ def check_balanced(before: dict[str, pd.DataFrame], after: dict[str, pd.DataFram
     train = after["train"]
     assert set(train["label_name"].value_counts()) == {samples}
     assert train["label_name"].nunique() == before["train"]["label_name"].nunique()
-    kept, made = train[~train["made"]], train[train["made"]]
+    kept, augmented = train[~train["augmented"]], train[train["augmented"]]
     pd.testing.assert_frame_equal(kept, before["train"].loc[kept.index])
-    assert kept.index.is_unique and set(made.index) <= set(kept.index)
-    assert made["label"].tolist() == before["train"].loc[made.index, "label"].tolist()
-    assert (made["text"].str.strip() != "").all()
-    assert not set(made["text"]) & {*before["validation"]["text"], *before["test"]["text"]}
+    assert kept.index.is_unique and set(augmented.index) <= set(kept.index)
+    assert augmented["label"].tolist() == before["train"].loc[augmented.index, "label"].tolist()
+    assert (augmented["text"].str.strip() != "").all()
+    assert not set(augmented["text"]) & {*before["validation"]["text"], *before["test"]["text"]}
 
 
-def prepare(frame: pd.DataFrame, vary: Callable, samples: int, seed: int) -> None:
+def prepare(frame: pd.DataFrame, augment: Callable, samples: int, seed: int) -> None:
     """From a corpus to balanced splits, checked at each step. Raises UserError as a dataloader would."""
     check_frame(frame)
-    kept, dropped = splits.drop_rare(frame)
-    assert len(kept) + sum(dropped.values()) == len(frame) and all(
-        0 < n < splits.MIN_EXAMPLES for n in dropped.values()
-    )
-    labelled, names = splits.add_labels(kept, FILE)
-    parts = splits.split(labelled, seed)
+    kept, dropped = splits.drop_rare(frame, MIN_EXAMPLES)
+    assert len(kept) + sum(dropped.values()) == len(frame) and all(0 < n < MIN_EXAMPLES for n in dropped.values())
+    labelled, names = splits.add_labels(kept, FILE, MIN_EXAMPLES)
+    parts = published_split(labelled, seed)
     check_splits(labelled, names, parts)
     try:
-        balanced = splits.balance(parts, samples, vary, seed)
-    except UserError as error:  # where made texts stand in validation or test
+        balanced = splits.balance(parts, samples, augment, seed)
+    except UserError as error:  # where augmented texts stand in validation or test
         told(error, "remove repeated texts from the corpus")
     else:
         check_balanced(parts, balanced, samples)
@@ -217,7 +216,7 @@ def test_dialogues_of_which_one_is_broken(corpus, encoding, samples, seed):
     frame = read_in(corpus.encode(encoding))
     try:
         if frame is not None:
-            prepare(frame, splits.AUGMENTATIONS["ESConv"], samples, seed)
+            prepare(frame, AUGMENTATIONS["ESConv"], samples, seed)
     except UserError as error:
         told(error)
 
@@ -255,7 +254,7 @@ def test_sentences_in_a_sheet(texts, names, header, broken, samples, seed):
     frame = read_in(sheet([header, *rows]), sad.read_sad, "original_label")
     try:
         if frame is not None:
-            prepare(frame, splits.AUGMENTATIONS["SAD"], samples, seed)
+            prepare(frame, AUGMENTATIONS["SAD"], samples, seed)
     except UserError as error:
         told(error)
 

@@ -1,6 +1,6 @@
-"""How a corpus file becomes one frame.
+"""A corpus file becomes one frame.
 
-A frame has a row an example: `text`, `label_name`, and for ESConv `turns` (the seeker's, a list of str),
+The frame has one row per example: `text`, `label_name`, and for ESConv `turns` (the seeker's, a list of str),
 `initial_intensity`, `final_intensity`, `intensity_change` (float, NaN where unknown), `problem_type` and
 `experience_type`. Its index is the example's position in the corpus file, from 0.
 """

@@ -1,4 +1,4 @@
-"""Reading and downloading: what a good file gives, and what a bad one is told."""
+"""Reading and downloading: the frame of a good file, the message about a bad one."""
 
 import io
 import json
@@ -58,13 +58,13 @@ def test_a_missing_intensity_is_missing_and_no_error(survey, capsys):
 
 
 @pytest.mark.parametrize("value", ["abc", "", "9", 0, "4.5", [3], True])
-def test_a_bad_intensity_is_set_aside_and_told(value, capsys):
+def test_an_invalid_intensity_is_missing_and_reported(value, capsys):
     survey = {"seeker": {"initial_emotion_intensity": value, "final_emotion_intensity": 2}}
     frame = read([dialogue(), dialogue(survey_score=survey)])
     assert math.isnan(frame.loc[1, "initial_intensity"]) and frame.loc[1, "final_intensity"] == 2
     assert frame.attrs["invalid_intensities"] == 1
-    told = f"intensities that are not 1 to 5 count as missing, 1 in all: dialogue 1 initial {value!r}"
-    assert told in capsys.readouterr().err
+    message = f"intensities that are not 1 to 5 count as missing, 1 in all: dialogue 1 initial {value!r}"
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("value", [3, 3.0, "3", "3.0", " 3 "])
@@ -89,7 +89,7 @@ def test_json_in_another_unicode_encoding_is_read(encoding):
 
 
 @pytest.mark.parametrize("value", [3, [["a"]], {"a": "b"}, False])
-def test_a_type_that_is_no_text_is_missing(value):
+def test_a_problem_type_that_is_no_text_is_missing(value):
     row = read([dialogue(problem_type=value, experience_type=value)]).loc[0]
     assert row["problem_type"] == row["experience_type"] == ""
 
@@ -104,15 +104,15 @@ def test_a_turn_in_which_there_is_nothing_to_see_is_none(unseen):
         read([dialogue(emotion_type=unseen)])
 
 
-def test_a_label_is_one_line():
+def test_a_label_is_put_on_one_line():
     assert read([dialogue(emotion_type="very\n sad")]).loc[0, "label_name"] == "very sad"
 
 
 @pytest.mark.parametrize("value", [["x" * 10**6], 10**4000, json.loads("[" * 900 + "]" * 900)])
-def test_a_value_of_any_size_is_told_in_a_short_line(value):
-    with pytest.raises(UserError) as told:
+def test_a_value_of_any_size_is_quoted_in_a_short_line(value):
+    with pytest.raises(UserError) as refused:
         read([dialogue(emotion_type=value)])
-    assert len(str(told.value)) < 200
+    assert len(str(refused.value)) < 200
 
 
 ESCONV_FAULTS = {
@@ -144,14 +144,14 @@ ESCONV_FAULTS = {
 
 
 @pytest.mark.parametrize("fault", ESCONV_FAULTS)
-def test_bad_esconv_files_are_told_in_one_line(fault, script, tmp_path):
-    content, told = ESCONV_FAULTS[fault]
+def test_bad_esconv_files_are_refused_in_one_line(fault, script, tmp_path):
+    content, message = ESCONV_FAULTS[fault]
     path = tmp_path / "bad.json"
     path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
     root = tmp_path / "out"
     done = script(DATALOADER, *ENCODER, "--data_source", path, "--output_dir", root)
     assert done.code == 1
-    assert str(path) in done.error and told in done.error
+    assert str(path) in done.error and message in done.error
     assert list(root.iterdir()) == [], "nothing half-written"
 
 
@@ -228,14 +228,14 @@ SAD_FAULTS = {
 
 
 @pytest.mark.parametrize("fault", SAD_FAULTS)
-def test_bad_sad_files_are_told_in_one_line(fault, script, tmp_path):
-    content, told = SAD_FAULTS[fault]
+def test_bad_sad_files_are_refused_in_one_line(fault, script, tmp_path):
+    content, message = SAD_FAULTS[fault]
     path = tmp_path / "bad.zip"
     path.write_bytes(content)
     root = tmp_path / "out"
     done = script(DATALOADER, *ENCODER, "--dataset_name", "SAD", "--data_source", path, "--output_dir", root)
     assert done.code == 1
-    assert str(path) in done.error and told in done.error
+    assert str(path) in done.error and message in done.error
     assert list(root.iterdir()) == [], "nothing half-written"
     assert [file.name for file in tmp_path.iterdir() if file not in (path, root)] == []
 
@@ -320,8 +320,8 @@ def test_a_bomb_that_lies_about_its_size_is_not_unpacked(size, bomb):
 def test_a_bomb_of_a_zip_that_lies_about_its_size_is_not_unpacked(size):
     """an .xlsx whose sheet unpacks to 2 GB, alone, in a zip, or lying about its size; zips of 1.1 GB in all"""
     zeros = zipped({"SAD_v1.xlsx": bytes(200 * 2**20)}, zipfile.ZIP_DEFLATED)
-    told = refusal(declaring(zeros, "SAD_v1.xlsx", size))
-    assert ("Bad CRC-32" if size else "cannot be read as an Excel file") in told
+    message = refusal(declaring(zeros, "SAD_v1.xlsx", size))
+    assert ("Bad CRC-32" if size else "cannot be read as an Excel file") in message
 
 
 @BOMB
@@ -362,21 +362,21 @@ WRONG_FLAGS = {
 
 @pytest.mark.parametrize("fault", WRONG_FLAGS)
 def test_wrong_flags_exit_2(fault, script, tmp_path):
-    words, told = WRONG_FLAGS[fault]
+    words, message = WRONG_FLAGS[fault]
     done = script(DATALOADER, *ENCODER, "--data_source", "sample", "--output_dir", tmp_path, *words)
-    assert done.code == 2 and told in done.error
+    assert done.code == 2 and message in done.error
 
 
-def test_a_source_that_is_not_there_and_a_folder_that_cannot_be_written(script, tmp_path):
+def test_a_missing_source_and_an_unwritable_folder_are_refused(script, tmp_path):
     done = script(DATALOADER, *ENCODER, "--data_source", tmp_path / "none.json", "--output_dir", tmp_path)
     assert done.code == 1 and "none.json: cannot be read (No such file" in done.error
-    for source, told in [
+    for source, message in [
         (tmp_path, "is not a file"),
         ("x" * 5000, "cannot be read"),
         ("http://[::1", "cannot be down"),
     ]:
         done = script(DATALOADER, *ENCODER, "--data_source", source, "--output_dir", tmp_path)
-        assert done.code == 1 and told in done.error
+        assert done.code == 1 and message in done.error
     done = script(DATALOADER, *ENCODER, "--data_source", "sample", "--output_dir", "")
     assert done.code == 2
     (tmp_path / "file").write_text("in the way")
@@ -439,7 +439,7 @@ def test_a_damaged_cached_copy_is_downloaded_anew(published, server, tmp_path):
     assert not cached.exists()
 
 
-def test_a_download_that_fails_is_told_in_one_line(server, tmp_path):
+def test_a_download_that_fails_ends_in_one_line(server, tmp_path):
     server.status = 503
     with pytest.raises(UserError, match=r"503.*--data_source FILE"):
         sources.download(Published(server.url, "sha256", "0"), tmp_path)

@@ -84,7 +84,7 @@ values = st.recursive(
 raw_json = values.map(json.dumps) | st.sampled_from(RAW)
 
 
-def told(error: UserError, names: str = str(FILE)) -> None:
+def check_message(error: UserError, names: str = str(FILE)) -> None:
     """The error is clear: one line, not a page long, that says what it is about."""
     assert names in str(error) and len(str(error).splitlines()) == 1
     assert len(str(error)) < 1000 and str(error).isprintable()
@@ -141,24 +141,24 @@ def prepare(frame: pd.DataFrame, augment: Callable, samples: int, seed: int) -> 
     try:
         balanced = splits.balance(parts, samples, augment, seed)
     except UserError as error:  # where augmented texts stand in validation or test
-        told(error, "remove repeated texts from the corpus")
+        check_message(error, "remove repeated texts from the corpus")
     else:
         check_balanced(parts, balanced, samples)
 
 
 def read_in(content: bytes, read: Callable = esconv.read_esconv, *words: str) -> pd.DataFrame | None:
-    """The frame, checked, or None where a UserError told what is wrong."""
+    """The frame, checked, or None where a UserError says what is wrong."""
     try:
         frame = read(content, FILE, *words)
     except UserError as error:
-        return told(error)
+        return check_message(error)
     check_frame(frame)
     return frame
 
 
 @INPUT
 @cases(400, content=st.binary(max_size=200) | raw_json.map(str.encode))
-def test_any_bytes_and_any_json(content):
+def test_any_bytes_and_any_json_are_read_or_refused(content):
     """3,300 generated corpora, texts and numbers: bytes, JSON, sheets, Unicode, most of them nearly right"""
     read_in(content)
     read_in(content, sad.read_sad, "original_label")
@@ -211,14 +211,14 @@ def dialogues(draw: Callable) -> str:
     samples=st.integers(1, 40),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_dialogues_of_which_one_is_broken(corpus, encoding, samples, seed):
+def test_dialogues_of_which_one_is_broken_are_split_or_refused(corpus, encoding, samples, seed):
     """3,300 generated corpora, texts and numbers: bytes, JSON, sheets, Unicode, most of them nearly right"""
     frame = read_in(corpus.encode(encoding))
     try:
         if frame is not None:
             prepare(frame, AUGMENTATIONS["ESConv"], samples, seed)
     except UserError as error:
-        told(error)
+        check_message(error)
 
 
 def sheet(rows: list[list]) -> bytes:
@@ -244,7 +244,7 @@ HEADER = ["sentence", "original_label"]
     samples=st.integers(1, 40),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_sentences_in_a_sheet(texts, names, header, broken, samples, seed):
+def test_sentences_in_a_sheet_are_split_or_refused(texts, names, header, broken, samples, seed):
     """3,300 generated corpora, texts and numbers: bytes, JSON, sheets, Unicode, most of them nearly right"""
     chance = random.Random(seed)
     texts = [*texts, *(f"sentence {i} of those that are like any other" for i in range(12))]
@@ -256,7 +256,7 @@ def test_sentences_in_a_sheet(texts, names, header, broken, samples, seed):
         if frame is not None:
             prepare(frame, AUGMENTATIONS["SAD"], samples, seed)
     except UserError as error:
-        told(error)
+        check_message(error)
 
 
 @cache
@@ -276,7 +276,7 @@ def packed(members: dict[str, bytes]) -> bytes:
 
 @INPUT
 @cases(500, where=st.floats(0, 1), what=st.binary(max_size=8), over=st.integers(0, 8), inside=st.integers(-1, 20))
-def test_a_sheet_of_which_some_bytes_are_changed(where, what, over, inside):
+def test_a_sheet_of_which_some_bytes_are_changed_is_read_or_refused(where, what, over, inside):
     """3,300 generated corpora, texts and numbers: bytes, JSON, sheets, Unicode, most of them nearly right"""
 
     def changed(content: bytes) -> bytes:
@@ -332,13 +332,13 @@ def test_any_text_can_be_tokenized(tiny, name, texts, names, max_length):
     datasets.disable_progress_bars()
     tokenized, truncated = tokenization.tokenize(parts, names, tokenizer, max_length)
     for split, part in parts.items():
-        made = tokenized[split]
-        assert made["labels"][:] == part["label"].tolist() and made.features["labels"].names == names
-        assert made["final_intensity"][:] == pytest.approx(part["final_intensity"].tolist(), nan_ok=True)
-        assert tokenization.lengths(made).tolist() == [len(ids) for ids in made["input_ids"]]
-        whole = [tokenizer(text)["input_ids"] for text in part["text"]]
-        assert truncated[split] == np.mean([len(ids) > max_length for ids in whole])
-        for ids, mask, uncut in zip(made["input_ids"], made["attention_mask"], whole, strict=True):
+        dataset = tokenized[split]
+        assert dataset["labels"][:] == part["label"].tolist() and dataset.features["labels"].names == names
+        assert dataset["final_intensity"][:] == pytest.approx(part["final_intensity"].tolist(), nan_ok=True)
+        assert tokenization.lengths(dataset).tolist() == [len(ids) for ids in dataset["input_ids"]]
+        uncut_ids = [tokenizer(text)["input_ids"] for text in part["text"]]
+        assert truncated[split] == np.mean([len(ids) > max_length for ids in uncut_ids])
+        for ids, mask, uncut in zip(dataset["input_ids"], dataset["attention_mask"], uncut_ids, strict=True):
             assert len(ids) == len(mask) == min(len(uncut), max_length) and set(mask) == {1}
             assert min(ids) >= 0 and max(ids) < len(tokenizer)
             assert ids[:-1] == uncut[: len(ids) - 1] and ids[-1] == tokenizer.sep_token_id
@@ -349,7 +349,7 @@ def test_any_text_can_be_tokenized(tiny, name, texts, names, max_length):
     pairs=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=30),
     names=st.lists(anything, min_size=5, max_size=7, unique=True),
 )
-def test_any_classification(pairs, names):
+def test_any_classification_has_the_metrics_of_its_counts(pairs, names):
     labels, predictions = np.array(pairs).T
     got = classification.classification(labels, predictions, names)
     assert got["n"] == len(pairs) and got["per_class"].keys() == set(names)
@@ -390,7 +390,7 @@ outputs = st.floats(-10, 10) | st.floats(width=32) | st.floats() | st.just(2.5)
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @cases(500, pairs=st.lists(st.tuples(annotations, outputs), max_size=12))
-def test_any_regression(pairs):
+def test_any_regression_has_finite_metrics_or_none(pairs):
     annotated, predicted = np.array(pairs, dtype=float).reshape(-1, 2).T
     check_regression(regression.regression(annotated, predicted), annotated, predicted)
 
@@ -406,7 +406,7 @@ def test_any_regression(pairs):
         max_size=20,
     ),
 )
-def test_any_intensities(rows):
+def test_any_intensities_have_consistent_metrics(rows):
     initial, final, labels, predictions, read = map(np.array, zip(*rows, strict=True))
     annotated, intensities, names = np.stack([initial, final], axis=1), read.reshape(-1, 2, 3), ["a", "b", "c"]
     got = regression.intensity(
@@ -423,6 +423,6 @@ def test_any_intensities(rows):
             json.dumps(scores, allow_nan=False)
 
 
-def test_as_many_cases_were_run_as_are_told():
+def test_as_many_cases_were_run_as_the_docstring_says():
     assert f"{ASKED.total():,} generated cases" in __doc__ and ASKED.total() >= 2000
     assert {name: RAN[name] for name in RAN if RAN[name] < ASKED[name]} == {}

@@ -29,17 +29,14 @@ def read_esconv(content: bytes, path: Path) -> pd.DataFrame:
     if not isinstance(dialogues, list) or not dialogues:
         raise UserError(f"{path}: expected a JSON list of dialogues, found {_kind(dialogues)}")
 
-    invalid_intensities: list[str] = []
-    rows = [
-        _dialogue_row(dialogue, f"{path}: dialogue {i}", invalid_intensities) for i, dialogue in enumerate(dialogues)
-    ]
-    if invalid_intensities:
-        count, examples = len(invalid_intensities), "; ".join(invalid_intensities[:3])
-        examples += " …" if count > 3 else ""
-        warn(f"{path}: intensities that are not 1 to 5 count as missing, {count} in all: {examples}")
+    invalid: list[str] = []
+    rows = [_dialogue_row(dialogue, f"{path}: dialogue {i}", invalid) for i, dialogue in enumerate(dialogues)]
+    if invalid:
+        examples = "; ".join(invalid[:3]) + (" …" if len(invalid) > 3 else "")
+        warn(f"{path}: intensities that are not 1 to 5 count as missing, {len(invalid)} in all: {examples}")
     frame = pd.DataFrame(rows).rename_axis("dialogue_idx")
     frame["intensity_change"] = frame["final_intensity"] - frame["initial_intensity"]
-    frame.attrs["invalid_intensities"] = len(invalid_intensities)
+    frame.attrs["invalid_intensities"] = len(invalid)
     return frame
 
 
@@ -48,8 +45,8 @@ def _kind(value: object) -> str:
     return names.get(type(value), type(value).__name__)
 
 
-def _dialogue_row(dialogue: object, where: str, invalid_intensities: list[str]) -> dict:
-    """One dialogue as a row; an intensity that is not 1 to 5 is missing, and is appended to `invalid_intensities`."""
+def _dialogue_row(dialogue: object, where: str, invalid: list[str]) -> dict:
+    """One dialogue as a row; an intensity that is not 1 to 5 is missing, and is appended to `invalid`."""
     if not isinstance(dialogue, dict):
         raise UserError(f"{where}: expected an object with emotion_type and dialog, found {_kind(dialogue)}")
     emotion = dialogue.get("emotion_type")
@@ -60,16 +57,12 @@ def _dialogue_row(dialogue: object, where: str, invalid_intensities: list[str]) 
     seeker = survey.get("seeker") if isinstance(survey, dict) else None
     seeker = seeker if isinstance(seeker, dict) else {}
     place = where.rsplit(": ", 1)[1]
-    initial, final = (
-        _intensity(seeker.get(f"{time}_emotion_intensity"), f"{place} {time}", invalid_intensities)
-        for time in ("initial", "final")
-    )
     return {
         "text": " ".join(turns),
         "label_name": clean_label(emotion),
         "turns": turns,
-        "initial_intensity": initial,
-        "final_intensity": final,
+        "initial_intensity": _intensity(seeker.get("initial_emotion_intensity"), f"{place} initial", invalid),
+        "final_intensity": _intensity(seeker.get("final_emotion_intensity"), f"{place} final", invalid),
         "problem_type": clean_text(dialogue.get("problem_type")),
         "experience_type": clean_text(dialogue.get("experience_type")),
     }
@@ -89,7 +82,7 @@ def _seeker_turns(dialog: object, where: str) -> list[str]:
     return turns
 
 
-def _intensity(value: object, where: str, invalid_intensities: list[str]) -> float:
+def _intensity(value: object, where: str, invalid: list[str]) -> float:
     """An annotated intensity, 1 to 5; NaN where there is none; another value is NaN and is appended."""
     if value is None:
         return float("nan")
@@ -99,5 +92,5 @@ def _intensity(value: object, where: str, invalid_intensities: list[str]) -> flo
         number = float("nan")
     if number in {1, 2, 3, 4, 5}:
         return number
-    invalid_intensities.append(f"{where} {short_repr(value)}")
+    invalid.append(f"{where} {short_repr(value)}")
     return float("nan")

@@ -6,6 +6,7 @@ python classification/classification-dataloader.py --dataset_name SAD --balanced
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the package, wherever the script is started from
@@ -17,9 +18,11 @@ DATASETS = ["ESConv", "SAD"]
 
 # The published recipe. The intensity task has the same numbers.
 MIN_EXAMPLES = 15  # an emotion of ESConv with fewer dialogues is dropped: 7 emotions stay
-HELD_OUT = 0.3  # the share of the examples that leave the training split ...
-TEST_SHARE = 0.6667  # ... of which this share is the test split, and the rest validation: 70/10/20
+HELD_OUT_SHARE = 0.3  # of the examples leave the training split ...
+TEST_SHARE = 0.6667  # ... and of those are the test split, the rest is validation: 70/10/20
 SAMPLES_PER_LABEL = 1500  # training examples of each label, with --balanced
+MAX_CROP = 0.3  # the share of a sentence's words that are cut at most, to augment SAD ...
+MIN_WORDS = 3  # ... where so many words stay at least
 MAX_LENGTH = 512  # tokens: the end of a longer text is cut off
 SEED = 42  # of the split and the balancing
 
@@ -46,16 +49,17 @@ def main(args: argparse.Namespace) -> None:
     corpus, dropped = splits.drop_rare(corpus, MIN_EXAMPLES if args.dataset_name == "ESConv" else 0)
 
     # 3. Labels are indices into the labels' names in alphabetical order.
-    corpus, label_names = splits.add_labels(corpus, path)
+    corpus, label_names = splits.add_labels(corpus, path, MIN_EXAMPLES)
 
     # 4. The stratified split: each split has the corpus' shares of the labels.
-    parts = splits.split(corpus, HELD_OUT, TEST_SHARE, args.seed)
+    parts = splits.split(corpus, HELD_OUT_SHARE, TEST_SHARE, args.seed)
     label_counts = splits.label_counts(parts["train"])
 
     # 5. Balance the training split alone. A label with more examples is sampled down. One with fewer gains augmented
-    #    ones: dialogues without some of their turns, sentences without some words at their ends.
+    #    ones: dialogues without some of the turns between first and last, sentences without some words at their ends.
     if args.balanced:
-        augment = splits.AUGMENTATIONS[args.dataset_name]
+        crop_words = partial(splits.crop_words, max_crop=MAX_CROP, min_words=MIN_WORDS)
+        augment = splits.drop_turns if args.dataset_name == "ESConv" else crop_words
         parts = splits.balance(parts, args.samples_per_label, augment, args.seed)
 
     # 6. Tokenize: truncated, and unpadded, for a batch is padded when it is known.

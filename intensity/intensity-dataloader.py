@@ -17,8 +17,8 @@ DATASETS = ["ESConv"]  # SAD has no intensities before and after a talk
 
 # The published recipe. The classification task has the same numbers, so both tasks have the same splits.
 MIN_EXAMPLES = 15  # an emotion with fewer dialogues is dropped: 7 emotions stay
-HELD_OUT = 0.3  # the share of the examples that leave the training split ...
-TEST_SHARE = 0.6667  # ... of which this share is the test split, and the rest validation: 70/10/20
+HELD_OUT_SHARE = 0.3  # of the examples leave the training split ...
+TEST_SHARE = 0.6667  # ... and of those are the test split, the rest is validation: 70/10/20
 SAMPLES_PER_LABEL = 1500  # training examples of each label, with --balanced
 MAX_LENGTH = 512  # tokens: the end of a longer text is cut off
 SEED = 42  # of the split and the balancing
@@ -46,17 +46,16 @@ def main(args: argparse.Namespace) -> None:
     corpus, dropped = splits.drop_rare(corpus, MIN_EXAMPLES)
 
     # 3. Labels are indices into the labels' names in alphabetical order.
-    corpus, label_names = splits.add_labels(corpus, path)
+    corpus, label_names = splits.add_labels(corpus, path, MIN_EXAMPLES)
 
     # 4. The stratified split: each split has the corpus' shares of the labels.
-    parts = splits.split(corpus, HELD_OUT, TEST_SHARE, args.seed)
+    parts = splits.split(corpus, HELD_OUT_SHARE, TEST_SHARE, args.seed)
     label_counts = splits.label_counts(parts["train"])
 
-    # 5. Balance the training split alone. An emotion with more examples is sampled down. One with fewer gains
-    #    augmented ones: dialogues without some of their turns, with the same intensities.
+    # 5. Balance the training split alone. An emotion with more examples is sampled down. One with fewer gains augmented
+    #    ones: dialogues without some of the turns between first and last, with the same intensities.
     if args.balanced:
-        augment = splits.AUGMENTATIONS[args.dataset_name]
-        parts = splits.balance(parts, args.samples_per_label, augment, args.seed)
+        parts = splits.balance(parts, args.samples_per_label, splits.drop_turns, args.seed)
 
     # 6. Tokenize: truncated, and unpadded, for a batch is padded when it is known.
     tokenized, truncated = tokenization.tokenize(parts, label_names, tokenizer, args.max_length)

@@ -7,7 +7,8 @@ import pytest
 from commands import in_a_process
 from recipes import Task
 
-from artificial_pain.data import sheets, sources
+from artificial_pain.data import sources
+from artificial_pain.data.sad import read_sad
 
 Losses = tuple[list[float], list[float]]  # of each step, and of the validation after each epoch
 
@@ -27,8 +28,7 @@ def test_without_dropout_both_recipes_learn_the_same(calm, sample_splits):
 
 
 def test_a_corpus_that_is_repeated_has_its_rows_again(tmp_path):
-    columns = ["sentence", "original_label"]
     once, path = sources.SAMPLE["SAD"], tmp_path / "SAD.xlsx"
     assert growth.repeat(once, path, times=3) == 1200
-    rows, repeated = sheets.read(once.read_bytes(), once, columns), sheets.read(path.read_bytes(), path, columns)
+    rows, repeated = (read_sad(file.read_bytes(), file, "original_label") for file in (once, path))
     pd.testing.assert_frame_equal(repeated, pd.concat([rows] * 3).set_axis(repeated.index))

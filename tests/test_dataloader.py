@@ -30,7 +30,7 @@ def tokenizer():
 
 
 @pytest.mark.parametrize("balanced", [False, True])
-def test_the_files_of_esconv(balanced, script, tokenizer, tmp_path):
+def test_the_files_of_esconv_agree_with_each_other(balanced, script, tokenizer, tmp_path):
     flags = ["--balanced", "--samples_per_label", "32", "--max_length", "120"] if balanced else []
     done = script(DATALOADER, *WORDS, "--output_dir", tmp_path, *flags)
     assert done.code == 0, done.err
@@ -40,7 +40,7 @@ def test_the_files_of_esconv(balanced, script, tokenizer, tmp_path):
     assert names == dict(zip("0123456", sorted(names.values()), strict=True))
     statistics = json.loads((corpus / f"{prefix}dataset_statistics.json").read_text())
     tokenized = load_from_disk(str(corpus / "all-MiniLM-L6-v2" / f"{prefix}tokenized_splits"))
-    most = 120 if balanced else 512
+    max_length = 120 if balanced else 512
 
     for split in vocabulary.SPLITS:
         texts = text_csv.read_split(corpus / f"{prefix}dataset_splits" / f"{split}_split.csv")
@@ -52,18 +52,18 @@ def test_the_files_of_esconv(balanced, script, tokenizer, tmp_path):
         assert [names[str(label)] for label in texts["label"]] == texts["label_name"].tolist()
         for column in ("initial_intensity", "final_intensity", "intensity_change"):
             assert np.array_equal(np.array(data[column][:], dtype=float), texts[column].to_numpy(), equal_nan=True)
-        expected = tokenizer(texts["text"].tolist(), truncation=True, max_length=most)["input_ids"]
+        expected = tokenizer(texts["text"].tolist(), truncation=True, max_length=max_length)["input_ids"]
         assert data["input_ids"][:] == expected, "unpadded, row for row"
         assert all(all(mask) for mask in data["attention_mask"][:])
 
-        told = statistics[split]
-        assert told["examples"] == len(texts) and told["made"] == texts["made"].sum()
-        assert told["labels"] == texts["label_name"].value_counts().to_dict()
-        assert told["intensities"]["final_intensity"]["missing"] == texts["final_intensity"].isna().sum()
+        description = statistics[split]
+        assert description["examples"] == len(texts) and description["augmented"] == texts["augmented"].sum()
+        assert description["labels"] == texts["label_name"].value_counts().to_dict()
+        assert description["intensities"]["final_intensity"]["missing"] == texts["final_intensity"].isna().sum()
         lengths = [len(ids) for ids in expected]
-        assert told["tokens"]["median"] == np.median(lengths) and told["tokens"]["max"] == max(lengths)
-        longer = [len(ids) > most for ids in tokenizer(texts["text"].tolist())["input_ids"]]
-        assert told["tokens"]["truncated"] == pytest.approx(np.mean(longer))
+        assert description["tokens"]["median"] == np.median(lengths) and description["tokens"]["max"] == max(lengths)
+        longer = [len(ids) > max_length for ids in tokenizer(texts["text"].tolist())["input_ids"]]
+        assert description["tokens"]["truncated"] == pytest.approx(np.mean(longer))
     assert (statistics["train"]["tokens"]["truncated"] > 0) == balanced
     assert statistics["train"]["examples"] == (7 * 32 if balanced else 191)
     assert f"{statistics['train']['examples']}" in done.out and "Texts that stand in two splits: none" in done.out
@@ -89,7 +89,7 @@ def test_the_same_command_gives_the_same_bytes_and_other_settings_replace_them(s
     assert other["ESConv/dataset_splits/test_split.csv"] != first["ESConv/dataset_splits/test_split.csv"]
 
 
-def test_intensities_that_are_set_aside_are_in_the_statistics(script, tmp_path):
+def test_invalid_intensities_are_counted_in_the_statistics(script, tmp_path):
     dialogues = json.loads((REPOSITORY / "artificial_pain/data/sample/ESConv.json").read_text())
     for i, value in enumerate(["abc", "", "9"]):
         dialogues[i]["survey_score"]["seeker"]["initial_emotion_intensity"] = value
@@ -98,7 +98,7 @@ def test_intensities_that_are_set_aside_are_in_the_statistics(script, tmp_path):
         DATALOADER, "--model_name", MINILM, "--data_source", tmp_path / "ESConv.json", "--output_dir", tmp_path
     )
     assert done.code == 0 and "3 in all: dialogue 0 initial 'abc'" in done.err
-    assert json.loads((tmp_path / "ESConv/dataset_statistics.json").read_text())["intensities_set_aside"] == 3
+    assert json.loads((tmp_path / "ESConv/dataset_statistics.json").read_text())["invalid_intensities"] == 3
 
 
 DIE_WHILE_STAGING = """
@@ -138,7 +138,7 @@ def test_a_process_that_dies_leaves_all_of_the_old_files_or_all_of_the_new(moves
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "deep"], "nothing is left lying about"
 
 
-def test_a_file_in_the_place_of_a_folder_is_told_before_anything_is_moved(script, tmp_path):
+def test_a_file_in_the_place_of_a_folder_is_refused_before_anything_is_moved(script, tmp_path):
     script(DATALOADER, *WORDS, "--output_dir", tmp_path)
     corpus = tmp_path / "ESConv"
     shutil.rmtree(corpus / "all-MiniLM-L6-v2")
@@ -149,7 +149,7 @@ def test_a_file_in_the_place_of_a_folder_is_told_before_anything_is_moved(script
     assert contents(tmp_path) == before
 
 
-def test_samples_per_label_without_balanced_is_told(script, tmp_path):
+def test_samples_per_label_without_balanced_warns(script, tmp_path):
     done = script(DATALOADER, *WORDS, "--output_dir", tmp_path, "--samples_per_label", "5")
     assert done.code == 0 and "--samples_per_label has no effect without --balanced" in done.err
     assert (
@@ -178,7 +178,7 @@ def test_a_text_comes_back_from_the_csv_as_it_went(text, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "examples"), [("SAD", [13500, 684, 1371]), ("ESConv", [700, 128, 258])])
-def test_the_real_corpora_balanced(name, examples, corpora, script, tmp_path):
+def test_the_real_corpora_are_balanced(name, examples, corpora, script, tmp_path):
     source = corpora / {"SAD": "SAD_v1.zip", "ESConv": "ESConv.json"}[name]
     size = [] if name == "SAD" else ["--samples_per_label", "100"]
     words = ["--model_name", MINILM, "--dataset_name", name, "--data_source", source, "--output_dir", tmp_path]
@@ -186,4 +186,4 @@ def test_the_real_corpora_balanced(name, examples, corpora, script, tmp_path):
     assert done.code == 0, done.err
     statistics = json.loads((tmp_path / name / "balanced_dataset_statistics.json").read_text())
     assert [statistics[split]["examples"] for split in vocabulary.SPLITS] == examples
-    assert set(statistics["texts_in_two_splits"].values()) == {0}
+    assert set(statistics["split_overlap"].values()) == {0}

@@ -70,7 +70,7 @@ def test_both_tasks_have_the_same_splits(dialogue_splits, encoder, script, tmp_p
 def test_a_made_example_keeps_the_intensities_of_its_dialogue(dialogue_splits):
     corpus = read_corpus("ESConv", REPOSITORY / "artificial_pain/data/sample/ESConv.json")
     train = text_csv.read_split(dialogue_splits / "ESConv/balanced_dataset_splits/train_split.csv")
-    assert train["made"].sum() > 50 and train["initial_intensity"].isna().any()
+    assert train["augmented"].sum() > 50 and train["initial_intensity"].isna().any()
     columns = ["label_name", *TARGETS.values()]
     pd.testing.assert_frame_equal(train[columns], corpus.loc[train.index, columns])
 

@@ -16,8 +16,10 @@ from conftest import DATALOADER, MODEL, REPOSITORY
 from transformers import AutoTokenizer
 
 from artificial_pain import distributed
+from artificial_pain.data.tokenization import METADATA_FILE, fingerprint
 from artificial_pain.evaluation import classification
 from artificial_pain.modeling.model import EmotionModel
+from artificial_pain.storage import Layout
 
 pytestmark = pytest.mark.xdist_group("model_script")  # one worker makes its runs
 FAST = ["--epochs", "2", "--batch_size", "16", "--learning_rate", "1e-3", "--head_learning_rate", "1e-3"]
@@ -250,6 +252,27 @@ def test_damaged_splits_are_told(encoder, sample_splits, script, tmp_path):
         refused(sidecar, damage)
     (tmp_path / "SAD/dataset_statistics.json").write_text("[]")
     refused(sidecar, None)
+
+
+def test_splits_of_an_earlier_version_are_refused_with_the_command_that_makes_them_anew(
+    encoder, script, monkeypatch, tmp_path
+):
+    """Splits that are whole, with the column of augmented examples by its former name"""
+    words = ["--model_name", encoder, "--dataset_name", "SAD", "--output_dir", tmp_path]
+    script(DATALOADER, *words, "--data_source", "sample", "--seed", "3")
+    layout = Layout(tmp_path, "SAD", encoder.name, balanced=False)
+    for path in (tmp_path / "SAD/dataset_splits").iterdir():
+        path.write_text(path.read_text().replace('"augmented"', '"made"', 1))
+    metadata = tmp_path / "SAD" / layout.tokenized_splits / METADATA_FILE
+    earlier = {**json.loads(metadata.read_text()), "fingerprint": fingerprint(tmp_path / "SAD", layout)}
+    metadata.write_text(json.dumps(earlier))
+    done = script(MODEL, *words)
+    folder = tmp_path / "SAD/dataset_splits"
+    assert done.code == 1 and f"{folder}: made by an earlier version of the dataloader: run " in done.error
+    command = shlex.split(done.error.split(": run ")[1])[1:]
+    assert script(*command).code == 0 and "--seed 3" in done.error
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert script(MODEL, *words, "--epochs", "1", "--batch_size", "64").code == 0
 
 
 def test_text_splits_that_were_replaced_since_are_told(encoder, tiny, script, tmp_path):

@@ -1,4 +1,4 @@
-"""The bundled sample: synthetic and says so, in the corpora's schemas, made again byte for byte."""
+"""The bundled sample: synthetic and says so, in the corpora's schemas, the same bytes whenever it is made."""
 
 import json
 import subprocess
@@ -12,13 +12,13 @@ from artificial_pain.data.corpora import read_corpus
 FOLDER = REPOSITORY / "artificial_pain" / "data" / "sample"
 
 
-def test_it_is_made_by_its_script(tmp_path):
+def test_its_script_makes_the_same_bytes(tmp_path):
     subprocess.run([sys.executable, FOLDER / "make_sample.py", "--output_dir", tmp_path], check=True, cwd=tmp_path)
     for name in ("ESConv.json", "SAD_v1.zip"):
         assert (tmp_path / name).read_bytes() == (FOLDER / name).read_bytes()
 
 
-def test_esconv():
+def test_esconv_has_enough_of_each_emotion_and_intensity():
     dialogues = json.loads((FOLDER / "ESConv.json").read_text())
     assert all(dialogue["synthetic"] is True for dialogue in dialogues)
     counts = Counter(dialogue["emotion_type"] for dialogue in dialogues)
@@ -30,7 +30,7 @@ def test_esconv():
         assert 0.02 < frame[column].isna().mean() < 0.15
 
 
-def test_sad():
+def test_sad_has_enough_of_each_label():
     for column in ("original_label", "top_label"):
         frame = read_corpus("SAD", FOLDER / "SAD_v1.zip", column)
         counts = frame["label_name"].value_counts()

@@ -1,5 +1,7 @@
 """Labels, the published split and the balancing."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,16 +11,23 @@ from artificial_pain.data import sources, splits
 from artificial_pain.data.corpora import read_corpus
 from artificial_pain.errors import UserError
 
+MIN_EXAMPLES = 15
+AUGMENTATIONS = {"ESConv": splits.drop_turns, "SAD": partial(splits.crop_words, max_crop=0.3, min_words=3)}
+
+
+def published_split(frame: pd.DataFrame, seed: int = 42) -> dict[str, pd.DataFrame]:
+    return splits.split(frame, held_out_share=0.3, test_share=0.6667, seed=seed)
+
 
 @pytest.fixture(scope="module")
 def esconv() -> pd.DataFrame:
-    frame, _ = splits.add_labels(read_corpus("ESConv", sources.SAMPLE["ESConv"]), "sample")
+    frame, _ = splits.add_labels(read_corpus("ESConv", sources.SAMPLE["ESConv"]), "sample", MIN_EXAMPLES)
     return frame
 
 
 @pytest.fixture(scope="module")
 def sad() -> pd.DataFrame:
-    frame, _ = splits.add_labels(read_corpus("SAD", sources.SAMPLE["SAD"], "original_label"), "sample")
+    frame, _ = splits.add_labels(read_corpus("SAD", sources.SAMPLE["SAD"], "original_label"), "sample", MIN_EXAMPLES)
     return frame
 
 
@@ -28,30 +37,30 @@ def toy(counts: dict[str, int]) -> pd.DataFrame:
 
 
 def test_labels_are_indexed_in_alphabetical_order():
-    frame, names = splits.add_labels(toy({"sadness": 14, "anger": 15}), "toy")
+    frame, names = splits.add_labels(toy({"sadness": 14, "anger": 15}), "toy", MIN_EXAMPLES)
     assert names == ["anger", "sadness"]
     assert frame["label"].tolist() == [1] * 14 + [0] * 15
 
 
-def test_labels_with_fewer_than_15_examples_are_dropped_and_told():
-    frame, dropped = splits.drop_rare(toy({"anger": 15, "disgust": 14, "fear": 1}))
+def test_labels_with_too_few_examples_are_dropped_and_counted():
+    frame, dropped = splits.drop_rare(toy({"anger": 15, "disgust": 14, "fear": 1}), MIN_EXAMPLES)
     assert set(frame["label_name"]) == {"anger"}
     assert dropped == {"disgust": 14, "fear": 1}
 
 
 @pytest.mark.parametrize(
-    ("counts", "told"),
+    ("counts", "message"),
     [({"anger": 20, "fear": 13}, "'fear' has 13"), ({"anger": 20}, r"found \['anger'\]"), ({}, r"found \[\]")],
 )
-def test_too_few_labels_or_examples_to_split(counts, told):
-    with pytest.raises(UserError, match=told):
-        splits.add_labels(toy(counts), "toy")
+def test_too_few_labels_or_examples_to_split_are_refused(counts, message):
+    with pytest.raises(UserError, match=message):
+        splits.add_labels(toy(counts), "toy", MIN_EXAMPLES)
 
 
 @pytest.mark.parametrize("seed", [0, 7, 42])
-def test_the_fewest_examples_that_are_accepted_reach_every_split(seed):
-    frame, names = splits.add_labels(toy(dict.fromkeys("abcdefg", splits.MIN_TO_SPLIT)), "toy")
-    for part in splits.split(frame, seed).values():
+def test_a_label_of_min_to_split_examples_reaches_every_split(seed):
+    frame, names = splits.add_labels(toy(dict.fromkeys("abcdefg", splits.MIN_TO_SPLIT)), "toy", MIN_EXAMPLES)
+    for part in published_split(frame, seed).values():
         assert set(part["label_name"]) == set(names)
 
 
@@ -59,74 +68,75 @@ def test_the_split_is_the_published_one(sad):
     """The rows that the published two calls of train_test_split give for names or for indices alike."""
     train, rest = train_test_split(sad, test_size=0.3, stratify=sad["label_name"], random_state=42)
     validation, test = train_test_split(rest, test_size=0.6667, stratify=rest["label_name"], random_state=42)
-    parts = splits.split(sad, 42)
+    parts = published_split(sad)
     for name, expected in {"train": train, "validation": validation, "test": test}.items():
         assert parts[name].index.tolist() == expected.index.tolist()
 
 
 def test_a_seed_repeats_a_split_and_another_gives_another(sad):
-    first, again, other = (splits.split(sad, seed)["test"].index.tolist() for seed in (1, 1, 2))
+    first, again, other = (published_split(sad, seed)["test"].index.tolist() for seed in (1, 1, 2))
     assert first == again != other
 
 
 def test_the_real_corpora_have_the_published_sizes(corpora):
-    sad, _ = splits.add_labels(read_corpus("SAD", corpora / "SAD_v1.zip", "original_label"), "SAD")
-    assert {name: len(part) for name, part in splits.split(sad, 42).items()} == {
+    sad, _ = splits.add_labels(read_corpus("SAD", corpora / "SAD_v1.zip", "original_label"), "SAD", MIN_EXAMPLES)
+    assert {name: len(part) for name, part in published_split(sad).items()} == {
         "train": 4795,
         "validation": 684,
         "test": 1371,
     }
-    esconv, dropped = splits.drop_rare(read_corpus("ESConv", corpora / "ESConv.json"))
-    esconv, names = splits.add_labels(esconv, "ESConv")
+    esconv, dropped = splits.drop_rare(read_corpus("ESConv", corpora / "ESConv.json"), MIN_EXAMPLES)
+    esconv, names = splits.add_labels(esconv, "ESConv", MIN_EXAMPLES)
     assert names == ["anger", "anxiety", "depression", "disgust", "fear", "sadness", "shame"]
     assert dropped == {"nervousness": 13, "pain": 1, "jealousy": 1, "guilt": 1}
-    parts = splits.split(esconv, 42)
+    parts = published_split(esconv)
     assert [len(part) for part in parts.values()] == [898, 128, 258]
     assert [part["final_intensity"].count() for part in parts.values()] == [793, 110, 232]
 
 
 @pytest.mark.parametrize("name", ["esconv", "sad"])
-def test_balancing(name, request):
+def test_balancing_gives_each_label_as_many_training_examples(name, request):
     frame = request.getfixturevalue(name)
-    before = splits.split(frame, 42)
-    after = splits.balance(before, 30, splits.AUGMENTATIONS["ESConv" if name == "esconv" else "SAD"], seed=42)
+    augment = AUGMENTATIONS["ESConv" if name == "esconv" else "SAD"]
+    before = published_split(frame)
+    after = splits.balance(before, 30, augment, seed=42)
     train = after["train"]
 
     assert set(train["label_name"].value_counts()) == {30}
     assert after["validation"] is before["validation"] and after["test"] is before["test"]
-    assert set(train.index) <= set(before["train"].index), "made from training rows alone"
+    assert set(train.index) <= set(before["train"].index), "augmented from training rows alone"
     held_out = set(before["validation"]["text"]) | set(before["test"]["text"])
     assert not held_out & set(train["text"])
 
-    kept = train[~train["made"]]
+    kept = train[~train["augmented"]]
     assert kept.index.is_unique, "sampled down without replacement"
     pd.testing.assert_frame_equal(kept.sort_index(), before["train"].loc[kept.index].sort_index())
     counts = before["train"]["label_name"].value_counts()
     assert kept["label_name"].value_counts().to_dict() == {label: min(n, 30) for label, n in counts.items()}
 
-    made = train[train["made"]]
-    assert len(made) > 0
-    source = before["train"].loc[made.index]
-    columns = [column for column in made.columns if column not in ("text", "made")]
-    pd.testing.assert_frame_equal(made[columns], source[columns])  # label and intensities are the source's
-    again = splits.balance(before, 30, splits.AUGMENTATIONS["ESConv" if name == "esconv" else "SAD"], seed=42)
+    augmented = train[train["augmented"]]
+    assert len(augmented) > 0
+    source = before["train"].loc[augmented.index]
+    columns = [column for column in augmented.columns if column not in ("text", "augmented")]
+    pd.testing.assert_frame_equal(augmented[columns], source[columns])  # label and intensities are the source's
+    again = splits.balance(before, 30, augment, seed=42)
     pd.testing.assert_frame_equal(train, again["train"])
 
 
 @pytest.mark.parametrize("words", [1, 3, 4, 5, 10, 30])
-def test_a_varied_sentence_is_a_run_of_its_words(words):
+def test_a_cropped_sentence_is_a_run_of_its_words(words):
     rng = np.random.default_rng(0)
     text = " ".join(f"w{i}" for i in range(words))
     lengths = set()
     for _ in range(500):
-        varied = splits.crop_words({"text": text}, rng)
-        assert f" {varied} " in f" {text} "
-        lengths.add(len(varied.split()))
-    fewest = max(min(words, 3), words - int(0.3 * words))
-    assert lengths == set(range(fewest, words + 1))
+        cropped = splits.crop_words({"text": text}, rng, max_crop=0.3, min_words=3)
+        assert f" {cropped} " in f" {text} "
+        lengths.add(len(cropped.split()))
+    shortest = max(min(words, 3), words - int(0.3 * words))
+    assert lengths == set(range(shortest, words + 1))
 
 
-def test_a_varied_dialogue_keeps_its_ends_and_the_order():
+def test_dropping_turns_keeps_both_ends_and_the_order():
     turns = ["one", "two", "three", "four", "five"]
     rng = np.random.default_rng(0)
     seen = {splits.drop_turns({"turns": turns, "text": " ".join(turns)}, rng) for _ in range(500)}
@@ -135,17 +145,17 @@ def test_a_varied_dialogue_keeps_its_ends_and_the_order():
     assert splits.drop_turns({"turns": ["a", "b"], "text": "a b"}, rng) == "a b"
 
 
-def test_a_made_text_that_is_held_out_is_drawn_again_or_refused():
+def test_an_augmented_text_that_is_held_out_is_drawn_again_or_refused():
     def part(texts: list[str]) -> pd.DataFrame:
-        return pd.DataFrame({"text": texts, "label_name": "a", "label": 0, "made": False})
+        return pd.DataFrame({"text": texts, "label_name": "a", "label": 0, "augmented": False})
 
     parts = {"train": part(["one two three four"]), "validation": part(["one two three"]), "test": part(["x"])}
-    varied = splits.balance(parts, 50, splits.crop_words, seed=1)["train"]["text"]
-    assert set(varied) == {"one two three four", "two three four"}
+    balanced = splits.balance(parts, 50, AUGMENTATIONS["SAD"], seed=1)["train"]["text"]
+    assert set(balanced) == {"one two three four", "two three four"}
     parts["test"] = part(["two three four"])
     parts["validation"] = part(["one two three", "one two three four"])
     with pytest.raises(UserError, match="label 'a'"):
-        splits.balance(parts, 50, splits.crop_words, seed=1)
+        splits.balance(parts, 50, AUGMENTATIONS["SAD"], seed=1)
 
 
 def test_texts_in_two_splits_are_counted():

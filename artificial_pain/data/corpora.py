@@ -1,6 +1,6 @@
-"""How a corpus file becomes one frame.
+"""A corpus file becomes one frame.
 
-A frame has a row an example: `text`, `label_name`, and for ESConv `turns` (the seeker's, a list of str),
+The frame has one row per example: `text`, `label_name`, and for ESConv `turns` (the seeker's, a list of str),
 `initial_intensity`, `final_intensity`, `intensity_change` (float, NaN where unknown), `problem_type` and
 `experience_type`. Its index is the example's position in the corpus file, from 0.
 """
@@ -10,8 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from artificial_pain.data.esconv import read_esconv
-from artificial_pain.data.sad import read_sad
-from artificial_pain.data.sheets import MAX_BYTES
+from artificial_pain.data.sad import MAX_BYTES, read_sad
 from artificial_pain.errors import UserError
 
 

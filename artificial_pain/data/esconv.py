@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from reprlib import repr as shown  # some characters of whatever stands in a file, in one line
+from reprlib import repr as short_repr  # one short line, whatever stands in a file
 
 import pandas as pd
 
@@ -11,7 +11,11 @@ from artificial_pain.errors import UserError, warn
 
 
 def read_esconv(content: bytes, path: Path) -> pd.DataFrame:
-    """ESConv (Liu et al., ACL 2021): a JSON list of dialogues; an example is all that the seeker says in one."""
+    """ESConv (Liu et al., ACL 2021): a JSON list of dialogues; an example is all that the seeker says in one.
+
+    An intensity that is not 1 to 5 is missing; `frame.attrs["invalid_intensities"]` has their number. `path` is for the
+    messages. Raises UserError that names the dialogue and turn where the content has another shape.
+    """
     try:
         dialogues = json.loads(content)
     except UnicodeDecodeError:
@@ -25,14 +29,14 @@ def read_esconv(content: bytes, path: Path) -> pd.DataFrame:
     if not isinstance(dialogues, list) or not dialogues:
         raise UserError(f"{path}: expected a JSON list of dialogues, found {_kind(dialogues)}")
 
-    set_aside: list[str] = []
-    rows = [_dialogue_row(dialogue, f"{path}: dialogue {i}", set_aside) for i, dialogue in enumerate(dialogues)]
-    if set_aside:
-        shown = "; ".join(set_aside[:3]) + (" …" if len(set_aside) > 3 else "")
-        warn(f"{path}: intensities that are not 1 to 5 count as missing, {len(set_aside)} in all: {shown}")
+    invalid: list[str] = []
+    rows = [_dialogue_row(dialogue, f"{path}: dialogue {i}", invalid) for i, dialogue in enumerate(dialogues)]
+    if invalid:
+        examples = "; ".join(invalid[:3]) + (" …" if len(invalid) > 3 else "")
+        warn(f"{path}: intensities that are not 1 to 5 count as missing, {len(invalid)} in all: {examples}")
     frame = pd.DataFrame(rows).rename_axis("dialogue_idx")
     frame["intensity_change"] = frame["final_intensity"] - frame["initial_intensity"]
-    frame.attrs["intensities_set_aside"] = len(set_aside)
+    frame.attrs["invalid_intensities"] = len(invalid)
     return frame
 
 
@@ -41,13 +45,13 @@ def _kind(value: object) -> str:
     return names.get(type(value), type(value).__name__)
 
 
-def _dialogue_row(dialogue: object, where: str, set_aside: list[str]) -> dict:
-    """One dialogue as a row; intensities that cannot be are noted in `set_aside` and left missing."""
+def _dialogue_row(dialogue: object, where: str, invalid: list[str]) -> dict:
+    """One dialogue as a row; an intensity that is not 1 to 5 is missing, and is appended to `invalid`."""
     if not isinstance(dialogue, dict):
         raise UserError(f"{where}: expected an object with emotion_type and dialog, found {_kind(dialogue)}")
     emotion = dialogue.get("emotion_type")
     if not clean_text(emotion):
-        raise UserError(f"{where}: expected a text in emotion_type, found {shown(emotion)}")
+        raise UserError(f"{where}: expected a text in emotion_type, found {short_repr(emotion)}")
     turns = _seeker_turns(dialogue.get("dialog"), where)
     survey = dialogue.get("survey_score") or {}
     seeker = survey.get("seeker") if isinstance(survey, dict) else None
@@ -57,8 +61,8 @@ def _dialogue_row(dialogue: object, where: str, set_aside: list[str]) -> dict:
         "text": " ".join(turns),
         "label_name": clean_label(emotion),
         "turns": turns,
-        "initial_intensity": _intensity(seeker.get("initial_emotion_intensity"), f"{place} initial", set_aside),
-        "final_intensity": _intensity(seeker.get("final_emotion_intensity"), f"{place} final", set_aside),
+        "initial_intensity": _intensity(seeker.get("initial_emotion_intensity"), f"{place} initial", invalid),
+        "final_intensity": _intensity(seeker.get("final_emotion_intensity"), f"{place} final", invalid),
         "problem_type": clean_text(dialogue.get("problem_type")),
         "experience_type": clean_text(dialogue.get("experience_type")),
     }
@@ -73,13 +77,13 @@ def _seeker_turns(dialog: object, where: str) -> list[str]:
     turns = [clean_text(turn["content"]) for turn in dialog if turn.get("speaker") == "seeker"]
     turns = [turn for turn in turns if turn]
     if not turns:
-        speakers = ", ".join(sorted({shown(turn.get("speaker")) for turn in dialog})[:5]) or "none"
+        speakers = ", ".join(sorted({short_repr(turn.get("speaker")) for turn in dialog})[:5]) or "none"
         raise UserError(f"{where}: has no text by the speaker 'seeker' (speakers in it: {speakers})")
     return turns
 
 
-def _intensity(value: object, where: str, set_aside: list[str]) -> float:
-    """An annotated intensity (1 to 5), NaN where there is none."""
+def _intensity(value: object, where: str, invalid: list[str]) -> float:
+    """An annotated intensity, 1 to 5; NaN where there is none; another value is NaN and is appended."""
     if value is None:
         return float("nan")
     try:
@@ -88,5 +92,5 @@ def _intensity(value: object, where: str, set_aside: list[str]) -> float:
         number = float("nan")
     if number in {1, 2, 3, 4, 5}:
         return number
-    set_aside.append(f"{where} {shown(value)}")
+    invalid.append(f"{where} {short_repr(value)}")
     return float("nan")

@@ -1,4 +1,4 @@
-"""Where a corpus file comes from: downloaded once and verified, bundled, or the user's own."""
+"""A corpus file's source: the published one, downloaded and verified, the bundled sample, or the user's own."""
 
 import os
 import stat
@@ -10,7 +10,7 @@ import pooch
 from artificial_pain.errors import UserError
 from artificial_pain.storage import checksum
 
-RETRIES = 2  # after a first try that failed
+RETRIES = 2  # after the first try
 TIMEOUT = 10  # seconds without an answer
 
 SAMPLE_FOLDER = Path(__file__).resolve().parent / "sample"
@@ -18,7 +18,7 @@ SAMPLE_FOLDER = Path(__file__).resolve().parent / "sample"
 
 @dataclass(frozen=True)
 class Published:
-    """A published file: the commit is in the URL, the digest is what its bytes must have."""
+    """A published file: its URL names the commit, its bytes must have the digest."""
 
     url: str
     algorithm: str  # "sha256", or "git-blob": git's SHA-1 over a header and the content
@@ -45,7 +45,7 @@ SAMPLE = {"ESConv": SAMPLE_FOLDER / "ESConv.json", "SAD": SAMPLE_FOLDER / "SAD_v
 def locate(dataset_name: str, data_source: str | None) -> Path:
     """The corpus file on disk: the published one (None), the bundled "sample", a URL's, or a local file.
 
-    Raises UserError where it cannot be had, or is not what was published.
+    Raises UserError where it cannot be read or downloaded, or is not the published file.
     """
     if data_source is None:
         return download(PUBLISHED[dataset_name], cache_folder())
@@ -62,23 +62,23 @@ def locate(dataset_name: str, data_source: str | None) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept (below XDG_CACHE_HOME, where that is set)."""
+    """The folder of the downloads, below XDG_CACHE_HOME where that is set."""
     return Path(pooch.os_cache("artificial-pain"))
 
 
 def download(published: Published, folder: Path) -> Path:
-    """The file in the cache folder, downloaded if it is not there as published; what does not verify is not kept.
+    """The file in the cache folder, downloaded unless it is there and verified; bytes with another digest are removed.
 
-    Without a digest nothing says whether a cached copy still is the file: it is downloaded anew every time. Raises
-    UserError where it cannot be had, after RETRIES more tries.
+    Without a digest nothing says whether a cached copy is still the file: it is downloaded anew every time. Raises
+    UserError where the download fails, after RETRIES more tries.
     """
 
     def fetch_verified(url: str, output_file: str, pooch_object: object) -> None:
         pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT)(url, output_file, pooch_object)
         if published.digest:
-            found = checksum(Path(output_file), published.algorithm)
-            if found != published.digest:
-                raise ValueError(f"it is not the published file: its {published.algorithm} is {found}")
+            digest = checksum(Path(output_file), published.algorithm)
+            if digest != published.digest:
+                raise ValueError(f"it is not the published file: its {published.algorithm} is {digest}")
 
     pooch.get_logger().setLevel("WARNING")
     try:
@@ -89,7 +89,7 @@ def download(published: Published, folder: Path) -> Path:
         registry, urls = {name: None}, {name: published.url}
         cache = pooch.create(folder, base_url="", registry=registry, urls=urls, retry_if_failed=RETRIES)
         return Path(cache.fetch(name, downloader=fetch_verified))
-    except (OSError, ValueError) as error:  # of the disk and of requests; of a URL that cannot be, or other bytes
+    except (OSError, ValueError) as error:  # of the disk and requests; of a URL or digest
         raise UserError(
             f"{published.url}: cannot be downloaded to {folder} ({type(error).__name__}: {error}): "
             "check the network, or give a copy with --data_source FILE"

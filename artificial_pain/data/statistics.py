@@ -1,4 +1,4 @@
-"""What a dataloader made, in numbers: for dataset_statistics.json and the console."""
+"""Statistics of the splits, for dataset_statistics.json and the console."""
 
 import numpy as np
 import pandas as pd
@@ -10,11 +10,14 @@ from artificial_pain.data.vocabulary import INTENSITIES, SPLITS
 
 
 def _describe_split(frame: pd.DataFrame, tokenized: Dataset, truncated: float) -> dict:
-    """One split: examples, labels, intensities (per value), and the lengths in tokens after cutting."""
+    """Describe one split: examples, labels, intensities (per value), and lengths in tokens after truncation.
+
+    `truncated` is the share of its texts that were cut.
+    """
     tokens = lengths(tokenized)
     description = {
         "examples": len(frame),
-        "made": int(frame["made"].sum()),
+        "augmented": int(frame["augmented"].sum()),
         "labels": label_counts(frame),
         "tokens": {
             "min": int(tokens.min()),
@@ -25,9 +28,9 @@ def _describe_split(frame: pd.DataFrame, tokenized: Dataset, truncated: float) -
             "truncated": truncated,
         },
     }
-    known = [column for column in INTENSITIES if column in frame]
-    if known:
-        description["intensities"] = {column: _describe_intensity(frame[column]) for column in known}
+    intensities = [column for column in INTENSITIES if column in frame]
+    if intensities:
+        description["intensities"] = {column: _describe_intensity(frame[column]) for column in intensities}
     return description
 
 
@@ -66,10 +69,10 @@ def describe(
 
 
 def table(statistics: dict, label_names: list[str]) -> str:
-    """The console's summary of what was made."""
+    """The console's summary of the splits."""
     rows = {name: [statistics[split]["labels"][name] for split in SPLITS] for name in label_names}
     rows["all"] = [statistics[split]["examples"] for split in SPLITS]
-    rows["of them made"] = [statistics[split]["made"] for split in SPLITS]
+    rows["augmented"] = [statistics[split]["augmented"] for split in SPLITS]
     for column in statistics["train"].get("intensities", {}):
         described = [statistics[split]["intensities"][column] for split in SPLITS]
         rows[f"{column.replace('_', ' ')}, known"] = [one["n"] for one in described]
@@ -81,7 +84,6 @@ def table(statistics: dict, label_names: list[str]) -> str:
     if statistics["dropped_labels"]:
         dropped = ", ".join(f"{name} ({n})" for name, n in statistics["dropped_labels"].items())
         lines.append(f"Dropped as too rare: {dropped}")
-    shared = {pair: n for pair, n in statistics["split_overlap"].items() if n}
-    told = ", ".join(f"{n} in {pair}" for pair, n in shared.items()) or "none"
-    lines.append(f"Texts that stand in two splits: {told}")
+    overlap = ", ".join(f"{n} in {pair}" for pair, n in statistics["split_overlap"].items() if n)
+    lines.append(f"Texts that stand in two splits: {overlap or 'none'}")
     return "\n".join(lines)

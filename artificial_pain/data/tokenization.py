@@ -180,9 +180,9 @@ def load_splits(
 ) -> Splits:
     """Load what the dataloader wrote.
 
-    Raises UserError where the splits are missing or damaged, or made from other text splits or with another tokenizer
-    than the encoder's. It tells `command(settings)`, which makes them, with the settings of the text splits that are
-    there ({} if there are none).
+    Raises UserError where the splits are missing or damaged, or made from other text splits, with another tokenizer
+    than the encoder's, or by an earlier version. It tells `command(settings)`, which makes them, with the settings of
+    the text splits that are there ({} if there are none).
     """
     with distributed.main_process_first(), exclusive_lock(layout.corpus, wait=True):
         commit_pending(layout.corpus)
@@ -212,6 +212,9 @@ def _load(layout: Layout, encoder: Encoder, tokenizer: PreTrainedTokenizerFast, 
     if made_from != (layout.dataset_name, data):
         other = layout.corpus / layout.text_splits
         raise UserError(f"{folder}: not made from the texts in {other}, which were replaced since: run {run}")
+    if any("augmented" not in frame for frame in texts.values()):
+        old = layout.corpus / layout.text_splits
+        raise UserError(f"{old}: made by an earlier version of the dataloader: run {run}")
     for name in SPLITS:
         if texts[name]["label"].tolist() != tokenized[name]["labels"][:]:
             raise UserError(f"{folder}: the texts and the tokens of {name} are not of the same examples: run {run}")

@@ -60,7 +60,7 @@ def find(run_folder: Path, record: dict, restart: bool) -> RunStatus:
     if folder.exists() and not interrupted:
         shutil.rmtree(folder)  # nobody's, also where it was being removed when its process died
     if interrupted:
-        _require_same(run_folder, "an interrupted", interrupted, record)
+        _require_same(run_folder, "a stopped", interrupted, record)
         _warn_of_changes(run_folder, interrupted, record)
         return RunStatus(interrupted=interrupted)
     if finished:

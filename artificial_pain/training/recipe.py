@@ -14,7 +14,7 @@ import accelerate
 import numpy as np
 import torch
 from accelerate.utils.memory import should_reduce_batch_size
-from datasets import Dataset, concatenate_datasets
+from datasets import Dataset, Value, concatenate_datasets
 from sklearn.utils.class_weight import compute_class_weight
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast, TrainerState, TrainingArguments
 
@@ -95,6 +95,7 @@ def pad_to_full_batches(train: Dataset, batch_size: int, intensities: Sequence[s
 
     So each of several processes has its part of every batch, as large as the others'.
     """
+    train = train.cast_column("labels", Value("int64"))  # a ClassLabel would refuse IGNORE_INDEX
     padding = train.select([0] * (-len(train) % batch_size))
     ignored = {"labels": [IGNORE_INDEX] * len(padding)} | {name: [math.nan] * len(padding) for name in intensities}
     return concatenate_datasets([train, Dataset.from_dict({**padding.to_dict(), **ignored}, features=train.features)])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from artificial_pain import errors
+from artificial_pain import cli
 from artificial_pain.errors import UserError
 from artificial_pain.evaluation import tables
 
@@ -43,11 +43,13 @@ def names(folders: list[Path]) -> list[str]:
     return ["/".join(folder.parts[-depth:]).replace("-intensity-change", "") for folder in folders]
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m artificial_pain.compare", description=__doc__.splitlines()[0])
     parser.add_argument("folders", nargs="+", type=Path, metavar="RUN_FOLDER", help="as printed by a model script")
-    args = parser.parse_args()
+    return parser.parse_args()
 
+
+def main(args: argparse.Namespace) -> None:
     folders = list(dict.fromkeys(folder.resolve() for folder in args.folders))
     all_results, test_sets = zip(*map(read_run, folders), strict=True)
     for folder, examples in zip(folders, test_sets, strict=True):
@@ -61,4 +63,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    cli.run(main, parse_args)

@@ -1,4 +1,4 @@
-"""Make an encoder with safetensors of one whose weights are pickled: of the pickle, only tensors are read.
+"""Convert an encoder whose weights are pickled to safetensors. Only tensors are read from the pickle.
 
 python -m artificial_pain.convert mental/mental-bert-base-uncased mental-bert-base-uncased
 """
@@ -7,16 +7,19 @@ import argparse
 import pickle
 from pathlib import Path
 
-from artificial_pain import encoders, errors, storage
+from artificial_pain import cli, encoders, storage
 from artificial_pain.errors import UserError, first_line
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m artificial_pain.convert", description=__doc__.splitlines()[0])
     parser.add_argument("name", type=encoders.checked_name, help="an encoder of the hub, or a folder with one")
     parser.add_argument("folder", type=Path, help="the new folder, which the scripts then take as --model_name")
     parser.add_argument("--revision", default=encoders.DEFAULT_REVISION, help="on the hub (default: %(default)s)")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
     if args.folder.exists():
         raise UserError(f"{args.folder}: is there already: give the name of a new folder")
 
@@ -31,11 +34,7 @@ def main() -> None:
 
     try:
         model = AutoModel.from_pretrained(
-            encoder.folder,
-            local_files_only=True,
-            use_safetensors=False,
-            weights_only=True,
-            trust_remote_code=False,
+            encoder.folder, local_files_only=True, use_safetensors=False, weights_only=True, trust_remote_code=False
         )
     except (OSError, ValueError, RuntimeError, pickle.UnpicklingError) as error:
         raise UserError(
@@ -50,4 +49,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    cli.run(main, parse_args)

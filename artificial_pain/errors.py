@@ -60,17 +60,3 @@ logger.propagate = False  # other libraries' handlers would say every line again
 _handler = _Stderr()
 _handler.setFormatter(_Line())
 logger.addHandler(_handler)
-
-
-# SHIM
-say, warn, without_secrets = logger.info, logger.warning, redact
-
-
-def wrong_flag(message):
-    raise UsageError(message)
-
-
-def run(main):
-    from artificial_pain import cli
-
-    cli.run(lambda args: main(), lambda: None)

@@ -1,71 +1,76 @@
-"""Files of the Hugging Face hub: asked for with limits, each verified to be what the hub said it is; and uploaded."""
+"""Files of the Hugging Face hub: downloads with limits, each file verified by the hub's digest; and uploads."""
 
+import functools
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from huggingface_hub import HfApi, constants, get_token, set_client_factory, snapshot_download
+import httpx2  # huggingface_hub's HTTP client
+from huggingface_hub import HfApi, constants, get_session, get_token, set_client_factory, snapshot_download
 from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError
-from huggingface_hub.utils._http import default_client_factory
 
 from artificial_pain.errors import UserError, first_line
 from artificial_pain.storage import checksum
 
-MAX_REQUESTS = 8  # times for the same part of a file
-UPLOAD_TIMEOUT = 60  # seconds without a byte, for the hub looks at a large file before it answers
-# What stays at home of a run's folder. The predictions have the corpus' texts.
-UPLOAD_IGNORE_PATTERNS = ["predictions_*.csv", "checkpoints/*", ".*"]
-RETRY_DELAYS = (1, 2)  # seconds before the hub is asked again what it has. For files, its client retries by itself.
+MAX_REQUESTS = 8  # for the same part of a file
+UPLOAD_TIMEOUT = 60  # seconds without a byte: the hub reads a large file before it answers
+UPLOAD_IGNORE_PATTERNS = ["predictions_*.csv", "checkpoints/*", ".*"]  # the predictions have the corpus' texts
+RETRY_DELAYS = (1, 2)  # seconds before the hub is asked again which files it has; for files its client retries itself
 
 
-def _set_limits(timeout: float) -> None:
-    """Have the library's client, which would wait for ever for some answers, wait `timeout` seconds for each byte, and
-    ask for the same MAX_REQUESTS times: for some it would for ever.
+@functools.cache
+def _library_hooks() -> list[Callable]:
+    """The request hooks of the library's own client. They refuse every request where HF_HUB_OFFLINE is set."""
+    return get_session().event_hooks["request"]
+
+
+def _limit_requests(timeout: float) -> None:
+    """Let huggingface_hub's client wait `timeout` seconds for each byte, and send the same request MAX_REQUESTS times.
+
+    By itself it would wait for some answers, and repeat some requests, for ever.
     """
-    asked = Counter()
+    counts = Counter()
 
-    def bound(request) -> None:
-        request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), timeout)
-        the_same = (request.method, request.url, request.headers.get("Range"))
-        asked[the_same] += 1
-        if asked[the_same] > MAX_REQUESTS:
+    def limit(request: httpx2.Request) -> None:
+        # Here and not in the client, whose timeout loses against the library's `timeout=None` in a call.
+        request.extensions["timeout"] = httpx2.Timeout(timeout).as_dict()
+        key = (request.method, request.url, request.headers.get("Range"))
+        counts[key] += 1
+        if counts[key] > MAX_REQUESTS:
             raise OSError(f"{request.url} was asked for {MAX_REQUESTS} times")
 
-    def impatient_client():
-        client = default_client_factory()
-        client.event_hooks = {**client.event_hooks, "request": [*client.event_hooks["request"], bound]}
-        return client
-
-    set_client_factory(impatient_client)
+    hooks = {"request": [*_library_hooks(), limit]}
+    set_client_factory(lambda: httpx2.Client(event_hooks=hooks, follow_redirects=True))
 
 
-def download(name: str, revision: str, wanted: Sequence[str]) -> Path:
-    """The folder of the hub's cache with the wanted files, as many as there are; each is what the hub said it is."""
-    _set_limits(constants.HF_HUB_DOWNLOAD_TIMEOUT)
-    waits = iter(RETRY_DELAYS)
-    while True:
+def download(name: str, revision: str, filenames: Sequence[str]) -> Path:
+    """Download those of the files that the repository has, verify them, and return their folder in the hub's cache.
+
+    Raises UserError where a file does not have the hub's digest, and what huggingface_hub raises.
+    """
+    _limit_requests(constants.HF_HUB_DOWNLOAD_TIMEOUT)
+    for delay in (*RETRY_DELAYS, None):
         try:
-            folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(wanted)))
+            folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(filenames)))
             break
         except LocalEntryNotFoundError as error:
-            answer = getattr(error.__cause__, "response", None)
-            wait = next(waits, None)
-            if wait is None or answer is None or answer.status_code < 500 or "/api/" not in str(answer.url):
+            response = getattr(error.__cause__, "response", None)
+            if delay is None or response is None or response.status_code < 500 or "/api/" not in str(response.url):
                 raise
-            time.sleep(wait)
+            time.sleep(delay)
     for path in folder.iterdir():
-        if path.name in wanted:
+        if path.name in filenames:
             _verify(path, name)
     return folder
 
 
 def _verify(path: Path, name: str) -> None:
-    """Remove a file of the hub's cache, and raise UserError, where its bytes are not what the hub said they are.
+    """Remove a file of the hub's cache and raise UserError if its content does not have the hub's digest.
 
-    In the cache a file is a link to one that is called by its digest: SHA-256 of a large one, else git's.
+    In the cache a file is a link to one that is named by its digest: SHA-256 of a large file, git's of a small one.
     """
     content = path.resolve()
     if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", content.name):
@@ -77,9 +82,9 @@ def _verify(path: Path, name: str) -> None:
 
 
 @contextmanager
-def _telling_of_uploads(name: str) -> Iterator[None]:
-    _set_limits(UPLOAD_TIMEOUT)
+def _upload_failure_as_user_error(name: str) -> Iterator[None]:
     try:
+        _limit_requests(UPLOAD_TIMEOUT)
         yield
     except (HTTPError, OSError, ValueError) as error:
         reason = f"{type(error).__name__}: {first_line(error)}"
@@ -90,15 +95,18 @@ def _telling_of_uploads(name: str) -> Iterator[None]:
 
 
 def make_repository(name: str) -> None:
-    """A private model repository, unless it is there. Raises UserError where the user may not, or is not known."""
+    """Make a private model repository, if there is none. Raises UserError where the user has no right to."""
     if get_token() is None:
         raise UserError(f"--push_to_hub {name}: needs a token that may write: set HF_TOKEN, or `hf auth login`")
-    with _telling_of_uploads(name):
+    with _upload_failure_as_user_error(name):
         HfApi().create_repo(name, private=True, exist_ok=True)
 
 
 def upload(run_folder: Path, name: str) -> str:
-    """Upload a finished run's folder, but for UPLOAD_IGNORE_PATTERNS, as one commit: its address. Raises UserError."""
-    with _telling_of_uploads(name):
+    """Upload a finished run's folder, without UPLOAD_IGNORE_PATTERNS, as one commit, and return the commit's URL.
+
+    Raises UserError.
+    """
+    with _upload_failure_as_user_error(name):
         commit = HfApi().upload_folder(repo_id=name, folder_path=run_folder, ignore_patterns=UPLOAD_IGNORE_PATTERNS)
         return str(commit.commit_url)

@@ -8,13 +8,14 @@ import argparse
 from itertools import product
 from pathlib import Path
 
-from artificial_pain import cli, errors
-from artificial_pain.errors import UserError, say
+from artificial_pain import cli
+from artificial_pain.errors import UserError, logger
 from artificial_pain.reporting import grid, page
 from artificial_pain.reporting.groups import find_runs
+from artificial_pain.storage import TASK_FOLDERS
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m artificial_pain.report", description=__doc__.splitlines()[0], allow_abbrev=False
     )
@@ -28,7 +29,12 @@ def main() -> None:
     folder = args.output.with_suffix("")
     if args.output.is_dir() or folder.is_file():
         parser.error(f"--output {args.output}: it is a folder, or {folder} is a file: give another name")
-    roots = args.roots or list(grid.TASK_FOLDERS.values())
+    return args
+
+
+def main(args: argparse.Namespace) -> None:
+    folder = args.output.with_suffix("")
+    roots = args.roots or list(TASK_FOLDERS.values())
     for root in roots:
         if not root.is_dir():
             raise UserError(f"{root}: is no folder: give the --output_dir of finished runs")
@@ -44,9 +50,9 @@ def main() -> None:
         for path in folder.glob(f"{dataset_name}*-{figure}.png"):
             path.unlink()  # an earlier report's
     args.output.write_text(page.page(groups, unfinished, folder), encoding="utf-8")
-    say(f"{sum(len(group.runs) for group in groups)} runs of {len(groups)} settings")
+    logger.info(f"{sum(len(group.runs) for group in groups)} runs of {len(groups)} settings")
     print(f"{args.output}\n{folder}/")
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    cli.run(main, parse_args)

@@ -7,7 +7,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from artificial_pain import cli, encoders, errors, storage
+from artificial_pain import cli, encoders, storage
 from artificial_pain.errors import UserError
 from artificial_pain.reporting import grid
 from artificial_pain.reporting.study import Study
@@ -59,18 +59,17 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
     if args.output_dir:
         storage.require_writable(args.output_dir)
     study = Study(args.cells, args.seeds, args.output_dir, args.dataloader_flags, args.model_flags)
     study.run()
     print(f"{study.num_runs} runs: {study.num_done} done, {study.num_runs - study.num_done} failed")
     for command, reason in study.failures:
-        print(f"failed: {shlex.join([cli.program('python'), *command])}\n  {reason}")
+        print(f"failed: {shlex.join([storage.program('python'), *command])}\n  {reason}")
     if study.failures:
         raise UserError(f"{len(study.failures)} of the commands failed, see above: mend that, and give this one again")
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    cli.run(main, parse_args)

@@ -29,10 +29,10 @@ SECONDS = 100  # at most, for anything that goes wrong on the hub
 FETCH = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from artificial_pain import encoders, errors
+from artificial_pain import cli, encoders
 from huggingface_hub import constants
 constants.DOWNLOAD_CHUNK_SIZE = 10_000  # so that the tiny files come in several pieces, as large ones do
-errors.run(lambda: print(encoders.fetch(sys.argv[2], "main", weights=encoders.WEIGHTS).folder))
+cli.run(lambda args: print(encoders.fetch(sys.argv[2], "main", weights=encoders.WEIGHTS).folder), lambda: None)
 """
 HUB = ("the hub misbehaves", "retries with a limit, then one line; nothing unverified is kept; later it works")
 HOST = ("the data host misbehaves", "retries with a limit, then one line; nothing unverified is kept; later it works")

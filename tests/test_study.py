@@ -11,7 +11,7 @@ import time
 import pytest
 from conftest import REPOSITORY, STUDY, module
 
-from artificial_pain.reporting.grid import TASK_FOLDERS
+from artificial_pain.storage import TASK_FOLDERS
 
 pytestmark = pytest.mark.xdist_group("study")
 SCRIPT = [sys.executable, "-m", "artificial_pain.study"]

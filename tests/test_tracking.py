@@ -144,7 +144,8 @@ def test_a_server_that_cannot_be_reached_costs_less_than_30_seconds(words, comma
     """The port of the server refuses."""
     started = time.monotonic()
     environment = {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": KEY}
-    program = "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from artificial_pain.runs import tracking\n"
+    program = "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path\n"
+    program += "from artificial_pain.runs import tracking\n"
     program += (
         "with tracking.start('name', {}, Path('.')) as tracker: tracker.log({'a': 1}, step=1)\nprint(tracker.mode)"
     )
@@ -245,7 +246,8 @@ def test_runs_of_one_process_and_of_one_group_stay_apart(words, clean_environmen
 def test_there_is_no_prompt_on_a_terminal_without_a_key(clean_environment, tmp_path):
     """On a terminal wandb would ask for a key and wait."""
     program = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from artificial_pain.runs import tracking\n"
+        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path\n"
+        "from artificial_pain.runs import tracking\n"
         "assert sys.stdin.isatty()\n"
         "with tracking.start('name', {}, Path('.')) as tracker: print('mode', tracker.mode)\n"
     )

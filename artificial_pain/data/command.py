@@ -9,6 +9,8 @@ from pathlib import Path
 from artificial_pain import encoders
 from artificial_pain.storage import TASK_FOLDERS, program
 
+FLAGS = ("samples_per_label", "data_source", "max_length", "seed", "label_column")
+
 
 def dataloader_command(task: str, args: argparse.Namespace) -> Callable[[dict], str]:
     """The command, from where the user is, that makes the splits which a model script with `args` needs.
@@ -24,7 +26,5 @@ def dataloader_command(task: str, args: argparse.Namespace) -> Callable[[dict], 
 
 
 def dataloader_flags(settings: dict) -> list[str]:
-    """The flags of its own that a dataloader was given, by its recorded settings."""
-    flags = ("samples_per_label", "data_source", "max_length", "seed", "label_column")
-    given = {flag: settings.get(flag) for flag in flags}
-    return [word for flag, value in given.items() if value is not None for word in (f"--{flag}", str(value))]
+    """The dataloader's flags that give the recorded settings again; a setting that is missing or None has none."""
+    return [word for name in FLAGS if settings.get(name) is not None for word in (f"--{name}", str(settings[name]))]

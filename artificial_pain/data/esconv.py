@@ -7,7 +7,7 @@ from reprlib import repr as short_repr  # one short line, whatever stands in a f
 import pandas as pd
 
 from artificial_pain.data.cleaning import clean_label, clean_text
-from artificial_pain.errors import UserError, warn
+from artificial_pain.errors import UserError, logger
 
 
 def read_esconv(content: bytes, path: Path) -> pd.DataFrame:
@@ -33,7 +33,7 @@ def read_esconv(content: bytes, path: Path) -> pd.DataFrame:
     rows = [_dialogue_row(dialogue, f"{path}: dialogue {i}", invalid) for i, dialogue in enumerate(dialogues)]
     if invalid:
         examples = "; ".join(invalid[:3]) + (" …" if len(invalid) > 3 else "")
-        warn(f"{path}: intensities that are not 1 to 5 count as missing, {len(invalid)} in all: {examples}")
+        logger.warning(f"{path}: intensities that are not 1 to 5 count as missing, {len(invalid)} in all: {examples}")
     frame = pd.DataFrame(rows).rename_axis("dialogue_idx")
     frame["intensity_change"] = frame["final_intensity"] - frame["initial_intensity"]
     frame.attrs["invalid_intensities"] = len(invalid)

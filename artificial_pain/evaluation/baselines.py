@@ -8,7 +8,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from artificial_pain.errors import UserError, warn
+from artificial_pain.errors import UserError, logger
 from artificial_pain.evaluation import classification, regression
 
 
@@ -28,7 +28,7 @@ def fit(train: pd.DataFrame, targets: Sequence[str]) -> dict[str, Pipeline]:
                 raise UserError(f"no training example has a known {target}, so it cannot be learned: lower --head_num")
             unknown = sorted(set(train["label_name"]) - set(known["label_name"]))
             if unknown:
-                warn(
+                logger.warning(
                     f"no training example of {', '.join(unknown)} has a known {target}: what is said of it is untrained"
                 )
             models[target] = make_pipeline(TfidfVectorizer(), Ridge()).fit(known["text"], known[target])

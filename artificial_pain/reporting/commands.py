@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from artificial_pain import encoders
-from artificial_pain.data.settings import dataloader_flags
-from artificial_pain.reporting.grid import PUBLISHED_ENCODERS, PUBLISHED_LABEL_COLUMNS, TASK_FOLDERS, Cell, grid
+from artificial_pain.data.command import dataloader_flags
+from artificial_pain.reporting.grid import PUBLISHED_ENCODERS, PUBLISHED_LABEL_COLUMNS, Cell, grid
 from artificial_pain.reporting.groups import Group, task_name
-from artificial_pain.storage import PUBLISHED_SEED
+from artificial_pain.storage import PUBLISHED_SEED, TASK_FOLDERS
 
 STUDY = ["python", "-m", "artificial_pain.study"]
 

@@ -3,12 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 
 from artificial_pain import encoders
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-TASK_FOLDERS = {"classification": REPOSITORY / "classification", "intensity": REPOSITORY / "intensity"}
 PUBLISHED_ENCODERS = list(encoders.ENCODERS)[:3]
 PUBLISHED_LABEL_COLUMNS = (None, "original_label")  # ESConv's only one; SAD's other one, top_label, is not published
 DATASETS = {"classification": ["SAD", "ESConv"], "intensity": ["ESConv"]}

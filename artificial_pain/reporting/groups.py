@@ -11,9 +11,9 @@ import pandas as pd
 
 from artificial_pain.data.vocabulary import INTENSITIES
 from artificial_pain.evaluation import bootstrap, classification, regression
-from artificial_pain.reporting.grid import TASK_FOLDERS
 from artificial_pain.reporting.run_files import EMOTION_METRICS, INTENSITY_METRICS, Run, label_names
-from artificial_pain.runs.run import RECORD, RESUMABLE_FLAGS, checkpoints_folder, unfinished
+from artificial_pain.runs.status import RECORD, RESUMABLE_FLAGS, checkpoints_folder, unfinished
+from artificial_pain.storage import TASK_FOLDERS
 
 
 @dataclass(frozen=True)

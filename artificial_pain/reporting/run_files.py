@@ -11,7 +11,7 @@ from artificial_pain.data import text_csv
 from artificial_pain.data.vocabulary import INTENSITIES
 from artificial_pain.errors import UserError, first_line
 from artificial_pain.evaluation.tables import PRIMARY_METRICS, SECONDARY_METRICS
-from artificial_pain.runs.run import RECORD
+from artificial_pain.runs.status import RECORD
 
 RECORD_KEYS = {  # the part of a record that a report reads
     "arguments": {"balanced", "dataset_name", "debug", "model_name", "revision"},

@@ -12,8 +12,9 @@ from statistics import fmean
 
 from tqdm import tqdm
 
-from artificial_pain.errors import Terminated, say
-from artificial_pain.reporting.grid import BALANCES, TASK_FOLDERS, Cell
+from artificial_pain.errors import Terminated, logger
+from artificial_pain.reporting.grid import BALANCES, Cell
+from artificial_pain.storage import TASK_FOLDERS
 
 EVALUATED_ONLY = "the run is finished, and is evaluated"  # what a model script logs instead of training again
 
@@ -46,11 +47,11 @@ class Study:
                 num_left -= 1
                 time_left = tqdm.format_interval(num_left * fmean(self.seconds)) if self.seconds else "?"
                 progress = f"[{self.num_runs - num_left}/{self.num_runs}] {cell}, seed {seed}: {outcome}"
-                say(f"{progress}; {num_left} left, about {time_left}")
+                logger.info(f"{progress}; {num_left} left, about {time_left}")
 
     def _train(self, cell: Cell, seed: int) -> str:
         log = self._log(cell, f"seed{seed}")
-        say(f"{cell}, seed {seed}: started, its output goes to {log}")
+        logger.info(f"{cell}, seed {seed}: started, its output goes to {log}")
         start = time.monotonic()
         output = self._call(self._command(cell, "model", ["--seed", str(seed), *self.model_flags]), log)
         if output is None:

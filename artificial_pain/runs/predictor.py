@@ -1,4 +1,4 @@
-"""A trained model to use: what it says of texts."""
+"""A trained model to use: its predictions for texts, as a pandas frame."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,33 +9,32 @@ import torch
 from tqdm import tqdm
 
 from artificial_pain import distributed
-from artificial_pain.cli import INFERENCE_BATCH_SIZE
 from artificial_pain.data import tokenization
 from artificial_pain.data.vocabulary import INTENSITIES
 from artificial_pain.encoders import Encoder
-from artificial_pain.errors import warn
+from artificial_pain.errors import logger
 from artificial_pain.evaluation import classification, regression
-from artificial_pain.runs.run import finished, load_model
+from artificial_pain.runs.status import finished, load_model
 
-BAR_AFTER = 2  # seconds, before which no bar is shown
+BAR_DELAY = 2  # seconds before the progress bar is shown
 
 
 class Predictor:
-    """The model of a finished run, its weights verified, on the first accelerator where there is one."""
+    """The model of a finished run, its weights verified, on an accelerator where there is one."""
 
     def __init__(self, run_folder: str | Path):
-        """Raises UserError where the folder has no finished run, or other files than were written."""
+        """Raises UserError where the folder has no finished run, or a file of the run is damaged."""
         folder = Path(run_folder)
         self.device = distributed.device()
         self.model = load_model(folder, finished(folder)).to(self.device).eval()
         self.tokenizer = tokenization.load_tokenizer(Encoder(str(folder), folder, None))
         self.label_names = [self.model.config.id2label[i] for i in range(self.model.config.num_labels)]
 
-    def __call__(self, texts: str | Sequence[str], batch_size: int = INFERENCE_BATCH_SIZE) -> pd.DataFrame:
-        """A row a text, also of a single one: `text`, its `emotion`, a `probability_` for each label, and, of a model
-        with intensities, each of them (`initial`, `final`, `change`), read at that emotion.
+    def __call__(self, texts: str | Sequence[str], batch_size: int = 32) -> pd.DataFrame:
+        """A row for each text: `text`, its `emotion`, a `probability_` for each label, and, if the model has them, the
+        intensities (`initial`, `final`, `change`) at that emotion. A single text is one row.
 
-        What is behind the model's most tokens is not read, and a warning tells of how many texts.
+        The model reads no more tokens of a text than it was trained on; a warning says how many texts are longer.
         """
         texts = [texts] if isinstance(texts, str) else texts
         logits = np.empty((len(texts), len(self.label_names)))
@@ -43,25 +42,28 @@ class Predictor:
         if not len(texts):
             return self._frame(texts, logits, intensities)
         encoded = self.tokenizer(list(texts), truncation=True, return_token_type_ids=False)
-        cut = sum(bool(one.overflowing) for one in encoded.encodings)
-        if cut:
-            most = self.tokenizer.model_max_length
-            warn(f"{cut} of {len(texts)} texts are longer than {most} tokens: the model has not read their ends")
+        truncated = sum(bool(encoding.overflowing) for encoding in encoded.encodings)
+        if truncated:
+            limit = self.tokenizer.model_max_length
+            logger.warning(
+                f"{truncated} of {len(texts)} texts are longer than {limit} tokens: the model has not read their ends"
+            )
         order = np.argsort([-len(ids) for ids in encoded["input_ids"]], kind="stable")  # little padding
-        with torch.inference_mode(), tqdm(total=len(texts), unit=" texts", delay=BAR_AFTER) as bar:
+        with torch.inference_mode(), tqdm(total=len(texts), unit=" texts", delay=BAR_DELAY) as bar:
             for start in range(0, len(texts), batch_size):
                 batch = order[start : start + batch_size]
-                chosen = {name: [encoded[name][i] for i in batch] for name in ("input_ids", "attention_mask")}
-                output = self.model(**self.tokenizer.pad(chosen, return_tensors="pt").to(self.device))
+                unpadded = {name: [encoded[name][i] for i in batch] for name in ("input_ids", "attention_mask")}
+                output = self.model(**self.tokenizer.pad(unpadded, return_tensors="pt").to(self.device))
                 logits[batch] = output.logits.cpu().numpy()
                 intensities[batch] = output.intensities.cpu().numpy()
                 bar.update(len(batch))
         return self._frame(texts, logits, intensities)
 
     def _frame(self, texts: Sequence[str], logits: np.ndarray, intensities: np.ndarray) -> pd.DataFrame:
+        """logits: (texts, labels); intensities: (texts, targets, labels)."""
         predicted, probabilities = logits.argmax(axis=1), classification.probabilities(logits)
         columns = {"text": list(texts), "emotion": np.asarray(self.label_names)[predicted]}
         columns |= {f"probability_{name}": probabilities[:, i] for i, name in enumerate(self.label_names)}
-        read = regression.select_by_label(intensities, predicted)
-        columns |= {INTENSITIES[target]: read[:, i] for i, target in enumerate(self.model.config.intensity_targets)}
+        selected = regression.select_by_label(intensities, predicted)
+        columns |= {INTENSITIES[target]: selected[:, i] for i, target in enumerate(self.model.config.intensity_targets)}
         return pd.DataFrame(columns)

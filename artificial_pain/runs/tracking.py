@@ -10,25 +10,25 @@ import wandb
 from transformers import TrainerCallback
 
 from artificial_pain import distributed
-from artificial_pain.errors import first_line, warn
+from artificial_pain.errors import first_line, logger
 from artificial_pain.storage import program
 
 PROJECT = "artificial-pain"
-# Seconds: wandb's own are 90 and no end, which is long where there is no network.
+# Seconds. By default wandb waits for 90 and without end, which is long where there is no network.
 INIT_TIMEOUT = 20
 FINISH_TIMEOUT = 20
-# Beginnings of the names that the Trainer logs ("loss", "eval_loss_initial"), less its measurements of speed.
+# Prefixes of the Trainer's names ("loss", "eval_loss_initial"). Its measurements of speed are not logged.
 CURVES = ("loss", "grad_norm", "learning_rate", "accuracy", "macro_f1", "mae", "pearson")
 
 
 class Tracker:
-    """A W&B run that cannot stop the training: a call that fails is told, the first time, and the work goes on.
+    """A W&B run that cannot stop the training: the first call that fails is a warning, and the work goes on.
 
-    A context manager: the W&B run ends with it, as failed where an error leaves the block.
+    A context manager: the W&B run ends with the block, as failed where an error leaves it.
     """
 
     def __init__(self, run: wandb.Run | None, folders: Sequence[str] = ()):
-        """`folders` are those of the run's parts before this one, where it goes on."""
+        """run: None logs nothing. folders: of the earlier parts of a run that goes on."""
         self._run = run
         self._works = True
         self.mode = "disabled" if run is None or run.disabled else "offline" if run.offline else "online"
@@ -51,15 +51,17 @@ class Tracker:
         self.attempt(lambda run: run.log(values, step=step))
 
     def attempt(self, call: Callable[[wandb.Run], object]) -> None:
-        """Call it with the run, if there is one."""
+        """Call it with the W&B run, if there is one. An error is a warning, the first time."""
         if self._run is None:
             return
         try:
             call(self._run)
         except Exception as error:  # of many families: wandb's own, pydantic's, ConnectionError, HandleAbandonedError
             if self._works:
-                warn(f"W&B failed ({_reason(error)}): the work goes on, and the run's folder will have all of it")
-            self._works, self.url = False, None  # what is there is not the whole
+                logger.warning(
+                    f"W&B failed ({_reason(error)}): the work goes on, and the run's folder will have all of it"
+                )
+            self._works, self.url = False, None  # the page lacks a part of the run
 
     def describe(self) -> dict:
         """For run.json."""
@@ -67,7 +69,7 @@ class Tracker:
 
 
 def how_to_look(described: dict) -> str:
-    """The line that tells where a run can be seen, by what run.json has of it."""
+    """A line that says where to see a run, by the description in its run.json."""
     if described["mode"] == "disabled":
         return "W&B: disabled"
     if described["url"]:
@@ -77,16 +79,16 @@ def how_to_look(described: dict) -> str:
 
 
 def start(name: str, config: dict, folder: Path, earlier: dict | None = None) -> Tracker:
-    """Begin a W&B run of its own, or go on with the one that `earlier`, from run.json, describes.
+    """Start a W&B run, or go on with the one that `earlier`, from run.json, describes.
 
-    WANDB_MODE, WANDB_PROJECT, WANDB_ENTITY and WANDB_DIR win over what is set here. Where that cannot be, it is
-    offline, and where that cannot be either, there is none: each is told. Of several processes, the first alone logs.
+    WANDB_MODE, WANDB_PROJECT, WANDB_ENTITY and WANDB_DIR win over what is set here. Where W&B cannot be used so, the
+    run is offline, and where that fails too, it is not logged: each with a warning. Only the main process logs.
     """
     if not distributed.is_main_process():
         return Tracker(None)
     earlier = earlier or {"id": None, "folders": []}
 
-    def begin(mode: str) -> Tracker:
+    def init(mode: str) -> Tracker:
         return Tracker(
             wandb.init(
                 project=os.environ.get("WANDB_PROJECT") or PROJECT,
@@ -110,13 +112,13 @@ def start(name: str, config: dict, folder: Path, earlier: dict | None = None) ->
         )
 
     try:
-        return begin(_mode())
+        return init(_mode())
     except Exception as error:  # as many families as in Tracker.attempt
-        warn(f"W&B cannot be used as set up ({_reason(error)}): the run is logged offline")
+        logger.warning(f"W&B cannot be used as set up ({_reason(error)}): the run is logged offline")
     try:
-        return begin("offline")
+        return init("offline")
     except Exception as error:
-        warn(f"W&B cannot log offline either ({_reason(error)}): the run is not logged to it")
+        logger.warning(f"W&B cannot log offline either ({_reason(error)}): the run is not logged to it")
         return Tracker(None, earlier["folders"])
 
 
@@ -126,13 +128,13 @@ def _reason(error: Exception) -> str:
 
 def _mode() -> str:
     """WANDB_MODE where it needs no key; else online if there is a key, and offline if there is none."""
-    asked = os.environ.get("WANDB_MODE")
-    if asked in ("offline", "disabled", "dryrun"):
-        return asked
+    mode = os.environ.get("WANDB_MODE")
+    if mode in ("offline", "disabled", "dryrun"):
+        return mode
     if wandb.login(prompt=False, verify=False):
-        return asked or "online"
-    if asked:
-        warn(f"WANDB_MODE is {asked}, but W&B has no API key (WANDB_API_KEY or `wandb login`): logged offline")
+        return mode or "online"
+    if mode:
+        logger.warning(f"WANDB_MODE is {mode}, but W&B has no API key (WANDB_API_KEY or `wandb login`): logged offline")
     return "offline"
 
 
@@ -155,8 +157,8 @@ class Curves(TrainerCallback):
 def log_results(
     tracker: Tracker, results: dict, predictions: pd.DataFrame, label_names: list[str], run_folder: Path, texts: bool
 ) -> None:
-    """Test metrics and baselines to the run's summary; the test split's confusion matrix as a table, and the figures of
-    the run's folder; where `texts` is true, the predictions as a table with their texts.
+    """Log the test metrics and baselines to the run's summary, the test split's confusion matrix as a table, and the
+    figures of the run's folder; if `texts`, also the predictions as a table with their texts.
 
     In the summary `validation/macro_f1`, by which sweeps choose, becomes that of the kept epoch.
     """
@@ -172,23 +174,24 @@ def log_results(
         tables = {"test/predictions": wandb.Table(dataframe=predictions.reset_index())} if texts else {}
         images = {f"figures/{path.stem}": wandb.Image(str(path)) for path in sorted(run_folder.glob("*.png"))}
         run.log({"test/confusion_matrix": matrix, **tables, **images})
-        # After that log, which ends the step before. Otherwise the last point of the curve would stay, which may be of
-        # another epoch than the kept one.
+        # After that log, which ends the step before. Otherwise the summary keeps the curve's last point, which may be
+        # of another epoch than the kept one.
         run.summary["validation/macro_f1"] = results["validation"]["macro_f1"]
 
     tracker.attempt(log)
 
 
 def _scalars(metrics: dict, prefix: str) -> dict[str, float]:
-    """The numbers in nested metrics, by their path, the ends of their intervals as …_low and …_high; those of single
-    classes are left to the files.
+    """The numbers in nested metrics by their paths, and the bounds of their intervals as …_low and …_high.
+
+    Those of single classes are in the run's files alone.
     """
     scalars = {}
     for name, value in metrics.items():
         if name == "intervals":
-            known = {metric: ends for metric, ends in value.items() if ends}
-            scalars |= {f"{prefix}/{metric}_low": ends[0] for metric, ends in known.items()}
-            scalars |= {f"{prefix}/{metric}_high": ends[1] for metric, ends in known.items()}
+            for metric, bounds in value.items():
+                if bounds:  # None where the metric is not defined
+                    scalars |= dict(zip((f"{prefix}/{metric}_low", f"{prefix}/{metric}_high"), bounds, strict=True))
         elif isinstance(value, dict) and not name.startswith("per_"):
             scalars |= _scalars(value, f"{prefix}/{name}")
         elif isinstance(value, float):

@@ -1,0 +1,76 @@
+"""Texts in, predictions out: the files and formats of `artificial_pain.predict`."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from artificial_pain.data import text_csv
+from artificial_pain.errors import UserError, logger
+
+
+def read_texts(arguments: Sequence[str], file: Path | None) -> list[str]:
+    """The texts of the command line, else of the file, else of standard input, stripped and without empty ones.
+
+    A .csv file has them in its column `text`; any other file and standard input have one a line. Raises UserError where
+    no text can be read.
+    """
+    place = "the command line" if arguments else file or "standard input"
+    try:
+        if arguments:
+            texts = arguments
+            "".join(texts).encode()  # fails where Python has put surrogates for bytes that are not UTF-8
+        elif file and file.suffix.lower() == ".csv":
+            texts = text_csv.read_texts(file)
+        else:
+            texts = _read_lines(file)
+    except OSError as error:
+        raise UserError(f"{place}: cannot be read ({error.strerror}): give another --file") from None
+    except UnicodeEncodeError:
+        raise UserError(f"{place}: is not UTF-8: convert it first") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{place}: is not UTF-8 ({error.reason} at byte {error.start}): convert it first") from None
+    except ValueError as error:
+        raise UserError(f"{place}: {error}") from None
+    kept = [text.strip() for text in texts if text.strip()]
+    if not kept:
+        raise UserError(f'{place}: has no text: give one as "TEXT", a --file, or lines on standard input')
+    if len(kept) < len(texts):
+        logger.warning(f"{place}: {len(texts) - len(kept)} empty texts are left out")
+    return kept
+
+
+def _read_lines(file: Path | None) -> list[str]:
+    if file:
+        content = file.read_bytes()
+    else:
+        if sys.stdin and sys.stdin.isatty():
+            logger.info("reading texts from standard input, one a line, until Ctrl-D")
+        content = sys.stdin.buffer.read() if sys.stdin else b""  # None where it is closed
+    return content.decode("utf-8-sig").removesuffix("\n").split("\n")
+
+
+def print_predictions(predictions: pd.DataFrame, format: str) -> None:
+    """Print the rows of a Predictor on standard output, in UTF-8, as "text", "csv" or "jsonl"."""
+    if sys.stdout:  # None where it is closed
+        sys.stdout.reconfigure(encoding="utf-8")  # whatever the terminal's encoding is
+    if format == "csv":
+        text_csv.write(sys.stdout, predictions, index=False)
+        return
+    probabilities = predictions.filter(like="probability_")
+    intensities = predictions.drop(columns=["text", "emotion", *probabilities])
+    probabilities = probabilities.rename(columns=lambda name: name.removeprefix("probability_"))
+    rows = predictions[["text", "emotion"]].itertuples(index=False)
+    numbers = zip(probabilities.to_dict("records"), intensities.to_dict("records"), strict=True)
+    for (text, emotion), (by_label, by_target) in zip(rows, numbers, strict=True):
+        if format == "jsonl":
+            row = {"text": text, "emotion": emotion, "probabilities": by_label}
+            print(json.dumps(row | ({"intensities": by_target} if by_target else {})))
+        else:
+            ranked = sorted(by_label.items(), key=lambda item: -item[1])
+            print(text)
+            print("  " + ", ".join(f"{name} {value:.2f}" for name, value in ranked))
+            if by_target:
+                print("  intensity: " + ", ".join(f"{name} {value:.1f}" for name, value in by_target.items()))

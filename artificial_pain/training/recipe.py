@@ -177,6 +177,10 @@ def make_trainer(
         best_checkpoint=BestCheckpoint(folder, args.model_metric, args.patience),
         progress=ProgressLines(),
     )
+    # As the Trainer does when it begins to train: a run that was stopped after that has the same configuration.
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        if getattr(tokenizer, name) is not None:
+            setattr(model.config, name, getattr(tokenizer, name))
     if trainer.args.device.type == "cpu":
         cpu.disable_malloc_trim()
         cpu.realign_parameters(model)

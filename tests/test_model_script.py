@@ -130,6 +130,19 @@ def test_the_same_seed_gives_the_same_to_the_last_digit(words, run_folder, scrip
     assert other.read_bytes() != before["predictions_test.csv"]
 
 
+def test_run_of_an_earlier_version_is_not_read(words, run_folder, script, monkeypatch, tmp_path):
+    """Its run.json has no format; one line, with the flag that trains it anew"""
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    root = shutil.copytree(run_folder.parents[2], tmp_path / "root")
+    path = root / run_folder.relative_to(run_folder.parents[2]) / "run.json"
+    record = json.loads(path.read_text())
+    del record["format"]
+    path.write_text(json.dumps(record))
+    done = script(MODEL, *words[:-1], root, "--balanced", *FAST)
+    assert done.code == 1
+    assert f"{path}: was written by an earlier version: add --restart to train the run anew" in done.error
+
+
 def test_debug_is_3_epochs_in_a_folder_of_its_own(words, run_folder, script, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     assert script(MODEL, *words, "--debug", "--batch_size", "16").code == 0

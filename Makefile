@@ -30,7 +30,7 @@ faults: .venv/installed
 	OMP_NUM_THREADS=1 $(VENV)/python -m pytest --numprocesses 2 --faults
 
 bench: .venv/installed
-	PYTHONPATH=. $(VENV)/python tests/benchmarks/bench.py --model_name $(ENCODER) --output_dir classification/bench \
+	PYTHONPATH=.:tests:tests/support $(VENV)/python tests/benchmarks/bench.py --model_name $(ENCODER) --output_dir classification/bench \
 		--SAD $(SAD) --ESConv $(ESCONV)
 
 audit: .venv/installed

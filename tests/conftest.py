@@ -214,6 +214,14 @@ def hub(tiny: dict[str, Path]) -> Iterator[Hub]:
         yield hub
 
 
+@pytest.fixture
+def splits() -> Splits:
+    """Tokenized splits of many lengths, with intensities of which every third is missing."""
+    from models import make_splits
+
+    return make_splits()
+
+
 @pytest.fixture(scope="session")
 def corpora() -> Path:
     """The folder with the real SAD_v1.zip and ESConv.json, which are never part of this repository."""

@@ -13,7 +13,7 @@ def test_the_readme_promises_what_is_tested(request: pytest.FixtureRequest):
     promised, items = set(table.splitlines()), request.session.items
     tested = {f"| {mark.args[0]} | {mark.args[1]} |" for item in items for mark in item.iter_markers("fault")}
     assert tested <= promised
-    if {item.path for item in items} == set(Path(__file__).parent.glob("test_*.py")):
+    if {item.path for item in items} == set(Path(__file__).parent.rglob("test_*.py")):
         assert tested == promised
 
 

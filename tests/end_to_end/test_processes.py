@@ -161,7 +161,9 @@ def workers(job: subprocess.Popen) -> list[int]:
     return [int(pid) for pid in Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()]
 
 
-@pytest.mark.fault("one process of several is killed", "each process that is left ends with one line; the same command goes on")
+@pytest.mark.fault(
+    "one process of several is killed", "each process that is left ends with one line; the same command goes on"
+)
 @pytest.mark.parametrize("rank", [1, pytest.param(0, marks=pytest.mark.full)])
 def test_a_killed_process_ends_the_job_which_goes_on(rank, job, tmp_path):
     """SIGKILL to either of two processes after a checkpoint; the same command again"""

@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 import torch
 from conftest import MODEL
-from test_model_script import FAST
-from test_models import LABELS, MISSING, NAMES, TARGETS, annotated, batch, make, make_trainer, splits  # noqa: F401
+from models import LABELS, MISSING, NAMES, TARGETS, annotated, batch, make, make_trainer
 from transformers import AutoModel
 
 from artificial_pain.encoders import Encoder
 from artificial_pain.modeling.losses import Loss, head_losses
 from artificial_pain.modeling.model import EmotionModel
 from artificial_pain.training import recipe
+
+FAST = ["--epochs", "2", "--batch_size", "16", "--learning_rate", "1e-3", "--head_learning_rate", "1e-3"]
+FAST += ["--precision", "fp32"]  # whatever the machine has
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -65,7 +67,7 @@ def test_label_smoothing_and_class_weights_by_hand():
     assert head_losses(logits, *nothing).item() == pytest.approx((np.log(2) + np.log(4)) / 2)
 
 
-def test_they_are_of_the_training_alone(tiny, splits):  # noqa: F811
+def test_they_are_of_the_training_alone(tiny, splits):
     """Class weights n / (labels · n of the label); a validation loss is the plain cross-entropy"""
     weights = recipe.balanced_class_weights(splits)
     counts = np.bincount(splits.tokenized["train"]["labels"][:])
@@ -81,7 +83,7 @@ def test_they_are_of_the_training_alone(tiny, splits):  # noqa: F811
     ("schedule", "expected"),
     [("linear", 1e-3 * 18 / 36), ("cosine", 1e-3 * (1 + np.cos(np.pi * 18 / 36)) / 2), ("constant", 1e-3)],
 )
-def test_the_learning_rate_falls_as_asked(schedule, expected, tiny, splits, tmp_path):  # noqa: F811
+def test_the_learning_rate_falls_as_asked(schedule, expected, tiny, splits, tmp_path):
     """4 epochs of 9 steps, half of them taken"""
     trainer = make_trainer(tiny[NAMES[1]], splits, tmp_path, epochs=4, schedule=schedule)
     trainer.create_optimizer_and_scheduler(36)

@@ -1,0 +1,100 @@
+"""The Trainer: the order of its predictions, the kept model, what it reports and logs, the learning rates."""
+
+import numpy as np
+import pytest
+import torch
+from models import MISSING, NAMES, TARGETS, make_trainer
+
+from artificial_pain.training import evaluate, recipe
+from artificial_pain.training.history import learning_curves
+
+
+def test_predictions_come_in_the_order_of_the_dataset(tiny, splits, tmp_path):
+    trainer = make_trainer(tiny[NAMES[1]], splits, tmp_path)
+    trainer.train()
+    logits, intensities = evaluate.predict(trainer, splits.tokenized["test"])
+    model = trainer.model.eval()
+    for i, example in enumerate(splits.tokenized["test"]):
+        one = {name: torch.tensor([example[name]]).long() for name in ("input_ids", "attention_mask")}
+        assert model(**one).logits[0].tolist() == pytest.approx(logits[i].tolist(), abs=1e-5)
+        assert model(**one).intensities[0].numpy(force=True) == pytest.approx(intensities[i], abs=1e-5)
+
+
+def test_the_kept_model_is_the_best_on_validation(tiny, splits, tmp_path):
+    """With a learning rate that overfits within a few epochs, the last model is not the kept one."""
+    rates = {"learning_rate": 3e-3, "head_learning_rate": 3e-3}
+    trainer = make_trainer(tiny[NAMES[1]], splits, tmp_path, epochs=50, patience=3, **rates)
+    recipe.train(trainer)
+    losses = [log["eval_loss"] for log in trainer.state.log_history if "eval_loss" in log]
+    best = int(np.argmin(losses))
+    assert len(losses) == best + 1 + 3, "stopped 3 epochs after the best"
+    assert trainer.evaluate()["eval_loss"] == pytest.approx(losses[best], rel=1e-5)
+
+
+def test_validation_reports_losses_and_metrics_over_the_whole_split(tiny, splits, tmp_path):
+    """Of 100 examples in two batches, whose numbers of known intensities differ: no mean over batches."""
+    trainer = make_trainer(tiny[NAMES[1]], splits, tmp_path)
+    got = trainer.evaluate()
+    validation = splits.tokenized["validation"]
+    logits, intensities = evaluate.predict(trainer, validation)
+    labels = np.array(validation["labels"][:])
+    losses = {}
+    for i, (name, target) in enumerate(zip(["initial", "final", "change"], TARGETS, strict=True)):
+        true = np.array(validation[target][:])
+        known = ~np.isnan(true)
+        errors = intensities[np.arange(100), i, labels][known] - true[known]
+        losses[name] = np.mean(errors**2)
+        assert got[f"eval_loss_{name}"] == pytest.approx(losses[name], rel=1e-5)
+        assert got[f"eval_mae_{name}"] == pytest.approx(np.mean(np.abs(errors)), rel=1e-5)
+        r = np.corrcoef(intensities[np.arange(100), i, labels][known], true[known])[0, 1]
+        assert got[f"eval_pearson_{name}"] == pytest.approx(r, rel=1e-5)
+    shares = torch.tensor(logits).log_softmax(dim=1).numpy()
+    cross_entropy = -shares[np.arange(100), labels].mean()
+    assert got["eval_loss_emotion"] == pytest.approx(cross_entropy, rel=1e-5)
+    assert got["eval_loss"] == pytest.approx(0.5 * cross_entropy + 0.5 * np.mean(list(losses.values())), rel=1e-5)
+
+
+def test_every_loss_is_logged_while_training(tiny, splits, tmp_path):
+    """With batches of one example, so that a step often has no known target."""
+    trainer = make_trainer(tiny[NAMES[1]], splits, tmp_path, batch_size=1)
+    trainer.train()
+    logs = [log for log in trainer.state.log_history if "loss" in log]
+    assert len(logs) == 5, "each the mean of 10 steps"
+    for log in logs:
+        heads = {name for name in log if name.startswith("loss_")}
+        assert heads == {"loss_emotion", "loss_initial", "loss_final", "loss_change"}
+        assert all(np.isfinite(log[name]) for name in heads)
+
+
+def test_the_learning_rate_warms_up(tiny, splits, tmp_path, capsys):
+    """5 epochs of 9 steps, 20 of them to warm up: at step 10 half of the rate, at step 25 four fifths of it."""
+    trainer = make_trainer(tiny[NAMES[1]], splits, tmp_path, epochs=5, warmup_steps=20)
+    trainer.train()
+    rates = {log["step"]: log["learning_rate"] for log in trainer.state.log_history if "learning_rate" in log}
+    # Logged is the rate of the step just taken, the first of them 0.
+    assert rates[9] == pytest.approx(1e-3 * 8 / 20) and rates[27] == pytest.approx(1e-3 * (45 - 26) / 25)
+    assert "--warmup_steps" not in capsys.readouterr().err
+    make_trainer(tiny[NAMES[1]], splits, tmp_path, epochs=1, warmup_steps=500)
+    assert "--warmup_steps 500, but the training has 9 steps" in capsys.readouterr().err
+
+
+def test_a_learning_curve_is_the_mean_over_the_steps_of_its_epoch():
+    """Epochs of 14 steps, a log after every 10th step and at the end of the epoch; final is not always known."""
+    logs = [
+        (10, 1.0, {}),
+        (14, 8.0, {"loss_final": 2.0}),
+        (20, 4.0, {"loss_final": 1.0}),
+        (28, 4.0, {"loss_final": 3.0}),
+    ]
+    history = [{"step": n, "epoch": n / 14, "loss": loss, **final} for n, loss, final in logs]
+    history += [{"step": n, "epoch": n / 14, "eval_loss": n / 7} for n in (14, 28)]
+    curves = learning_curves(history)
+    assert curves["loss"].tolist() == pytest.approx([(10 * 1 + 4 * 8) / 14, 4])
+    assert curves["loss_final"].tolist() == pytest.approx([2, (6 * 1 + 8 * 3) / 14])
+    assert curves["eval_loss"].tolist() == [2, 4] and list(curves.index) == [1, 2]
+
+
+def test_a_learning_curve_does_not_hide_a_loss_that_is_not_a_number():
+    history = [{"step": 5, "epoch": 0.5, "loss": 1.0}, {"step": 10, "epoch": 1.0, "loss": MISSING}]
+    curves = learning_curves([*history, {"step": 10, "epoch": 1.0, "eval_loss": MISSING}])
+    assert len(curves) == 1 and curves["loss"].isna().all() and curves["eval_loss"].isna().all()

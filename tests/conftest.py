@@ -215,7 +215,7 @@ def hub(tiny: dict[str, Path]) -> Iterator[Hub]:
 
 
 @pytest.fixture
-def splits() -> Splits:
+def splits():
     """Tokenized splits of many lengths, with intensities of which every third is missing."""
     from models import make_splits
 

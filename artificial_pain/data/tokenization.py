@@ -49,9 +49,9 @@ def max_tokens(encoder: Encoder) -> int:
 
 def require_length(encoder: Encoder, tokenizer: PreTrainedTokenizerFast, max_length: int) -> None:
     """Raise UsageError where --max_length leaves no room for a word, or is more than the encoder takes."""
-    fewest, most = tokenizer.num_special_tokens_to_add() + 1, max_tokens(encoder)
-    if not fewest <= max_length <= most:
-        raise UsageError(f"--max_length {max_length}: {encoder.name} takes {fewest} to {most} tokens")
+    shortest, longest = tokenizer.num_special_tokens_to_add() + 1, max_tokens(encoder)
+    if not shortest <= max_length <= longest:
+        raise UsageError(f"--max_length {max_length}: {encoder.name} takes {shortest} to {longest} tokens")
 
 
 def tokenize(
@@ -79,14 +79,14 @@ def tokenize(
 
 
 def _encode(
-    texts: list[str], tokenizer: PreTrainedTokenizerFast, max_length: int, told: str
+    texts: list[str], tokenizer: PreTrainedTokenizerFast, max_length: int, description: str
 ) -> tuple[list[pa.ListArray], int]:
-    """The token ids, an array for each CHUNK texts, and how many texts were cut. `told` stands beside the bar."""
+    """The token ids, an array for each CHUNK texts, and how many texts were cut. `description` is that of the bar."""
     backend = tokenizer.backend_tokenizer  # called without the detours of transformers and datasets: 2.5 times the rate
     backend.no_padding()
     backend.enable_truncation(max_length, direction=tokenizer.truncation_side)
     chunks, cut = [], 0
-    with tqdm(total=len(texts), desc=told, unit=" texts") as bar:
+    with tqdm(total=len(texts), desc=description, unit=" texts") as bar:
         for start in range(0, len(texts), CHUNK):
             encodings = backend.encode_batch_fast(texts[start : start + CHUNK])
             chunks.append(pa.array([encoding.ids for encoding in encodings], pa.list_(pa.int32())))
@@ -132,10 +132,10 @@ def settings(
 
 def fingerprint(folder: Path, layout: Layout) -> str:
     """The SHA-256 over the text splits and the label mapping below `folder`: the identity of the data."""
-    whole = hashlib.sha256((folder / layout.label_mapping).read_bytes())
+    digest = hashlib.sha256((folder / layout.label_mapping).read_bytes())
     for name in SPLITS:
-        whole.update((folder / layout.text_splits / f"{name}_split.csv").read_bytes())
-    return whole.hexdigest()
+        digest.update((folder / layout.text_splits / f"{name}_split.csv").read_bytes())
+    return digest.hexdigest()
 
 
 def save(

@@ -25,7 +25,7 @@ class Loss:
     class_weights: torch.Tensor | None = None
     label_smoothing: float = 0.0
 
-    def of_heads(self, *batch: torch.Tensor | None, training: bool = False) -> torch.Tensor:
+    def per_head(self, *batch: torch.Tensor | None, training: bool = False) -> torch.Tensor:
         """The loss of each head, (1 + intensities,). The batch is the arguments of `head_losses`."""
         if not training:
             return head_losses(*batch)

@@ -158,7 +158,7 @@ class EmotionModel(PreTrainedModel):
         if labels is None:
             return EmotionOutput(logits=logits, intensities=intensities)
         annotated = self.stack_targets(labels, targets)
-        losses = self.loss.of_heads(logits, intensities, labels, annotated, denominators, training=self.training)
+        losses = self.loss.per_head(logits, intensities, labels, annotated, denominators, training=self.training)
         return EmotionOutput(self.loss.total(losses), logits, intensities, losses)
 
 

@@ -57,7 +57,7 @@ def evaluations(dataset_name: str, data_source: str | None, test: dict) -> Itera
     if data_source == "sample":
         dataset_type, corpus = SAMPLE[0], SAMPLE[1].format(dataset_name)
 
-    def of_head(scores: dict, part: str, task_type: str, head: str) -> Iterator[EvalResult]:
+    def head_results(scores: dict, part: str, task_type: str, head: str) -> Iterator[EvalResult]:
         for metric in (*PRIMARY_METRICS[part], *SECONDARY_METRICS[part]):
             if scores[metric] is not None:
                 metric_type, metric_name = MODEL_INDEX_METRICS[metric]
@@ -75,9 +75,9 @@ def evaluations(dataset_name: str, data_source: str | None, test: dict) -> Itera
                     metric_args={"interval_95": scores["intervals"][metric], "resamples": bootstrap.RESAMPLES},
                 )
 
-    yield from of_head(test, "emotion", "text-classification", "emotion")
+    yield from head_results(test, "emotion", "text-classification", "emotion")
     for target, scores in test.get("intensity", {}).get("predicted_label", {}).items():
-        yield from of_head(scores["micro"], "intensity", "tabular-regression", f"{target} intensity")
+        yield from head_results(scores["micro"], "intensity", "tabular-regression", f"{target} intensity")
 
 
 def card(record: dict, encoder: Encoder, splits: Splits, results: dict) -> str:

@@ -77,7 +77,7 @@ def write_training(folder: Path, trainer: Trainer, splits: Splits, record: dict)
     tokenizer, state = trainer.processing_class, trainer.state
     tokenizer.model_max_length = splits.settings["max_length"]  # it cuts texts where the training did
     trainer.model.save_pretrained(folder)
-    of_tokenizer = [Path(path).name for path in tokenizer.save_pretrained(folder)]
+    tokenizer_files = [Path(path).name for path in tokenizer.save_pretrained(folder)]
     best_epoch = round(state.best_global_step / state.global_step * state.epoch)
     curves = learning_curves(state.log_history)
     curves.to_csv(folder / "learning_curves.csv", index_label="epoch")
@@ -86,7 +86,7 @@ def write_training(folder: Path, trainer: Trainer, splits: Splits, record: dict)
         "epochs_trained": state.epoch,
         "steps_trained": state.global_step,
         "best_step": state.best_global_step,
-        "sha256": {name: checksum(folder / name) for name in (CONFIG_NAME, WEIGHTS, *of_tokenizer)},
+        "sha256": {name: checksum(folder / name) for name in (CONFIG_NAME, WEIGHTS, *tokenizer_files)},
     }
     write_json(folder / RECORD, {**record, **trained})
 

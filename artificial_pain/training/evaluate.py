@@ -26,7 +26,7 @@ def validation_metrics(prediction: EvalPrediction, loss: Loss, names: Sequence[s
     logits, intensities = prediction.predictions
     columns = np.atleast_2d(prediction.label_ids)  # (1 + intensities, n): the Trainer gives one column bare
     labels, targets = columns[0].astype(int), columns[1:].T
-    losses = loss.of_heads(*map(torch.from_numpy, (logits, intensities, labels, targets)))
+    losses = loss.per_head(*map(torch.from_numpy, (logits, intensities, labels, targets)))
     predicted = logits.argmax(axis=1)
     reported = {
         # Instead of the Trainer's own, a mean over batches, in which the known intensities are of unequal number.

@@ -82,7 +82,7 @@ class _Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of_json(cls, content: Any) -> _Reply:
+    def from_json(cls, content: Any) -> _Reply:
         return cls(200, json.dumps(content).encode(), {"Content-Type": "application/json; charset=utf-8"})
 
 
@@ -206,7 +206,7 @@ class Hub:
             return refusal.reply()
 
     def _take(self, target: str, headers: Message, body: bytes) -> _Reply:
-        """The answer to a POST or PUT: this hub takes nothing."""
+        """The answer to a POST or PUT, which this hub does not allow."""
         return _Reply(405)
 
     def _token(self, headers: Message) -> str | None:
@@ -253,7 +253,7 @@ def _describe(repository: _Repository, gated: Collection[str], query: Mapping[st
             if file.sha256 is not None:
                 sibling["lfs"] = {"sha256": file.sha256, "size": len(file.content), "pointerSize": POINTER_SIZE}
         siblings.append(sibling)
-    return _Reply.of_json(
+    return _Reply.from_json(
         {
             "id": repository.name,
             "modelId": repository.name,
@@ -290,7 +290,7 @@ def _list(repository: _Repository, folder: str, query: Mapping[str, bool]) -> _R
         entries[file.path] = entry
     if not query.get("recursive"):
         entries = {path: entry for path, entry in entries.items() if "/" not in path.removeprefix(prefix)}
-    return _Reply.of_json(list(entries.values()))
+    return _Reply.from_json(list(entries.values()))
 
 
 def _send(repository: _Repository, path: str, requested_range: str | None) -> _Reply:

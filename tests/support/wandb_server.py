@@ -1,4 +1,4 @@
-"""A stand-in for the W&B server on loopback: takes what wandb sends, and keeps what a test wants to see."""
+"""A stand-in for the W&B server on loopback, which keeps what wandb sends."""
 
 import gzip
 import json
@@ -11,22 +11,19 @@ KEY = "a" * 40  # the form of a key, of no account
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, *_: object) -> None:
-        """A client that went away is none."""
+        """A client that went away is no error."""
 
 
 class WandbServer:
-    """A context manager. `history`, `summary`: what the runs logged; `configs`, `entities`: see the code.
-
-    With `mortal`, it takes no connection any more once a run has begun.
-    """
+    """A context manager. With `mortal`, it takes no connection any more once a run has started."""
 
     def __init__(self, mortal: bool = False):
         self.mortal = mortal
-        self.history: list[dict] = []
+        self.history: list[dict] = []  # the rows that the runs logged
         self.summary: dict = {}
         self.configs: dict[str, dict] = {}  # by run id
-        self.entities: set[str | None] = set()  # that were asked for
-        self.received: list[str] = []  # the content of every request, whatever it was
+        self.entities: set[str | None] = set()  # that the runs asked for
+        self.received: list[str] = []  # the content of every request
         outer = self
 
         class Handler(BaseHTTPRequestHandler):

@@ -1,10 +1,10 @@
-"""The hub's stand-in, with uploads: repositories are made, large files put beside git, and all of it committed.
+"""The hub's stand-in with uploads: it makes repositories, takes large files beside git, and commits both.
 
 >>> with WritableHub({}, tokens={"hf_good": []}) as hub:
 ...     subprocess.run(command, env={**os.environ, "HF_ENDPOINT": hub.endpoint, "HF_TOKEN": "hf_good"})
 ...     hub.uploaded["me/name"]["README.md"]
 
-The client speaks the older protocol of large files with it, where HF_HUB_DISABLE_XET is set.
+It speaks the older protocol of large files, which the client uses where HF_HUB_DISABLE_XET is set.
 """
 
 import base64
@@ -37,16 +37,16 @@ class WritableHub(Hub):
                 case ["api", "repos", "create"]:
                     return self._create(json.loads(body))
                 case ["api", "validate-yaml"]:
-                    return _Reply.of_json({"errors": [], "warnings": []})
+                    return _Reply.from_json({"errors": [], "warnings": []})
                 case ["api", "models", owner, name, "preupload", _]:
                     self._find_uploaded(f"{owner}/{name}")
-                    return _Reply.of_json({"files": [_mode(file["path"]) for file in json.loads(body)["files"]]})
+                    return _Reply.from_json({"files": [_mode(file["path"]) for file in json.loads(body)["files"]]})
                 case [_, _, "info", "lfs", "objects", "batch"]:
-                    objects = [self._where(one) for one in json.loads(body)["objects"]]
-                    return _Reply.of_json({"transfer": "basic", "objects": objects})
+                    objects = [self._upload_action(file) for file in json.loads(body)["objects"]]
+                    return _Reply.from_json({"transfer": "basic", "objects": objects})
                 case ["large", oid]:
                     if hashlib.sha256(body).hexdigest() != oid:
-                        raise _Refusal(422, "not the promised file")
+                        raise _Refusal(422, "not the announced file")
                     self._large[oid] = body
                     return _Reply(200)
                 case ["api", "models", owner, name, "commit", _]:
@@ -55,22 +55,22 @@ class WritableHub(Hub):
         except _Refusal as refusal:
             return refusal.reply()
 
-    def _create(self, asked: dict) -> _Reply:
-        name = f"{asked.get('organization') or USER}/{asked['name']}"
+    def _create(self, request: dict) -> _Reply:
+        name = f"{request.get('organization') or USER}/{request['name']}"
         content = {"url": f"{self.endpoint}/{name}", "name": name, "id": name}
         if name in self.uploaded:
             return _Reply(409, json.dumps({"error": "You already created this model repo", **content}).encode())
-        self.uploaded[name], self.private[name] = {}, asked["visibility"] == "private"
-        return _Reply.of_json(content)
+        self.uploaded[name], self.private[name] = {}, request["visibility"] == "private"
+        return _Reply.from_json(content)
 
     def _find_uploaded(self, name: str) -> dict[str, bytes]:
         if name not in self.uploaded:
             raise _Refusal(404, "Repository not found", "RepoNotFound")
         return self.uploaded[name]
 
-    def _where(self, asked: dict) -> dict:
-        upload = {"href": f"{self.endpoint}/large/{asked['oid']}", "header": {}}
-        return {"oid": asked["oid"], "size": asked["size"], "actions": {"upload": upload}}
+    def _upload_action(self, file: dict) -> dict:
+        upload = {"href": f"{self.endpoint}/large/{file['oid']}", "header": {}}
+        return {"oid": file["oid"], "size": file["size"], "actions": {"upload": upload}}
 
     def _commit(self, name: str, body: bytes) -> _Reply:
         files = self._find_uploaded(name)
@@ -82,7 +82,7 @@ class WritableHub(Hub):
                 files[value["path"]] = self._large[value["oid"]]
         commit = hashlib.sha1(body).hexdigest()
         url = f"{self.endpoint}/{name}/commit/{commit}"
-        return _Reply.of_json({"success": True, "commitOid": commit, "commitUrl": url, "hookOutput": ""})
+        return _Reply.from_json({"success": True, "commitOid": commit, "commitUrl": url, "hookOutput": ""})
 
 
 def _mode(path: str) -> dict:

@@ -1,4 +1,4 @@
-"""Where encoders come from: the hub over HTTP, a folder, the installed package; and what is told when they cannot."""
+"""Encoders from the hub over HTTP, a folder or the installed package; and the errors where they cannot be had."""
 
 import shutil
 from pathlib import Path
@@ -17,7 +17,7 @@ UNREACHABLE = "http://127.0.0.1:9"  # loopback's discard port: refused at once
 @pytest.mark.parametrize(
     "name", ["mental/mental-roberta-base", "mental/mental-bert-base-uncased", "answerdotai/ModernBERT-base"]
 )
-def test_the_published_encoders_come_from_the_hub(name, hub, command, tmp_path):
+def test_published_encoders_come_from_the_hub_then_its_cache(name, hub, command, tmp_path):
     """Both scripts, gated and not, as against the real hub; then once more from the cache alone."""
     home = str(tmp_path / "hub")
     root = ["--model_name", name, "--dataset_name", "SAD", "--output_dir", tmp_path]
@@ -30,13 +30,13 @@ def test_the_published_encoders_come_from_the_hub(name, hub, command, tmp_path):
     run = tmp_path / "SAD" / name.split("/")[1] / "loss-classification"
     record = (run / "run.json").read_text()
     assert f'"revision": "{hub.commit(name)}"' in record
-    assert name in (run / "config.json").read_text(), "where the encoder comes from, not where it lay"
+    assert name in (run / "config.json").read_text(), "the encoder's name, not its path in the cache"
     offline = {"HF_HOME": home, "HF_HUB_OFFLINE": "1", "WANDB_MODE": "disabled"}
     cached = command(DATALOADER, *root, "--data_source", "sample", *longer, **offline)
     assert cached.code == 0, cached.err
 
 
-def test_a_cache_with_the_tokenizer_alone_is_told(hub, command, tmp_path):
+def test_cache_without_weights_is_an_error_without_network(hub, command, tmp_path):
     """The dataloader ran with a network, the model runs without one."""
     home = {"HF_HOME": str(tmp_path / "hub")}
     words = ["--model_name", "answerdotai/ModernBERT-base", "--dataset_name", "SAD", "--output_dir", tmp_path]
@@ -63,22 +63,22 @@ FAULTS = {
 
 @pytest.mark.parametrize("script_path", [DATALOADER, MODEL], ids=["dataloader", "model"])
 @pytest.mark.parametrize("fault", FAULTS)
-def test_an_encoder_that_cannot_be_had_is_told_in_one_line(fault, script_path, hub, command, tmp_path):
-    environment, name, told = FAULTS[fault]
+def test_unavailable_encoder_ends_in_one_line(fault, script_path, hub, command, tmp_path):
+    environment, name, parts = FAULTS[fault]
     words = SAMPLE if script_path == DATALOADER else SAMPLE[:2]
     environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hub"), **environment}
     done = command(script_path, "--model_name", name, *words, "--output_dir", tmp_path / "out", **environment)
     assert done.code == 1
-    for part in told:
+    for part in parts:
         assert part in done.error
-    assert "hf_" not in done.out + done.err.replace("hf_transfer", ""), "tokens are never shown"
+    assert "hf_" not in done.out + done.err.replace("hf_transfer", ""), "tokens are never printed"
     assert list((tmp_path / "out").iterdir()) == [], "before any other work is done"
 
 
 @pytest.mark.parametrize(
     "setting", [{"HF_TOKEN": "hf_\u2026"}, {"HF_ENDPOINT": "hub.example"}, {"HF_HOME": "/proc/none"}], ids=str
 )
-def test_a_setting_of_the_hub_that_cannot_be_is_told_in_one_line(setting, hub, command, tmp_path):
+def test_invalid_hub_setting_ends_in_one_line(setting, hub, command, tmp_path):
     environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hub"), **setting}
     words = ["--model_name", "answerdotai/ModernBERT-base", "--output_dir", tmp_path]
     done = command(DATALOADER, *SAMPLE, *words, **environment)
@@ -86,7 +86,7 @@ def test_a_setting_of_the_hub_that_cannot_be_is_told_in_one_line(setting, hub, c
 
 
 @pytest.mark.parametrize("content", ['{"model_type": "t5"}', "{}", "[]", "not JSON"])
-def test_a_folder_of_something_else_is_told_in_one_line(content, script, tmp_path):
+def test_folder_of_something_else_ends_in_one_line(content, script, tmp_path):
     (tmp_path / "config.json").write_text(content)
     done = script(DATALOADER, *SAMPLE, "--model_name", tmp_path, "--output_dir", tmp_path / "out")
     assert done.code == 1 and str(tmp_path) in done.error
@@ -95,33 +95,34 @@ def test_a_folder_of_something_else_is_told_in_one_line(content, script, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("revision", "told"), [("v9", "has no revision 'v9'"), ("0" * 40, "has no revision"), ("a..b", "has no revision")]
+    ("revision", "message"),
+    [("v9", "has no revision 'v9'"), ("0" * 40, "has no revision"), ("a..b", "has no revision")],
 )
-def test_an_unknown_revision_is_told_in_one_line(revision, told, hub, command, tmp_path):
+def test_unknown_revision_ends_in_one_line(revision, message, hub, command, tmp_path):
     environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hub")}
     words = ["--model_name", "answerdotai/ModernBERT-base", "--revision", revision, "--output_dir", tmp_path]
     done = command(DATALOADER, *SAMPLE, *words, **environment)
-    assert done.code == 1 and told in done.error
+    assert done.code == 1 and message in done.error
 
 
-def test_the_offline_encoder_comes_from_the_package_where_there_is_no_hub(command, tmp_path):
+def test_offline_encoder_comes_from_the_package_without_a_hub(command, tmp_path):
     environment = {"HF_ENDPOINT": UNREACHABLE, "HF_HOME": str(tmp_path / "hub")}
     done = command(DATALOADER, *SAMPLE, "--model_name", MINILM, "--output_dir", tmp_path, **environment)
     assert done.code == 0, done.err
-    sidecar = tmp_path / "SAD/all-MiniLM-L6-v2/tokenized_splits/tokenization.json"
-    assert encoders.OFFLINE_REVISION in sidecar.read_text()
+    metadata = tmp_path / "SAD/all-MiniLM-L6-v2/tokenized_splits/tokenization.json"
+    assert encoders.OFFLINE_REVISION in metadata.read_text()
 
 
-def test_the_offline_encoder_comes_from_the_hub_where_there_is_one(tiny, command, tmp_path):
+def test_offline_encoder_comes_from_the_hub_if_reachable(tiny, command, tmp_path):
     with Hub({MINILM: tiny["mental/mental-bert-base-uncased"]}) as hub:
         environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hub")}
         done = command(DATALOADER, *SAMPLE, "--model_name", MINILM, "--output_dir", tmp_path, **environment)
         assert done.code == 0, done.err
-        sidecar = tmp_path / "SAD/all-MiniLM-L6-v2/tokenized_splits/tokenization.json"
-        assert hub.commit(MINILM) in sidecar.read_text()
+        metadata = tmp_path / "SAD/all-MiniLM-L6-v2/tokenized_splits/tokenization.json"
+        assert hub.commit(MINILM) in metadata.read_text()
 
 
-def test_a_package_with_other_weights_is_refused(monkeypatch, tmp_path):
+def test_package_with_other_weights_is_refused(monkeypatch, tmp_path):
     shutil.copytree(encoders.package_folder(), tmp_path / "package" / "model")
     with open(tmp_path / "package/model" / encoders.WEIGHTS, "r+b") as file:
         file.seek(1_000_000)
@@ -131,14 +132,14 @@ def test_a_package_with_other_weights_is_refused(monkeypatch, tmp_path):
         encoders._from_package()
 
 
-def test_a_folder_without_a_tokenizer_is_told(tiny, script, tmp_path):
+def test_folder_without_a_tokenizer_is_an_error(tiny, script, tmp_path):
     for name in ("config.json", encoders.WEIGHTS):
         shutil.copy(tiny["mental/mental-bert-base-uncased"] / name, tmp_path)
     done = script(DATALOADER, *SAMPLE, "--model_name", tmp_path, "--output_dir", tmp_path / "out")
     assert done.code == 1 and "has no tokenizer" in done.error
 
 
-def test_a_folder_without_weights_is_told(tiny, sample_splits, script, tmp_path):
+def test_folder_without_weights_is_an_error(tiny, sample_splits, script, tmp_path):
     folder = tmp_path / "mental-bert-base-uncased"
     shutil.copytree(tiny["mental/mental-bert-base-uncased"], folder)
     (folder / encoders.WEIGHTS).unlink()
@@ -147,7 +148,7 @@ def test_a_folder_without_weights_is_told(tiny, sample_splits, script, tmp_path)
     assert done.code == 1 and "has no model.safetensors" in done.error
 
 
-def test_the_longest_input_follows_from_the_position_embeddings(tiny):
+def test_max_tokens_follows_from_the_position_embeddings(tiny):
     most = {name: tokenization.max_tokens(encoders.Encoder(name, Path(folder), None)) for name, folder in tiny.items()}
     assert most == {
         "mental/mental-roberta-base": 512,

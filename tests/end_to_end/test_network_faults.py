@@ -1,4 +1,4 @@
-"""The hub and the data host when they misbehave: what is tried again, what is told, and that nothing wrong is kept."""
+"""The hub and the data host when they misbehave: retries, the error message, and that nothing unverified is kept."""
 
 import hashlib
 import json
@@ -37,7 +37,7 @@ cli.run(lambda args: print(encoders.fetch(sys.argv[2], "main", weights=encoders.
 HUB = ("the hub misbehaves", "retries with a limit, then one line; nothing unverified is kept; later it works")
 HOST = ("the data host misbehaves", "retries with a limit, then one line; nothing unverified is kept; later it works")
 
-# How, for what, how many times; and what is told, or nothing where it works in the end.
+# How, for which requests, how many times; and the error message, None where a retry succeeds.
 FAULTS = [
     ("500", "/api/", 2, None),
     ("500", "/resolve/", 2, None),
@@ -62,8 +62,8 @@ FAULTS += [pytest.param(*fault, marks=pytest.mark.full) for fault in SLOW]
 
 
 @pytest.mark.fault(*HUB)
-@pytest.mark.parametrize(("how", "path", "times", "told"), FAULTS)
-def test_the_hub_misbehaves(how, path, times, told, tiny, command, tmp_path):
+@pytest.mark.parametrize(("how", "path", "times", "message"), FAULTS)
+def test_misbehaving_hub_is_retried_then_reported(how, path, times, message, tiny, command, tmp_path):
     """It hangs, answers 500, 401 or half, redirects, sends other bytes; once or always; for each kind of request."""
     program = tmp_path / "fetch.py"
     program.write_text(FETCH)
@@ -73,8 +73,8 @@ def test_the_hub_misbehaves(how, path, times, told, tiny, command, tmp_path):
         started = time.monotonic()
         done = command(program, REPOSITORY, NAME, **environment)
         assert time.monotonic() - started < SECONDS
-        if told:
-            assert done.code == 1 and told in done.error
+        if message:
+            assert done.code == 1 and message in done.error
         else:
             assert done.code == 0, done.err
         hub.behave()
@@ -86,7 +86,7 @@ def test_the_hub_misbehaves(how, path, times, told, tiny, command, tmp_path):
 
 
 @pytest.mark.fault("a damaged cache of the hub", "the file is removed and told; the next start downloads it")
-def test_a_file_of_the_cache_that_was_damaged_is_found_out(tiny, command, tmp_path):
+def test_damaged_cached_file_is_removed_and_downloaded_again(tiny, command, tmp_path):
     """A byte of the weights changed after they were downloaded."""
     program = tmp_path / "fetch.py"
     program.write_text(FETCH)
@@ -100,6 +100,17 @@ def test_a_file_of_the_cache_that_was_damaged_is_found_out(tiny, command, tmp_pa
         assert not weights.exists()
         assert command(program, REPOSITORY, NAME, **environment).code == 0
     assert weights.read_bytes() == (tiny[NAME] / encoders.WEIGHTS).read_bytes()
+
+
+def test_proxy_of_the_environment_is_used(tiny, command, tmp_path):
+    """The hub's stand-in as proxy for a host that does not exist."""
+    program = tmp_path / "fetch.py"
+    program.write_text(FETCH)
+    with Hub({NAME: tiny[NAME]}) as hub:
+        environment = {"HF_ENDPOINT": "http://hub.invalid", "HTTP_PROXY": hub.endpoint, "HF_HOME": str(tmp_path)}
+        done = command(program, REPOSITORY, NAME, **environment)
+    assert done.code == 0, done.err
+    assert any(path.startswith("http://hub.invalid/") for _, path in hub.requests)
 
 
 CONTENT = b"a corpus\n" * 1000
@@ -163,7 +174,7 @@ def data_host(how, times) -> Iterator[DataHost]:
 
 @pytest.mark.fault(*HOST)
 @pytest.mark.parametrize(
-    ("how", "times", "told"),
+    ("how", "times", "message"),
     [
         ("500", 2, None),
         ("cut", 1, None),
@@ -178,15 +189,15 @@ def data_host(how, times) -> Iterator[DataHost]:
         ("hang", 99, "Read timed out"),
     ],
 )
-def test_the_data_host_misbehaves(how, times, told, data_host, monkeypatch, tmp_path):
+def test_misbehaving_data_host_is_retried_then_reported(how, times, message, data_host, monkeypatch, tmp_path):
     """It hangs, answers 500, 401 or half, redirects, sends other bytes; once, twice or always."""
     monkeypatch.setattr(sources, "TIMEOUT", 0.5)
     published = Published(data_host.url, "sha256", PUBLISHED_DIGEST)
     started = time.monotonic()
-    if told:
+    if message:
         with pytest.raises(UserError, match="give a copy with --data_source FILE") as raised:
             sources.download(published, tmp_path)
-        assert told in str(raised.value) and data_host.url in str(raised.value)
+        assert message in str(raised.value) and data_host.url in str(raised.value)
         assert list(tmp_path.iterdir()) == [], "nothing is kept"
         data_host.times = 0
     assert sources.download(published, tmp_path).read_bytes() == CONTENT
@@ -194,7 +205,7 @@ def test_the_data_host_misbehaves(how, times, told, data_host, monkeypatch, tmp_
 
 
 @pytest.mark.fault(*HOST)
-def test_a_data_host_that_refuses(tmp_path):
+def test_refused_connection_to_data_host_is_reported(tmp_path):
     """A port where nobody listens."""
     with pytest.raises(UserError, match="Connection refused"):
         sources.download(Published("http://127.0.0.1:9/corpus.json", "sha256", PUBLISHED_DIGEST), tmp_path)
@@ -221,9 +232,9 @@ def test_pickled_weights_are_refused_and_can_be_converted(pickled, tiny, sample_
     program.write_text(FETCH)
     with Hub({name: pickled}) as hub:
         environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home")}
-        told = command(program, REPOSITORY, name, **environment).error
-        assert "has no model.safetensors" in told and "--revision refs/pr/N" in told
-        assert f"python -m artificial_pain.convert {name} NEW_FOLDER" in told
+        message = command(program, REPOSITORY, name, **environment).error
+        assert "has no model.safetensors" in message and "--revision refs/pr/N" in message
+        assert f"python -m artificial_pain.convert {name} NEW_FOLDER" in message
         folder = tmp_path / "mental-bert-base-uncased"
         words = ["artificial_pain.convert", name, folder]
         done = command("-m", *words, PYTHONPATH=str(REPOSITORY), **environment)
@@ -241,7 +252,7 @@ def test_pickled_weights_are_refused_and_can_be_converted(pickled, tiny, sample_
 
 @pytest.mark.fault(*PICKLES)
 @pytest.mark.parametrize("pickled_name", ["pytorch_model.bin", "pytorch_model-00001-of-00002.bin", "model.pt"])
-def test_a_folder_with_a_pickle_is_refused(pickled_name, pickled, script, tmp_path):
+def test_folder_with_a_pickle_is_refused(pickled_name, pickled, script, tmp_path):
     """A pickle that makes a file, in a folder given as encoder; and the same given to be converted."""
     (pickled / encoders.PICKLED).unlink()
     (pickled / pickled_name).write_bytes(pickle.dumps(Planted(tmp_path / "ran")))
@@ -249,12 +260,12 @@ def test_a_folder_with_a_pickle_is_refused(pickled_name, pickled, script, tmp_pa
     assert done.code == 1 and "a pickle can run code" in done.error and "artificial_pain.convert" in done.error
     done = script(REPOSITORY / "artificial_pain/convert.py", pickled, tmp_path / "new")
     assert done.code == 1 and not (tmp_path / "new").exists()
-    told = "is not an encoder's tensors alone" if pickled_name == encoders.PICKLED else f"has no {encoders.PICKLED}"
-    assert told in done.error and not (tmp_path / "ran").exists()
+    message = "is not an encoder's tensors alone" if pickled_name == encoders.PICKLED else f"has no {encoders.PICKLED}"
+    assert message in done.error and not (tmp_path / "ran").exists()
 
 
 @pytest.mark.fault("code in an encoder's folder", "it is never run")
-def test_code_of_a_folder_is_not_run(tiny, script, monkeypatch, tmp_path):
+def test_code_in_an_encoders_folder_is_not_run(tiny, script, monkeypatch, tmp_path):
     """config.json and tokenizer_config.json with an auto_map to a module that makes a file."""
     monkeypatch.setenv("WANDB_MODE", "disabled")
     folder, ran = tmp_path / "encoder", tmp_path / "ran"
@@ -283,5 +294,5 @@ def test_code_of_a_folder_is_not_run(tiny, script, monkeypatch, tmp_path):
         ("SAD", None, "mental/mental-roberta-base", "cc-by-nc-4.0"),
     ],
 )
-def test_a_licence_that_forbids_commercial_use_follows(dataset_name, source, name, expected, tmp_path):
+def test_non_commercial_licence_is_inherited(dataset_name, source, name, expected, tmp_path):
     assert model_card.licence(dataset_name, source, Encoder(name, tmp_path, "commit")) == expected

@@ -1,5 +1,6 @@
-"""A trained model to use: it says of a text what the run's own predictions say, in each format and batch."""
+"""A trained model to use: its predictions are those of the run's own files, in each format and batch size."""
 
+import inspect
 import json
 import re
 import shutil
@@ -13,6 +14,7 @@ import pytest
 import torch
 from conftest import PREDICT, REPOSITORY
 
+from artificial_pain import predict
 from artificial_pain.data import text_csv
 from artificial_pain.errors import UserError
 from artificial_pain.runs.predictor import Predictor
@@ -33,8 +35,8 @@ def predictor(run_folder):
     return Predictor(run_folder)
 
 
-def assert_as_tested(predictions: pd.DataFrame, run_folder) -> None:
-    """The same as in predictions_test.csv, whose batches were others."""
+def assert_equals_test_predictions(predictions: pd.DataFrame, run_folder) -> None:
+    """Compare with predictions_test.csv, which was predicted in other batches."""
     tested = text_csv.read_split(run_folder / "predictions_test.csv")
     assert predictions["emotion"].tolist() == tested["predicted"].tolist()
     for column in tested.filter(like="probability_"):
@@ -43,22 +45,26 @@ def assert_as_tested(predictions: pd.DataFrame, run_folder) -> None:
         assert predictions[name].to_numpy() == pytest.approx(tested[f"{target}_at_predicted"].to_numpy(), abs=1e-3)
 
 
+def test_command_and_predictor_have_the_same_default_batch_size():
+    assert inspect.signature(Predictor.__call__).parameters["batch_size"].default == predict.BATCH_SIZE
+
+
 @pytest.mark.parametrize("batch_size", [1, 7, 100])
-def test_a_text_is_read_as_in_the_test_of_the_run(batch_size, predictor, run_folder):
+def test_predictions_equal_those_of_the_run(batch_size, predictor, run_folder):
     texts = text_csv.read_split(run_folder / "predictions_test.csv")["text"].tolist()
     predictions = predictor(texts, batch_size)
     assert predictions["text"].tolist() == texts
-    assert_as_tested(predictions, run_folder)
+    assert_equals_test_predictions(predictions, run_folder)
 
 
-def test_a_file_of_splits_to_csv(run_folder, script):
-    """The column `text` of the dataloader's own file"""
+def test_csv_file_to_csv(run_folder, script):
+    """The column `text` of the dataloader's own file."""
     path = run_folder.parents[1] / "dataset_splits" / "test_split.csv"
     done = script(SCRIPT, run_folder, "--file", path, "--format", "csv")
     assert done.code == 0, done.err
     predictions = pd.read_csv(StringIO(done.out))
     assert list(predictions)[:2] == ["text", "emotion"] and list(predictions)[-3:] == list(TARGETS)
-    assert_as_tested(predictions, run_folder)
+    assert_equals_test_predictions(predictions, run_folder)
 
 
 def test_standard_input_to_json_lines(run_folder, predictor, script, monkeypatch):
@@ -75,8 +81,8 @@ def test_standard_input_to_json_lines(run_folder, predictor, script, monkeypatch
         assert row["intensities"] == pytest.approx({name: expected[name] for name in TARGETS}, abs=1e-4)
 
 
-def test_text_to_text(run_folder, predictor, script):
-    """Probabilities from the most likely one on; one head says nothing of intensities"""
+def test_argument_to_text(run_folder, predictor, script):
+    """Probabilities in descending order; intensities only of a model with four heads."""
     done = script(SCRIPT, run_folder, "I cannot sleep.", "I am alone.")
     lines, row = done.out.splitlines(), predictor(["I cannot sleep."]).iloc[0]
     assert done.code == 0 and len(lines) == 6 and lines[0] == "I cannot sleep." and lines[3] == "I am alone."
@@ -88,7 +94,7 @@ def test_text_to_text(run_folder, predictor, script):
     assert done.code == 0 and len(done.out.splitlines()) == 2
 
 
-def test_a_text_that_is_too_long_is_cut_and_told(predictor, capsys):
+def test_long_text_is_truncated_with_a_warning(predictor, capsys):
     most = predictor.tokenizer.model_max_length
     long = "sleep " * (most + 100)
     both = predictor([long, long + "alone"])
@@ -96,7 +102,7 @@ def test_a_text_that_is_too_long_is_cut_and_told(predictor, capsys):
     assert np.ptp(both.filter(like="probability_").to_numpy(), axis=0).max() < 1e-6
 
 
-def test_a_reader_that_has_read_enough_ends_it_quietly(run_folder, clean_environment):
+def test_closed_pipe_ends_without_a_traceback(run_folder, clean_environment):
     words = [sys.executable, "-m", PREDICT, str(run_folder), "--format", "jsonl"]
     environment = {**clean_environment, "PYTHONPATH": str(REPOSITORY)}
     pipe = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -108,7 +114,7 @@ def test_a_reader_that_has_read_enough_ends_it_quietly(run_folder, clean_environ
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
         ([], 1, "standard input: has no text"),
         (["--file", "latin-1.txt"], 1, "latin-1.txt: is not UTF-8"),
@@ -123,7 +129,7 @@ def test_a_reader_that_has_read_enough_ends_it_quietly(run_folder, clean_environ
         (["caf\udce9"], 1, "the command line: is not UTF-8"),
     ],
 )
-def test_what_cannot_be_read_is_told(words, code, told, run_folder, script, monkeypatch, tmp_path):
+def test_unreadable_texts_end_in_one_line(words, code, message, run_folder, script, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO()))
     (tmp_path / "latin-1.txt").write_bytes("Ça va\n".encode("latin-1"))
@@ -133,10 +139,10 @@ def test_what_cannot_be_read_is_told(words, code, told, run_folder, script, monk
     (tmp_path / "twice.csv").write_text("text,text\nhello,there\n")
     (tmp_path / "open.csv").write_text('text\n"hello\n')
     done = script(SCRIPT, run_folder, *words)
-    assert (done.code, done.out) == (code, "") and told in done.error
+    assert (done.code, done.out) == (code, "") and message in done.error
 
 
-def test_a_folder_without_a_whole_run_is_told(run_folder, tmp_path):
+def test_missing_or_damaged_run_is_an_error(run_folder, tmp_path):
     with pytest.raises(UserError, match="has no finished run"):
         Predictor(tmp_path)
     folder = shutil.copytree(run_folder, tmp_path / "damaged")
@@ -150,7 +156,7 @@ def test_a_folder_without_a_whole_run_is_told(run_folder, tmp_path):
         Predictor(folder)
 
 
-def test_the_cuda_build_without_a_driver_predicts_on_the_cpu(run_folder, predictor, cuda_build_without_driver):
+def test_cuda_build_without_a_driver_predicts_on_the_cpu(run_folder, predictor, cuda_build_without_driver):
     on_cpu = Predictor(run_folder)
     assert on_cpu.device == torch.device("cpu")
     assert on_cpu("I cannot sleep.").drop(columns=["text", "emotion"]).to_numpy() == pytest.approx(
@@ -158,10 +164,10 @@ def test_the_cuda_build_without_a_driver_predicts_on_the_cpu(run_folder, predict
     )
 
 
-def test_a_single_text_is_one_row(predictor):
+def test_single_text_is_one_row(predictor):
     assert predictor("I cannot sleep.").equals(predictor(["I cannot sleep."]))
 
 
-def test_standard_input_that_is_closed_has_no_text(run_folder, script, monkeypatch):
+def test_closed_standard_input_has_no_text(run_folder, script, monkeypatch):
     monkeypatch.setattr("sys.stdin", None)
     assert "standard input: has no text" in script(SCRIPT, run_folder).error

@@ -3,7 +3,6 @@
 import json
 import os
 import pty
-import re
 import shlex
 import signal
 import subprocess
@@ -36,7 +35,7 @@ def record(words: list, seed: int) -> dict:
     return json.loads((folder / "run.json").read_text())
 
 
-def test_with_a_key_the_run_is_online(words, warm_command):
+def test_run_with_a_key_is_online(words, warm_command):
     """Against a stand-in for the server."""
     with WandbServer() as server:
         environment = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY, "WANDB_PROJECT": "mine"}
@@ -58,8 +57,8 @@ def test_with_a_key_the_run_is_online(words, warm_command):
     assert ends[0] <= server.summary["test/macro_f1"] <= ends[1]
 
 
-def test_the_summary_has_the_validation_of_the_kept_epoch(monkeypatch, tmp_path):
-    """What a sweep maximises; W&B's own would be the curve's last point"""
+def test_summary_has_the_validation_score_of_the_kept_epoch(monkeypatch, tmp_path):
+    """A sweep maximises it; W&B's own summary would be the curve's last point."""
     predictions = pd.DataFrame({"label_name": ["a", "b"], "predicted": ["a", "a"]})
     results = {"validation": {"macro_f1": 0.75}, "test": {"macro_f1": 0.5}, "baselines": {}}
     wandb.teardown()  # settings of tests before this one
@@ -86,8 +85,8 @@ with tracking.start("name", {"seed": 1}, Path(sys.argv[1])) as tracker:
 """
 
 
-def test_an_agents_run_belongs_to_its_sweep(command, tmp_path):
-    """With what a W&B agent sets for the study that it starts, and the study's script inherits"""
+def test_run_of_an_agent_belongs_to_its_sweep(command, tmp_path):
+    """With the variables that a W&B agent sets for the study, and that the study's scripts inherit."""
     (tmp_path / "run.py").write_text(AGENTS_RUN)
     (tmp_path / "parameters.yaml").write_text("wandb_version: 1\nbalance:\n  value: balanced\n")
     agents = {"WANDB_SWEEP_ID": "abc123", "WANDB_RUN_ID": "run77", "WANDB_MODE": "offline"}
@@ -96,7 +95,7 @@ def test_an_agents_run_belongs_to_its_sweep(command, tmp_path):
     assert json.loads(done.out) == ["abc123", "run77", {"seed": 1, "balance": "balanced"}], done.err
 
 
-def test_without_a_key_the_run_is_offline_and_whole(words, warm_command, tmp_path):
+def test_run_without_a_key_is_offline_and_complete(words, warm_command, tmp_path):
     environment = {"WANDB_DIR": str(tmp_path), "WANDB_PROJECT": "mine"}
     done = warm_command(MODEL, *words, "--seed", "12", **environment)
     assert done.code == 0, done.err
@@ -110,7 +109,7 @@ def test_without_a_key_the_run_is_offline_and_whole(words, warm_command, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("environment", "mode", "told"),
+    ("environment", "mode", "message"),
     [
         ({"WANDB_MODE": "disabled"}, "disabled", ""),
         ({"WANDB_MODE": "offline", "WANDB_API_KEY": KEY}, "offline", ""),
@@ -123,7 +122,7 @@ def test_without_a_key_the_run_is_offline_and_whole(words, warm_command, tmp_pat
         ({"WANDB_DIR": "/proc/nowhere"}, "offline", ""),
     ],
 )
-def test_no_setting_of_wandb_stops_a_run(environment, mode, told, monkeypatch, capsys, tmp_path):
+def test_invalid_wandb_settings_stop_no_run(environment, mode, message, monkeypatch, capsys, tmp_path):
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
@@ -132,15 +131,15 @@ def test_no_setting_of_wandb_stops_a_run(environment, mode, told, monkeypatch, c
     wandb.teardown()
     with tracking.start("name", {"a": 1}, tmp_path) as tracker:
         tracker.log({"train/loss": 1.0}, step=1)
-        shown = capsys.readouterr().err
+        output = capsys.readouterr().err
     assert tracker.mode == mode
-    assert told in shown if told else "warning: W&B" not in shown
+    assert message in output if message else "warning: W&B" not in output
     look = tracking.how_to_look(tracker.describe())
     assert ("wandb sync" in look.replace(f"{Path(sys.executable).parent}/", "")) == (mode == "offline")
 
 
 @pytest.mark.fault("W&B that cannot be reached", "the training goes on offline, in 30 s")
-def test_a_server_that_cannot_be_reached_costs_less_than_30_seconds(words, command):
+def test_unreachable_server_costs_less_than_30_seconds(words, command):
     """The port of the server refuses."""
     started = time.monotonic()
     environment = {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": KEY}
@@ -160,18 +159,18 @@ DIES = ("W&B that dies in a run", "the training goes on, the run is on disk, the
 
 
 @pytest.mark.fault(*DIES)
-def test_a_server_that_dies_in_a_run_stops_nothing(words, warm_command):
+def test_training_goes_on_when_the_server_dies(words, warm_command):
     """The server closes once the run has begun; the printed command then uploads all of it to another."""
     with WandbServer(mortal=True) as server:
         done = warm_command(MODEL, *words, "--seed", "16", WANDB_BASE_URL=server.url, WANDB_API_KEY=KEY)
     assert done.code == 0 and "warning: W&B failed (" in done.err and "Traceback" not in done.err
     assert not server.history and record(words, 16)["wandb"]["mode"] == "online"
-    assert [row["epoch"] for row in synced(done.out) if "validation/loss" in row] == [1, 2]
+    assert [row["epoch"] for row in sync(done.out) if "validation/loss" in row] == [1, 2]
 
 
 @pytest.mark.full
 @pytest.mark.fault(*DIES)
-def test_the_end_of_a_run_on_a_dead_network_costs_less_than_30_seconds(monkeypatch, tmp_path):
+def test_end_of_a_run_without_network_costs_less_than_30_seconds(monkeypatch, tmp_path):
     """The time of the end of a run, with the server gone."""
     with WandbServer(mortal=True) as server:
         monkeypatch.setenv("WANDB_BASE_URL", server.url)
@@ -184,7 +183,7 @@ def test_the_end_of_a_run_on_a_dead_network_costs_less_than_30_seconds(monkeypat
     wandb.teardown()
 
 
-def synced(out: str) -> list[dict]:
+def sync(out: str) -> list[dict]:
     """The history on a server after the command that the script printed for it; all of one run."""
     with WandbServer() as server:
         words = shlex.split(out.split("(wandb login): ")[1])
@@ -198,7 +197,7 @@ def synced(out: str) -> list[dict]:
 
 @pytest.mark.fault("a continued run in W&B", "it stays one run, online and offline")
 @pytest.mark.parametrize("mode", ["online", "offline"])
-def test_a_run_that_goes_on_stays_one_run(mode, words, tmp_path):
+def test_resumed_run_stays_one_wandb_run(mode, words, tmp_path):
     """Stopped by SIGTERM after its first epoch, and continued; offline, the printed command uploads both parts."""
     words = [*words, "--seed", "17" if mode == "online" else "18", "--restart", "--batch_size", "8"]
     with WandbServer() as server:
@@ -215,13 +214,13 @@ def test_a_run_that_goes_on_stays_one_run(mode, words, tmp_path):
     assert len(described["folders"]) == 2 and all(described["id"] in folder for folder in described["folders"])
     if mode == "online":
         assert server.configs.keys() == {described["id"]} and described["url"] in out, script.told()
-    history = server.history if mode == "online" else synced(out)
+    history = server.history if mode == "online" else sync(out)
     assert [row["epoch"] for row in history if "validation/loss" in row] == [1, 2]
     steps = [row["_step"] for row in history if "train/loss" in row]
     assert steps == sorted(set(steps)), "no step twice"
 
 
-def test_runs_of_one_process_and_of_one_group_stay_apart(words, clean_environment, tmp_path):
+def test_concurrent_runs_stay_apart(words, clean_environment, tmp_path):
     """Two open runs in one process; then two scripts at once, children of a process that has a run of its own open."""
     program = (
         "import os, subprocess, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
@@ -243,7 +242,7 @@ def test_runs_of_one_process_and_of_one_group_stay_apart(words, clean_environmen
     assert len({*described[0]["folders"], *described[1]["folders"]}) == 2
 
 
-def test_there_is_no_prompt_on_a_terminal_without_a_key(clean_environment, tmp_path):
+def test_terminal_without_a_key_gets_no_prompt(clean_environment, tmp_path):
     """On a terminal wandb would ask for a key and wait."""
     program = (
         "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path\n"
@@ -257,6 +256,6 @@ def test_there_is_no_prompt_on_a_terminal_without_a_key(clean_environment, tmp_p
         stdin=theirs, stdout=theirs, stderr=theirs, env=clean_environment, cwd=tmp_path,
     )  # fmt: skip
     assert done.wait(timeout=60) == 0
-    shown = os.read(ours, 100_000).decode()
+    output = os.read(ours, 100_000).decode()
     os.close(ours), os.close(theirs)
-    assert re.search("mode offline", shown)
+    assert "mode offline" in output

@@ -126,6 +126,19 @@ def test_a_run_that_was_killed_goes_on_as_if_nothing_was(experiment, pytestconfi
         print("\n".join(pool.map(moment, numbers, chunksize=1)))
 
 
+def test_run_killed_after_early_stopping_goes_on_without_training(experiment, tmp_path):
+    """Between its last checkpoint and its files: nothing is trained, and all files are compared"""
+    root = tmp_path / "root"
+    step = json.loads(experiment.undisturbed["run.json"])["steps_trained"]
+    script = experiment.start(root)
+    last = root / experiment.run / "checkpoints" / f"checkpoint-{step}"
+    wait_for((last / "sha256.json").exists, script)
+    script.process.kill()
+    assert script.wait() == -signal.SIGKILL
+    told = experiment.goes_on(root)
+    assert f"going on from {last}" in told and "epoch " not in told
+
+
 @pytest.mark.parametrize(
     ("experiment", "number", "code"),
     [("classification", signal.SIGTERM, 143), ("intensity", signal.SIGINT, 130)],

@@ -18,11 +18,11 @@ DATASETS = ["ESConv", "SAD"]
 
 # The published recipe. The intensity task has the same numbers.
 MIN_EXAMPLES = 15  # an emotion of ESConv with fewer dialogues is dropped: 7 emotions stay
-HELD_OUT_SHARE = 0.3  # of the examples leave the training split ...
-TEST_SHARE = 0.6667  # ... and of those are the test split, the rest is validation: 70/10/20
+HELD_OUT_SHARE = 0.3  # the share of the examples that is held out of training
+TEST_SHARE = 0.6667  # the share of those that is the test split: train/validation/test 70/10/20
 SAMPLES_PER_LABEL = 1500  # training examples of each label, with --balanced
-MAX_CROP = 0.3  # the share of a sentence's words that are cut at most, to augment SAD ...
-MIN_WORDS = 3  # ... where so many words stay at least
+MAX_CROP = 0.3  # at most this share of a sentence's words is cut, to augment SAD
+MIN_WORDS = 3  # at least so many words stay
 MAX_LENGTH = 512  # tokens: the end of a longer text is cut off
 SEED = 42  # of the split and the balancing
 
@@ -43,7 +43,7 @@ def main(args: argparse.Namespace) -> None:
     tokenization.require_length(encoder, tokenizer, args.max_length)
 
     # 2. The corpus, a row an example. ESConv: all that the help seeker says in a dialogue, and the emotion; rare
-    #    emotions are dropped. SAD: a sentence, and the kind of stressor.
+    #    emotions are dropped. SAD: a sentence, and the kind of stressor, from its column --label_column.
     path = sources.locate(args.dataset_name, args.data_source)
     corpus = corpora.read_corpus(args.dataset_name, path, args.label_column)
     corpus, dropped = splits.drop_rare(corpus, MIN_EXAMPLES if args.dataset_name == "ESConv" else 0)
@@ -56,16 +56,16 @@ def main(args: argparse.Namespace) -> None:
     label_counts = splits.label_counts(parts["train"])
 
     # 5. Balance the training split alone. A label with more examples is sampled down. One with fewer gains augmented
-    #    ones: dialogues without some of the turns between first and last, sentences without some words at their ends.
+    #    ones: dialogues without a random number of turns between first and last, sentences cut at either end.
     if args.balanced:
         crop_words = partial(splits.crop_words, max_crop=MAX_CROP, min_words=MIN_WORDS)
         augment = splits.drop_turns if args.dataset_name == "ESConv" else crop_words
         parts = splits.balance(parts, args.samples_per_label, augment, args.seed)
 
-    # 6. Tokenize: truncated, and unpadded, for a batch is padded when it is known.
+    # 6. Tokenize and truncate. Padding is done for each batch, in the training.
     tokenized, truncated = tokenization.tokenize(parts, label_names, tokenizer, args.max_length)
 
-    # 7. Save all files or none, with what they were made from; print the table.
+    # 7. Save all files or none, with the settings they were made with; print the table.
     layout = storage.Layout(args.output_dir, args.dataset_name, encoder.short_name, args.balanced)
     settings = tokenization.settings(args, encoder, tokenizer, path, label_counts)
     with storage.exclusive_lock(layout.corpus, wait=True), storage.atomic_update(layout.corpus) as folder:

@@ -15,16 +15,16 @@ from artificial_pain import cli, encoders, storage
 TASK = "classification"
 DATASETS = ["ESConv", "SAD"]
 
-# The published recipe. The flags of the same names change it; only the last two differ from the intensity task.
+# The published recipe, balanced or not. Flags change what is in parse_args. The last two differ in the intensity task.
 HEAD_SIZE = 256  # hidden units of the classification head: Linear, Tanh, Linear
 BATCH_SIZE = 6
 LEARNING_RATE = 1e-5  # of the encoder
 HEAD_LEARNING_RATE = 3e-5  # of the head, whose weights are new
-EPOCHS = 1000  # at most: early stopping ends the training
-DEBUG_EPOCHS = 3
-PATIENCE = 50  # epochs without a better validation metric, after which the training stops
+EPOCHS = 1000  # at most: early stopping ends the training before
+DEBUG_EPOCHS = 3  # with --debug
+PATIENCE = 50  # epochs without a better MODEL_METRIC on validation, after which the training stops
 SEED = 42  # of the head's first weights, the order of the examples and dropout
-WARMUP_STEPS = 0  # the learning rates fall linearly from the first step on
+WARMUP_STEPS = 0  # the learning rates fall from the first step on, linearly to 0 at the last of EPOCHS
 MODEL_METRIC = "loss"  # the checkpoint with the lowest validation loss is kept
 
 
@@ -38,7 +38,7 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     storage.require_writable(args.output_dir)
 
-    # 1. The encoder, the splits that were tokenized for it, and baselines fitted to the training texts.
+    # 1. The encoder, the splits that were tokenized for it, and baselines (TF-IDF) fitted to the same training texts.
     encoder = encoders.fetch(args.model_name, args.revision, weights=encoders.WEIGHTS)
     # Imported here, so that --help, a wrong flag and a gated encoder are answered at once.
     from transformers import set_seed
@@ -59,7 +59,7 @@ def main(args: argparse.Namespace) -> None:
     balance = "balanced" if args.balanced else "unbalanced"
     name = f"{args.model_metric}_{encoder.short_name}_{args.dataset_name}_{balance}_{TASK}"
     with open_run(args, layout, encoder, splits, f"{args.model_metric}-{TASK}", name) as run:
-        # 3. The encoder, and the classification head on its first token: Linear(256), Tanh, Linear(labels).
+        # 3. The encoder, and on its first token (--pooling) the head: Linear(256), Tanh, Linear(labels).
         set_seed(args.seed)
         model = EmotionModel.from_encoder(encoder, splits.label_names, HEAD_SIZE, pooling=args.pooling)
 
@@ -70,15 +70,15 @@ def main(args: argparse.Namespace) -> None:
         # 5. Adam, without weight decay; the encoder and the head each have their learning rate.
         optimizer = recipe.adam(model, args.learning_rate, args.head_learning_rate, args.layer_decay)
 
-        # 6. Train. Each epoch is evaluated on validation. The patience ends the training, and the best epoch is kept.
+        # 6. Train, by the schedule. Each epoch is evaluated on validation, for the patience and the epoch to keep.
         epochs = DEBUG_EPOCHS if args.debug else args.epochs
         trainer = recipe.make_trainer(model, optimizer, tokenizer, splits, args, epochs, run.checkpoints, run.precision)
         run.train(trainer)
 
-        # 7. Evaluate the kept weights once on validation and test, beside the baselines: accuracy, F1, calibration, ...
+        # 7. Evaluate the kept weights once on validation and test, beside the baselines: macro-F1, accuracy, ...
         results, predictions = evaluate.evaluate(trainer, splits, fitted)
 
-        # 8. Save the model, its metrics and predictions; print the table.
+        # 8. Save the model, its metrics and predictions in run.folder; print the table.
         run.save(trainer, results, predictions)
         run.report(args, results)
 

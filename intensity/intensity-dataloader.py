@@ -17,8 +17,8 @@ DATASETS = ["ESConv"]  # SAD has no intensities before and after a talk
 
 # The published recipe. The classification task has the same numbers, so both tasks have the same splits.
 MIN_EXAMPLES = 15  # an emotion with fewer dialogues is dropped: 7 emotions stay
-HELD_OUT_SHARE = 0.3  # of the examples leave the training split ...
-TEST_SHARE = 0.6667  # ... and of those are the test split, the rest is validation: 70/10/20
+HELD_OUT_SHARE = 0.3  # the share of the examples that is held out of training
+TEST_SHARE = 0.6667  # the share of those that is the test split: train/validation/test 70/10/20
 SAMPLES_PER_LABEL = 1500  # training examples of each label, with --balanced
 MAX_LENGTH = 512  # tokens: the end of a longer text is cut off
 SEED = 42  # of the split and the balancing
@@ -40,7 +40,7 @@ def main(args: argparse.Namespace) -> None:
     tokenization.require_length(encoder, tokenizer, args.max_length)
 
     # 2. The corpus, a row an example: all that the help seeker says in a dialogue, the emotion, and its intensity, 1 to
-    #    5, before the talk, after it, and the change (missing in some dialogues). Rare emotions are dropped.
+    #    5, before the talk, after it, and the change; any may be missing. Rare emotions are dropped.
     path = sources.locate(args.dataset_name, args.data_source)
     corpus = corpora.read_corpus(args.dataset_name, path, args.label_column)
     corpus, dropped = splits.drop_rare(corpus, MIN_EXAMPLES)
@@ -53,14 +53,14 @@ def main(args: argparse.Namespace) -> None:
     label_counts = splits.label_counts(parts["train"])
 
     # 5. Balance the training split alone. An emotion with more examples is sampled down. One with fewer gains augmented
-    #    ones: dialogues without some of the turns between first and last, with the same intensities.
+    #    ones: dialogues without a random number of turns between first and last, with the same intensities.
     if args.balanced:
         parts = splits.balance(parts, args.samples_per_label, splits.drop_turns, args.seed)
 
-    # 6. Tokenize: truncated, and unpadded, for a batch is padded when it is known.
+    # 6. Tokenize and truncate. Padding is done for each batch, in the training.
     tokenized, truncated = tokenization.tokenize(parts, label_names, tokenizer, args.max_length)
 
-    # 7. Save all files or none, with what they were made from; print the table.
+    # 7. Save all files or none, with the settings they were made with; print the table.
     layout = storage.Layout(args.output_dir, args.dataset_name, encoder.short_name, args.balanced)
     settings = tokenization.settings(args, encoder, tokenizer, path, label_counts)
     with storage.exclusive_lock(layout.corpus, wait=True), storage.atomic_update(layout.corpus) as folder:

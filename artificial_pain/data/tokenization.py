@@ -15,12 +15,11 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from tqdm import tqdm
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 
-from artificial_pain import distributed
+from artificial_pain import distributed, storage
 from artificial_pain.data import text_csv
 from artificial_pain.data.vocabulary import INTENSITIES, SPLITS
 from artificial_pain.encoders import Encoder
 from artificial_pain.errors import UsageError, UserError, first_line, redact
-from artificial_pain.storage import Layout, checksum, commit_pending, exclusive_lock, find_corruption, write_json
 
 METADATA_FILE = "tokenization.json"  # beside the tokenized splits: what they were made from and with
 # Files that make a tokenizer, whichever kind is there.
@@ -61,20 +60,19 @@ def tokenize(
 
     Also returns each split's share of texts that were cut at `max_length` tokens.
     """
-
+    kinds = {"labels": ClassLabel(names=label_names), **dict.fromkeys(INTENSITIES, Value("float32"))}
+    kinds |= {"input_ids": List(Value("int32")), "attention_mask": List(Value("int8"))}
     tokenized, truncated = {}, {}
     for name, frame in splits.items():
         input_ids, cut = _encode(frame["text"].tolist(), tokenizer, max_length, f"Tokenizing {name}")
         truncated[name] = cut / len(frame)
         # In place of a mask of zeros and ones, as many ones: nothing is padded here.
         masks = [pa.ListArray.from_arrays(ids.offsets, np.ones(len(ids.values), "int8")) for ids in input_ids]
-        intensities = [column for column in INTENSITIES if column in frame]
-        features = Features({"labels": ClassLabel(names=label_names)})
-        features.update({column: Value("float32") for column in intensities})
-        features.update({"input_ids": List(Value("int32")), "attention_mask": List(Value("int8"))})
-        columns = [pa.array(frame[column].to_numpy()) for column in ("label", *intensities)]
-        columns += [pa.chunked_array(input_ids), pa.chunked_array(masks)]
-        tokenized[name] = Dataset(pa.table(columns, names=list(features)).cast(features.arrow_schema))
+        columns = {"labels": frame["label"].to_numpy()}
+        columns |= {column: frame[column].to_numpy() for column in INTENSITIES if column in frame}
+        columns |= {"input_ids": pa.chunked_array(input_ids), "attention_mask": pa.chunked_array(masks)}
+        features = Features({column: kinds[column] for column in columns})
+        tokenized[name] = Dataset(pa.table(columns).cast(features.arrow_schema))
     return DatasetDict(tokenized), truncated
 
 
@@ -98,8 +96,7 @@ def _encode(
 
 def lengths(dataset: Dataset) -> np.ndarray:
     """The number of tokens of each example, shape (n,), without reading the tokens."""
-    table = dataset.with_format("arrow")[:]
-    return table["input_ids"].combine_chunks().value_lengths().to_numpy()
+    return dataset.with_format("arrow")[:]["input_ids"].combine_chunks().value_lengths().to_numpy()
 
 
 def tokenizer_digest(tokenizer: PreTrainedTokenizerFast) -> str:
@@ -110,15 +107,11 @@ def tokenizer_digest(tokenizer: PreTrainedTokenizerFast) -> str:
 
 
 def settings(
-    args: argparse.Namespace,
-    encoder: Encoder,
-    tokenizer: PreTrainedTokenizerFast,
-    corpus: Path,
-    label_counts: dict[str, int],
+    args: argparse.Namespace, encoder: Encoder, tokenizer: PreTrainedTokenizerFast, corpus: Path, label_counts: dict
 ) -> dict:
     """What splits are made from and with: the dataloader's flags, the tokenizer, and the corpus file.
 
-    label_counts: of the training split before the balancing.
+    label_counts: the examples of each label in the training split, before the balancing.
     """
     return {
         **{name: value for name, value in vars(args).items() if name != "output_dir"},
@@ -126,11 +119,11 @@ def settings(
         "revision": encoder.revision,
         "tokenizer": tokenizer_digest(tokenizer),
         "label_counts": label_counts,
-        "corpus_sha256": checksum(corpus),
+        "corpus_sha256": storage.checksum(corpus),
     }
 
 
-def fingerprint(folder: Path, layout: Layout) -> str:
+def fingerprint(folder: Path, layout: storage.Layout) -> str:
     """The SHA-256 over the text splits and the label mapping below `folder`: the identity of the data."""
     digest = hashlib.sha256((folder / layout.label_mapping).read_bytes())
     for name in SPLITS:
@@ -139,28 +132,22 @@ def fingerprint(folder: Path, layout: Layout) -> str:
 
 
 def save(
-    folder: Path,
-    layout: Layout,
-    splits: dict[str, pd.DataFrame],
-    tokenized: DatasetDict,
-    settings: dict,
+    folder: Path, layout: storage.Layout, splits: dict[str, pd.DataFrame], tokenized: DatasetDict, settings: dict
 ) -> str:
     """Write the text splits, the label mapping and the tokenized splits below `folder`; return the fingerprint."""
     (folder / layout.text_splits).mkdir(parents=True)
     for name, frame in splits.items():
         text_csv.write(folder / layout.text_splits / f"{name}_split.csv", frame.drop(columns="turns", errors="ignore"))
     names = tokenized["train"].features["labels"].names
-    mapping = {str(i): name for i, name in enumerate(names)}
-    write_json(folder / layout.label_mapping, mapping)
+    storage.write_json(folder / layout.label_mapping, dict(enumerate(names)))
     data = fingerprint(folder, layout)
     # datasets shows a bar of its own for each split; writing takes a fraction of a second.
     datasets.disable_progress_bars()
     tokenized.save_to_disk(folder / layout.tokenized_splits)
     datasets.enable_progress_bars()
     folder = folder / layout.tokenized_splits
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    checksums = {path.relative_to(folder).as_posix(): checksum(path) for path in files}
-    write_json(folder / METADATA_FILE, {**settings, "fingerprint": data, "sha256": checksums})
+    checksums = {path.relative_to(folder).as_posix(): storage.checksum(path) for path in storage.list_files(folder)}
+    storage.write_json(folder / METADATA_FILE, {**settings, "fingerprint": data, "sha256": checksums})
     return data
 
 
@@ -176,7 +163,7 @@ class Splits:
 
 
 def load_splits(
-    layout: Layout, encoder: Encoder, tokenizer: PreTrainedTokenizerFast, command: Callable[[dict], str]
+    layout: storage.Layout, encoder: Encoder, tokenizer: PreTrainedTokenizerFast, command: Callable[[dict], str]
 ) -> Splits:
     """Load what the dataloader wrote.
 
@@ -184,40 +171,41 @@ def load_splits(
     than the encoder's, or by an earlier version. It tells `command(settings)`, which makes them, with the settings of
     the text splits that are there ({} if there are none).
     """
-    with distributed.main_process_first(), exclusive_lock(layout.corpus, wait=True):
-        commit_pending(layout.corpus)
-        return _load(layout, encoder, tokenizer, command(_settings(layout.corpus / layout.statistics)))
+    with distributed.main_process_first(), storage.exclusive_lock(layout.corpus, wait=True):
+        storage.commit_pending(layout.corpus)
+        folder = layout.corpus / layout.tokenized_splits
+        try:
+            return _load(layout, encoder, tokenizer)
+        except FileNotFoundError as error:
+            reason = f"{error.filename or folder}: there are no such splits yet"
+        except UserError as error:
+            reason = str(error)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:  # of JSON, CSV and Arrow alike
+            reason = f"{folder}: damaged ({first_line(error)})"
+        raise UserError(f"{reason}: run {command(_settings(layout.corpus / layout.statistics))}")
 
 
-def _load(layout: Layout, encoder: Encoder, tokenizer: PreTrainedTokenizerFast, run: str) -> Splits:
-    """As `load`; `run` is the command that makes the splits."""
-    folder = layout.corpus / layout.tokenized_splits
-    try:
-        metadata = json.loads((folder / METADATA_FILE).read_text())
-        data = fingerprint(layout.corpus, layout)
-        reason = find_corruption(folder, metadata.pop("sha256"))
-        if reason:
-            raise UserError(f"{folder}: damaged ({reason}): run {run}")
-        texts = {name: text_csv.read_split(layout.corpus / layout.text_splits / f"{name}_split.csv") for name in SPLITS}
-        tokenized = datasets.load_from_disk(folder)
-        label_names = tokenized["train"].features["labels"].names
+def _load(layout: storage.Layout, encoder: Encoder, tokenizer: PreTrainedTokenizerFast) -> Splits:
+    """As `load_splits`, but the UserError does not say what to do, and damage raises whatever the libraries raise."""
+    folder, text_folder = layout.corpus / layout.tokenized_splits, layout.corpus / layout.text_splits
+    metadata = json.loads((folder / METADATA_FILE).read_text())
+    data = (layout.dataset_name, fingerprint(layout.corpus, layout))
+    reason = storage.find_corruption(folder, metadata.pop("sha256"))
+    if reason:
+        raise ValueError(reason)
+    texts = {name: text_csv.read_split(text_folder / f"{name}_split.csv") for name in SPLITS}
+    tokenized = datasets.load_from_disk(folder)
+    if metadata["tokenizer"] != tokenizer_digest(tokenizer):
         made_for = f"{metadata['model_name']} at revision {metadata['revision']}"
-        made_from, made_with = (metadata["dataset_name"], metadata["fingerprint"]), metadata["tokenizer"]
-    except FileNotFoundError as error:
-        raise UserError(f"{error.filename or folder}: there are no such splits yet: run {run}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:  # of JSON, CSV and Arrow alike
-        raise UserError(f"{folder}: damaged ({first_line(error)}): run {run}") from None
-    if made_with != tokenizer_digest(tokenizer):
-        raise UserError(f"{folder}: tokenized for {made_for}, not for {encoder.name} at {encoder.revision}: run {run}")
-    if made_from != (layout.dataset_name, data):
-        other = layout.corpus / layout.text_splits
-        raise UserError(f"{folder}: not made from the texts in {other}, which were replaced since: run {run}")
+        raise UserError(f"{folder}: tokenized for {made_for}, not for {encoder.name} at {encoder.revision}")
+    if (metadata["dataset_name"], metadata["fingerprint"]) != data:
+        raise UserError(f"{folder}: not made from the texts in {text_folder}, which were replaced since")
     if any("augmented" not in frame for frame in texts.values()):
-        old = layout.corpus / layout.text_splits
-        raise UserError(f"{old}: made by an earlier version of the dataloader: run {run}")
+        raise UserError(f"{text_folder}: made by an earlier version of the dataloader")
     for name in SPLITS:
         if texts[name]["label"].tolist() != tokenized[name]["labels"][:]:
-            raise UserError(f"{folder}: the texts and the tokens of {name} are not of the same examples: run {run}")
+            raise UserError(f"{folder}: the texts and the tokens of {name} are not of the same examples")
+    label_names = tokenized["train"].features["labels"].names
     return Splits(tokenized, texts, label_names, metadata.pop("fingerprint"), metadata)
 
 

@@ -19,7 +19,6 @@ from safetensors.torch import load_file
 
 from artificial_pain import encoders
 from artificial_pain.data import sources
-from artificial_pain.data.sources import Published
 from artificial_pain.encoders import Encoder
 from artificial_pain.errors import UserError
 from artificial_pain.runs import model_card
@@ -192,15 +191,15 @@ def data_host(how, times) -> Iterator[DataHost]:
 def test_misbehaving_data_host_is_retried_then_reported(how, times, message, data_host, monkeypatch, tmp_path):
     """It hangs, answers 500, 401 or half, redirects, sends other bytes; once, twice or always."""
     monkeypatch.setattr(sources, "TIMEOUT", 0.5)
-    published = Published(data_host.url, "sha256", PUBLISHED_DIGEST)
+    published = (data_host.url, PUBLISHED_DIGEST)
     started = time.monotonic()
     if message:
         with pytest.raises(UserError, match="give a copy with --data_source FILE") as raised:
-            sources.download(published, tmp_path)
+            sources.download(*published, tmp_path)
         assert message in str(raised.value) and data_host.url in str(raised.value)
         assert list(tmp_path.iterdir()) == [], "nothing is kept"
         data_host.times = 0
-    assert sources.download(published, tmp_path).read_bytes() == CONTENT
+    assert sources.download(*published, tmp_path).read_bytes() == CONTENT
     assert time.monotonic() - started < 20
 
 
@@ -208,7 +207,7 @@ def test_misbehaving_data_host_is_retried_then_reported(how, times, message, dat
 def test_refused_connection_to_data_host_is_reported(tmp_path):
     """A port where nobody listens."""
     with pytest.raises(UserError, match="Connection refused"):
-        sources.download(Published("http://127.0.0.1:9/corpus.json", "sha256", PUBLISHED_DIGEST), tmp_path)
+        sources.download("http://127.0.0.1:9/corpus.json", PUBLISHED_DIGEST, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,6 +1,7 @@
 """ESConv as a frame."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from reprlib import repr as short_repr  # one short line, whatever stands in a file
 
@@ -84,13 +85,9 @@ def _seeker_turns(dialog: object, where: str) -> list[str]:
 
 def _intensity(value: object, where: str, invalid: list[str]) -> float:
     """An annotated intensity, 1 to 5; NaN where there is none; another value is NaN and is appended."""
-    if value is None:
-        return float("nan")
-    try:
-        number = float("nan") if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = float("nan")
-    if number in {1, 2, 3, 4, 5}:
-        return number
-    invalid.append(f"{where} {short_repr(value)}")
+    with suppress(TypeError, ValueError, OverflowError):
+        if float(value) in {1, 2, 3, 4, 5} and value is not True:
+            return float(value)
+    if value is not None:
+        invalid.append(f"{where} {short_repr(value)}")
     return float("nan")

@@ -26,12 +26,11 @@ def read_sad(content: bytes, path: Path, label_column: str) -> pd.DataFrame:
     if sheet.empty:
         raise UserError(f"{path}: the sheet has no rows")
     cells = {"text": sheet["sentence"].map(clean_text), "label_name": sheet[label_column].map(clean_label)}
-    frame = pd.DataFrame(cells)
-    for column, name in (("text", "sentence"), ("label_name", label_column)):
-        empty = frame.index[frame[column] == ""]
-        if len(empty):
-            raise UserError(f"{path}: row {empty[0]} of the sheet has no text in column {name!r}")
-    return frame.reset_index(drop=True).rename_axis("sentence_idx")
+    for cleaned in cells.values():
+        empty = cleaned == ""
+        if empty.any():
+            raise UserError(f"{path}: row {empty.idxmax()} of the sheet has no text in column {cleaned.name!r}")
+    return pd.DataFrame(cells).reset_index(drop=True).rename_axis("sentence_idx")
 
 
 def _read_sheet(content: bytes, path: Path, columns: list[str]) -> pd.DataFrame:

@@ -22,8 +22,8 @@ Augment = Callable[[dict, np.random.Generator], str]  # a row of the frame to a 
 def drop_rare(frame: pd.DataFrame, min_examples: int) -> tuple[pd.DataFrame, dict[str, int]]:
     """Drop the labels with fewer than `min_examples` examples; also return those labels with their counts."""
     counts = frame["label_name"].value_counts()
-    dropped = counts[counts < min_examples]
-    return frame[~frame["label_name"].isin(dropped.index)], {name: int(n) for name, n in dropped.items()}
+    dropped = counts[counts < min_examples].to_dict()
+    return frame[~frame["label_name"].isin(dropped)], dropped
 
 
 def add_labels(frame: pd.DataFrame, path: Path, min_examples: int) -> tuple[pd.DataFrame, list[str]]:
@@ -35,16 +35,12 @@ def add_labels(frame: pd.DataFrame, path: Path, min_examples: int) -> tuple[pd.D
     counts = frame["label_name"].value_counts()
     names = sorted(counts.index)
     if len(names) < 2:
-        raise UserError(
-            f"{path}: expected two labels or more with enough examples (emotions: {min_examples}), "
-            f"found {short_repr(names)}"
-        )
+        enough = f"enough examples (emotions: {min_examples})"
+        raise UserError(f"{path}: expected two labels or more with {enough}, found {short_repr(names)}")
     rarest = counts.index[-1]
     if counts[rarest] < MIN_TO_SPLIT:
-        raise UserError(
-            f"{path}: label {short_repr(rarest)} has {counts[rarest]} examples: expected at least {MIN_TO_SPLIT}, "
-            "so that each split gets one"
-        )
+        found = f"label {short_repr(rarest)} has {counts[rarest]} examples"
+        raise UserError(f"{path}: {found}: expected at least {MIN_TO_SPLIT}, so that each split gets one")
     return frame.assign(label=frame["label_name"].map(names.index)), names
 
 
@@ -98,35 +94,33 @@ def balance(
         if len(group) >= samples_per_label:
             groups.append(group.iloc[np.sort(rng.choice(len(group), samples_per_label, replace=False))])
             continue
-        positions, texts = _augment(group, samples_per_label - len(group), augment, rng, held_out)
-        groups += [group, group.iloc[positions].assign(text=texts, augmented=True)]
+        groups += [group, _augment(group, samples_per_label - len(group), augment, rng, held_out)]
     return {**splits, "train": pd.concat(groups)}
 
 
 def _augment(
     group: pd.DataFrame, number: int, augment: Augment, rng: np.random.Generator, held_out: set[str]
-) -> tuple[list[int], list[str]]:
-    """Make `number` texts from random rows of the group, none of them in `held_out`: the rows' positions, the texts."""
+) -> pd.DataFrame:
+    """Make `number` examples from random rows of the group, with texts that are not in `held_out`."""
     rows = group.to_dict("records")
     positions, texts = [], []
     for _ in range(MAX_TRIES * number):
         if len(texts) == number:
-            return positions, texts
+            return group.iloc[positions].assign(text=texts, augmented=True)
         position = int(rng.integers(len(rows)))
         text = augment(rows[position], rng)
         if text not in held_out:
             positions.append(position)
             texts.append(text)
-    label_name = rows[0]["label_name"]
     raise UserError(
-        f"label {short_repr(label_name)} cannot be balanced: its training texts stand in validation or test too, and "
-        "so does whatever is made of them: remove repeated texts from the corpus"
+        f"label {short_repr(rows[0]['label_name'])} cannot be balanced: its training texts stand in validation or "
+        "test too, and so does whatever is made of them: remove repeated texts from the corpus"
     )
 
 
 def label_counts(frame: pd.DataFrame) -> dict[str, int]:
     """The number of examples of each label, in alphabetical order."""
-    return {name: int(n) for name, n in frame["label_name"].value_counts().sort_index().items()}
+    return frame["label_name"].value_counts().sort_index().to_dict()
 
 
 def split_overlap(splits: dict[str, pd.DataFrame]) -> dict[str, int]:

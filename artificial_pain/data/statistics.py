@@ -28,19 +28,16 @@ def _describe_split(frame: pd.DataFrame, tokenized: Dataset, truncated: float) -
             "truncated": truncated,
         },
     }
-    intensities = [column for column in INTENSITIES if column in frame]
-    if intensities:
-        description["intensities"] = {column: _describe_intensity(frame[column]) for column in intensities}
-    return description
+    intensities = {column: _describe_intensity(frame[column]) for column in INTENSITIES if column in frame}
+    return description | ({"intensities": intensities} if intensities else {})
 
 
 def _describe_intensity(values: pd.Series) -> dict:
-    counts = values.value_counts().sort_index()
     return {
         "n": int(values.count()),
         "missing": int(values.isna().sum()),
         "mean": float(values.mean()) if values.count() else None,
-        "counts": {f"{value:g}": int(n) for value, n in counts.items()},
+        "counts": {f"{value:g}": n for value, n in values.value_counts().sort_index().items()},
     }
 
 
@@ -74,8 +71,7 @@ def table(statistics: dict, label_names: list[str]) -> str:
     rows["all"] = [statistics[split]["examples"] for split in SPLITS]
     rows["augmented"] = [statistics[split]["augmented"] for split in SPLITS]
     for column in statistics["train"].get("intensities", {}):
-        described = [statistics[split]["intensities"][column] for split in SPLITS]
-        rows[f"{column.replace('_', ' ')}, known"] = [one["n"] for one in described]
+        rows[f"{column.replace('_', ' ')}, known"] = [statistics[split]["intensities"][column]["n"] for split in SPLITS]
     tokens = [statistics[split]["tokens"] for split in SPLITS]
     for key in ("median", "p95", "max"):
         rows[f"tokens, {key}"] = [f"{one[key]:.0f}" for one in tokens]

@@ -38,10 +38,8 @@ def read_texts(path: Path) -> list[str]:
                 raise ValueError("has no column `text`, or several: give it one")
             for row in filter(None, rows):
                 if len(row) != len(header):
-                    raise ValueError(
-                        f"line {rows.line_num}: has {len(row)} fields, and the header {len(header)}: put quotes around "
-                        "a text with a comma"
-                    )
+                    fields = f"has {len(row)} fields, and the header {len(header)}"
+                    raise ValueError(f"line {rows.line_num}: {fields}: put quotes around a text with a comma")
                 texts.append(row[header.index("text")])
         except csv.Error as error:
             raise ValueError(f"line {rows.line_num}: is no CSV ({error}): mend it") from None

@@ -26,16 +26,6 @@ def confusion_counts(labels: np.ndarray, predictions: np.ndarray, classes: int) 
     return counts.reshape(*labels.shape[:-1], classes, classes)
 
 
-def class_mask(counts: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Which classes belong in a resample's mean over the classes: (..., classes).
-
-    counts: the resamples' `confusion_counts` (..., classes, classes). labels: the true labels (n,) of all examples. A
-    class that a resample happens to miss is left out of its means: else they would be lower than on new examples.
-    """
-    present = np.bincount(labels, minlength=counts.shape[-1]) > 0
-    return (counts.sum(axis=-1) > 0) | ~present
-
-
 def classification_scores(counts: np.ndarray, mask: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """The metrics of `confusion_counts` (..., classes, classes): each (...), those of single classes (..., classes).
 
@@ -70,6 +60,23 @@ def macro_f1(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.nd
     return classification_scores(counts, counts.sum(axis=-1) > 0)["macro_f1"]
 
 
+def resampled_scores(
+    labels: np.ndarray, predictions: np.ndarray, classes: int, probabilities: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """The metrics of `classification` in resamples of the examples: (RESAMPLES,) each, of classes (RESAMPLES, classes).
+
+    A class that a resample happens to miss is left out of its means: else they would be lower than on new examples.
+    """
+    indices = bootstrap.bootstrap_indices(len(labels))
+    counts = confusion_counts(labels[indices], predictions[indices], classes)
+    present = np.bincount(labels, minlength=classes) > 0
+    scores = classification_scores(counts, (counts.sum(axis=-1) > 0) | ~present)
+    if probabilities is not None:
+        confidence, correct = probabilities.max(axis=1), labels == predictions
+        scores["expected_calibration_error"] = calibration_error(confidence[indices], correct[indices])
+    return scores
+
+
 def classification(
     labels: np.ndarray,
     predictions: np.ndarray,
@@ -87,22 +94,14 @@ def classification(
     """
     counts = confusion_counts(labels, predictions, len(label_names))
     scores = classification_scores(counts)
-    samples = {}
-    if intervals:
-        indices = bootstrap.bootstrap_indices(len(labels))
-        sample_counts = confusion_counts(labels[indices], predictions[indices], len(label_names))
-        samples = classification_scores(sample_counts, class_mask(sample_counts, labels))
     if probabilities is not None:
-        confidence, correct = probabilities.max(axis=1), labels == predictions
-        name = "expected_calibration_error"
-        scores[name] = calibration_error(confidence, correct)
-        if intervals:
-            samples[name] = calibration_error(confidence[indices], correct[indices])
+        scores["expected_calibration_error"] = calibration_error(probabilities.max(axis=1), labels == predictions)
+    resampled = resampled_scores(labels, predictions, len(label_names), probabilities) if intervals else {}
     per_class = {
         name: {
             **{score: float(scores[score][i]) for score in CLASS_METRICS},
             "support": int(counts[i].sum()),
-            **bootstrap.intervals({score: samples[score][:, i] for score in CLASS_METRICS if samples}),
+            **bootstrap.intervals({score: resampled[score][:, i] for score in CLASS_METRICS if resampled}),
         }
         for i, name in enumerate(label_names)
     }
@@ -110,7 +109,7 @@ def classification(
     return {
         "n": len(labels),
         **{name: float(scores[name]) for name in overall},
-        **bootstrap.intervals({name: samples[name] for name in overall if samples}),
+        **bootstrap.intervals({name: resampled[name] for name in overall if resampled}),
         "per_class": per_class,
         "confusion_matrix": counts.tolist(),
     }

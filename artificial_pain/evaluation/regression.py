@@ -52,48 +52,57 @@ def regression_scores(annotated: np.ndarray, predicted: np.ndarray, scale: tuple
     """
     errors = predicted - annotated
     rounded = np.clip(np.rint(predicted), *scale)
+    ranks = (stats.rankdata(values, axis=-1) for values in (annotated, predicted))
     return {
         "mse": (errors**2).mean(axis=-1),
         "mae": np.abs(errors).mean(axis=-1),
         "pearson": _correlation(annotated, predicted),
-        "spearman": _correlation(stats.rankdata(annotated, axis=-1), _ranks(predicted)),
+        "spearman": np.where(is_constant(predicted), np.nan, _correlation(*ranks)),
         "quadratic_weighted_kappa": _kappa(annotated, rounded),
     }
 
 
-def _ranks(predicted: np.ndarray) -> np.ndarray:
-    """The ranks over the last axis; all the same where the values are constant."""
-    return np.where(is_constant(predicted)[..., None], 0.0, stats.rankdata(predicted, axis=-1))
+def resampled_scores(
+    annotated: np.ndarray, predicted: np.ndarray, scale: tuple[int, int], stream: int = 0
+) -> dict[str, np.ndarray]:
+    """The metrics by name in the resamples of that `stream`: (RESAMPLES,) each. {} where nothing is annotated.
+
+    The arguments are those of `regression`.
+    """
+    annotated, predicted = _known(annotated, predicted)
+    if not len(annotated):
+        return {}
+    indices = bootstrap.bootstrap_indices(len(annotated), stream)
+    return regression_scores(annotated[indices], predicted[indices], scale)
+
+
+def _known(annotated: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs whose annotation is known."""
+    known = ~np.isnan(annotated)
+    return annotated[known].astype(float), predicted[known].astype(float)
 
 
 def regression(
     annotated: np.ndarray,
     predicted: np.ndarray,
     scale: tuple[int, int] = (1, 5),
-    samples: dict | None = None,
-    stream: int = 0,
+    resampled: dict[str, np.ndarray] | None = None,
 ) -> dict:
     """Metrics of one target over the n pairs whose annotation is known (not NaN); both of shape (examples,).
 
     `mse`, `mae`, Pearson's correlation `pearson` with its two-sided `p_value` (scipy.stats.pearsonr), Spearman's
     `spearman`, `quadratic_weighted_kappa` of the values rounded to the scale (its lowest, its highest), and `n`. A
     metric that is not defined is None: all metrics without pairs, the correlations where either side is constant, and
-    a value that is not finite, of a model that diverged. A dict `samples` adds `intervals`, from the resamples of that
-    `stream`, and is filled with the metrics of the resamples.
+    a value that is not finite, of a model that diverged. The `resampled_scores` add `intervals`.
     """
-    known = ~np.isnan(annotated)
-    annotated, predicted = annotated[known].astype(float), predicted[known].astype(float)
-    scores = dict.fromkeys(["mse", "mae", "pearson", "p_value", "spearman", "quadratic_weighted_kappa"])
+    annotated, predicted = _known(annotated, predicted)
+    scores = dict.fromkeys(["mse", "mae", "pearson", "p_value", "spearman", "quadratic_weighted_kappa"], np.nan)
     if len(annotated):
-        scores |= {name: float(score) for name, score in regression_scores(annotated, predicted, scale).items()}
-        if np.isfinite(scores["pearson"]):
-            scores["p_value"] = float(stats.pearsonr(annotated, predicted).pvalue)
-    metrics = {**{name: _finite(score) for name, score in scores.items()}, "n": len(annotated)}
-    if samples is None or not len(annotated):
-        return metrics
-    indices = bootstrap.bootstrap_indices(len(annotated), stream)
-    samples |= regression_scores(annotated[indices], predicted[indices], scale)
-    return metrics | bootstrap.intervals(samples)
+        scores |= regression_scores(annotated, predicted, scale)
+    if np.isfinite(scores["pearson"]):
+        scores["p_value"] = stats.pearsonr(annotated, predicted).pvalue
+    metrics = {name: _finite(score) for name, score in scores.items()}
+    return {**metrics, "n": len(annotated), **bootstrap.intervals(resampled or {})}
 
 
 def is_constant(values: np.ndarray) -> np.ndarray:
@@ -115,43 +124,31 @@ def target_metrics(
     MIN_PAIRS pairs, and its `n` the sum of their pairs. Its correlations are means over those emotions that have one
     (`pearson_emotions`), without a p-value. For its intervals, each emotion's pairs are resampled independently.
     """
-    per_emotion, samples = {}, {}
-    for i, name in enumerate(label_names):
-        samples[name] = {} if intervals else None
-        mask = labels == i
-        per_emotion[name] = regression(annotated[mask], predicted[mask], scale, samples[name], stream=1 + i)
-    averaged = [name for name, scores in per_emotion.items() if scores["n"] >= MIN_PAIRS]
-    macro, macro_samples = {}, {}
-    for score in METRICS:
-        values = [per_emotion[name][score] for name in averaged]
-        defined = [value for value in values if value is not None] if score in CORRELATIONS else values
-        macro[score] = _mean(defined)
+    pairs = [(annotated[labels == i], predicted[labels == i]) for i in range(len(label_names))]
+    resampled = [resampled_scores(*pair, scale, 1 + i) if intervals else {} for i, pair in enumerate(pairs)]
+    scores = [regression(*pair, scale, samples) for pair, samples in zip(pairs, resampled, strict=True)]
+    averaged = [i for i, emotion in enumerate(scores) if emotion["n"] >= MIN_PAIRS]
+    macro, macro_resampled = {}, {}
+    for metric in METRICS:
+        values = np.array([scores[i][metric] for i in averaged], float)  # NaN where not defined
+        defined = values[~np.isnan(values)] if metric in CORRELATIONS else values
+        macro[metric] = _finite(defined.mean()) if len(defined) else None
         if intervals and averaged:
-            macro_samples[score] = _mean_of_defined(np.stack([samples[name][score] for name in averaged]))
-    correlated = [name for name in averaged if per_emotion[name]["pearson"] is not None]
+            in_resamples = np.ma.masked_invalid([resampled[i][metric] for i in averaged])
+            macro_resampled[metric] = in_resamples.mean(axis=0).filled(np.nan)
     macro |= {
         "p_value": None,
-        "n": sum(per_emotion[name]["n"] for name in averaged),
+        "n": sum(scores[i]["n"] for i in averaged),
         "emotions": len(averaged),
-        "pearson_emotions": len(correlated),
-        **bootstrap.intervals(macro_samples),
+        "pearson_emotions": sum(scores[i]["pearson"] is not None for i in averaged),
+        **bootstrap.intervals(macro_resampled),
     }
-    micro = regression(annotated, predicted, scale, {} if intervals else None)
-    return {"micro": micro, "macro": macro, "per_emotion": per_emotion}
+    micro = regression(annotated, predicted, scale, resampled_scores(annotated, predicted, scale) if intervals else {})
+    return {"micro": micro, "macro": macro, "per_emotion": dict(zip(label_names, scores, strict=True))}
 
 
-def _mean_of_defined(scores: np.ndarray) -> np.ndarray:
-    """The mean over the first axis without the NaNs; NaN where all are."""
-    defined = np.isfinite(scores)
-    return np.where(defined, scores, 0).sum(axis=0) / np.where(defined.any(axis=0), defined.sum(axis=0), np.nan)
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    return _finite(float(np.mean(values))) if values and None not in values else None
-
-
-def _finite(score: float | None) -> float | None:
-    return score if score is not None and np.isfinite(score) else None
+def _finite(score: float) -> float | None:
+    return float(score) if np.isfinite(score) else None
 
 
 def intensity(

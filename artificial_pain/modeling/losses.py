@@ -25,12 +25,35 @@ class Loss:
     class_weights: torch.Tensor | None = None
     label_smoothing: float = 0.0
 
-    def per_head(self, *batch: torch.Tensor | None, training: bool = False) -> torch.Tensor:
-        """The loss of each head, (1 + intensities,). The batch is the arguments of `head_losses`."""
-        if not training:
-            return head_losses(*batch)
-        weights = None if self.class_weights is None else self.class_weights.to(batch[0].device)
-        return head_losses(*batch, class_weights=weights, label_smoothing=self.label_smoothing)
+    def per_head(
+        self,
+        logits: torch.Tensor,
+        intensities: torch.Tensor,
+        labels: torch.Tensor,
+        targets: torch.Tensor,
+        denominators: torch.Tensor | None = None,
+        training: bool = False,
+    ) -> torch.Tensor:
+        """The cross-entropy of the emotion, then the mean squared error of each intensity: (1 + intensities,).
+
+        logits: (examples, labels); intensities: (examples, intensities, labels), one output for each emotion; labels:
+        (examples,); targets: (examples, intensities), the annotation, NaN where missing. The error is that of the true
+        emotion's output. Its mean is over the examples whose target is known, and NaN where none is.
+
+        denominators: what the sums over the examples are divided by, instead of their own `num_valid`.
+        """
+        denominators = num_valid(labels, targets) if denominators is None else denominators
+        at_true = intensities[torch.arange(len(labels), device=labels.device), :, labels.clamp(min=0)]
+        # NaNs are replaced before the subtraction, and counts of 0 before the division: masking the result alone would
+        # leave NaN in the gradient.
+        squared_errors = (at_true - targets.nan_to_num()).square() * ~targets.isnan()
+        weights = self.class_weights.to(labels.device) if training and self.class_weights is not None else None
+        smoothing = self.label_smoothing if training else 0.0
+        cross_entropy = nn.functional.cross_entropy(
+            logits, labels, weights, ignore_index=IGNORE_INDEX, reduction="sum", label_smoothing=smoothing
+        )
+        sums = torch.cat([cross_entropy[None], squared_errors.sum(dim=0)])
+        return (sums / denominators.where(denominators > 0, 1)).where(denominators > 0, torch.nan)
 
     def total(self, losses: torch.Tensor) -> torch.Tensor:
         """The loss of all heads, a scalar, from the loss of each.
@@ -48,37 +71,6 @@ class Loss:
 def num_valid(labels: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """How many examples each head can learn from: (1 + intensities,)."""
     return torch.cat([(labels != IGNORE_INDEX).sum()[None], (~targets.isnan()).sum(dim=0)])
-
-
-def head_losses(
-    logits: torch.Tensor,
-    intensities: torch.Tensor,
-    labels: torch.Tensor,
-    targets: torch.Tensor,
-    denominators: torch.Tensor | None = None,
-    class_weights: torch.Tensor | None = None,
-    label_smoothing: float = 0.0,
-) -> torch.Tensor:
-    """The cross-entropy of the emotion, then the mean squared error of each intensity: (1 + intensities,).
-
-    logits: (examples, labels); intensities: (examples, intensities, labels), one output for each emotion; labels:
-    (examples,); targets: (examples, intensities), the annotation, NaN where missing. The error is that of the true
-    emotion's output. Its mean is over the examples whose target is known, and NaN where none is.
-
-    denominators: what the sums over the examples are divided by, instead of their own `num_valid`.
-    class_weights, label_smoothing: as of `Loss`.
-    """
-    denominators = num_valid(labels, targets) if denominators is None else denominators
-    at_true = intensities[torch.arange(len(labels), device=labels.device), :, labels.clamp(min=0)]
-    known = ~targets.isnan()
-    # NaNs are replaced before the subtraction, and counts of 0 before the division: masking the result alone would
-    # leave NaN in the gradient.
-    squared_errors = (at_true - targets.nan_to_num()).square() * known
-    cross_entropy = nn.functional.cross_entropy(
-        logits, labels, class_weights, ignore_index=IGNORE_INDEX, reduction="sum", label_smoothing=label_smoothing
-    )
-    means = torch.cat([cross_entropy[None], squared_errors.sum(dim=0)]) / denominators.where(denominators > 0, 1)
-    return means.where(denominators > 0, torch.nan)
 
 
 def named_losses(losses: torch.Tensor, intensities: Sequence[str]) -> dict[str, float]:

@@ -31,21 +31,16 @@ class EmotionConfig(PreTrainedConfig):
     sub_configs: ClassVar[dict] = {"encoder": AutoConfig}
     keys_to_ignore_at_inference: ClassVar[list[str]] = ["head_losses"]
 
-    def __init__(
-        self,
-        encoder: dict | PreTrainedConfig | None = None,
-        intensity_targets: Sequence[str] = (),
-        emotion_head_size: int | None = None,
-        regressor_size: int | None = None,
-        pooling: str = "cls",
-        **kwargs,
-    ):
-        self.encoder = AutoConfig.for_model(**encoder) if isinstance(encoder, dict) else encoder
-        self.intensity_targets = list(intensity_targets)
-        self.emotion_head_size = emotion_head_size
-        self.regressor_size = regressor_size
-        self.pooling = pooling
-        super().__init__(**kwargs)
+    encoder: dict | PreTrainedConfig | None = None
+    intensity_targets: Sequence[str] = ()
+    emotion_head_size: int | None = None
+    regressor_size: int | None = None
+    pooling: str = "cls"
+
+    def __post_init__(self, **kwargs):
+        if isinstance(self.encoder, dict):
+            self.encoder = AutoConfig.for_model(**self.encoder)
+        super().__post_init__(**kwargs)
 
 
 # So that AutoTokenizer.from_pretrained(run_folder), which reads the configuration, knows the type.
@@ -65,7 +60,7 @@ class EmotionOutput(ModelOutput):
 
     loss: a scalar. logits: (batch, labels). intensities: (batch, intensities, labels), what each would be if the
     emotion were that label; 0 intensities without regressors. head_losses: (1 + intensities,), see
-    `losses.head_losses`.
+    `Loss.per_head`.
     """
 
     loss: torch.Tensor | None = None
@@ -122,15 +117,15 @@ class EmotionModel(PreTrainedModel):
         encoder = _load_encoder(source)
         # A copy: PreTrainedModel.__init__ would reset the attention kernel in the configuration that the encoder uses.
         config = EmotionConfig(
-            copy.deepcopy(encoder.config),
-            intensities,
-            emotion_head_size,
-            regressor_size,
-            pooling,
+            encoder=copy.deepcopy(encoder.config),
+            intensity_targets=list(intensities),
+            emotion_head_size=emotion_head_size,
+            regressor_size=regressor_size,
+            pooling=pooling,
             id2label=dict(enumerate(label_names)),
+            label2id={name: i for i, name in enumerate(label_names)},
         )
         config.encoder.name_or_path = source.name  # where it was on this machine helps nobody else
-        config.label2id = {name: i for i, name in enumerate(label_names)}
         return cls(config, encoder)
 
     def stack_targets(self, labels: torch.Tensor, columns: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -147,7 +142,7 @@ class EmotionModel(PreTrainedModel):
     ) -> EmotionOutput:
         """input_ids, attention_mask: (batch, tokens); labels: (batch,); targets: (batch,) each, NaN where missing.
 
-        With labels, the targets of all intensities are needed too, by name. denominators: as of `losses.head_losses`.
+        With labels, the targets of all intensities are needed too, by name. denominators: as of `Loss.per_head`.
         """
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         # The heads are fp32 in mixed precision too: an intensity of 3 would have steps of 1/64 in bf16.

@@ -23,17 +23,10 @@ def best_evaluation(history: Sequence[dict], metric: str) -> Best:
 
     Of equal ones the first.
     """
-    best = Best()
     sign = -1 if metric == "loss" else 1
-    for log in history:
-        value = log.get(f"eval_{metric}")
-        if value is None:
-            continue
-        if best.value is None or sign * value > sign * best.value:
-            best = Best(log["step"], value)
-        else:
-            best = Best(best.step, best.value, best.evaluations_since + 1)
-    return best
+    values = [(log["step"], log[f"eval_{metric}"]) for log in history if f"eval_{metric}" in log]
+    best = max(range(len(values)), key=lambda i: sign * values[i][1], default=None)
+    return Best() if best is None else Best(*values[best], evaluations_since=len(values) - 1 - best)
 
 
 def learning_curves(history: Sequence[dict]) -> pd.DataFrame:

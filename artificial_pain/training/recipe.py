@@ -45,17 +45,16 @@ def evaluation_batch_size() -> int:
 def resolve_precision(precision: str) -> str:
     """What --precision means on this machine: "fp32", "bf16" or "fp16". Raises UsageError for what it cannot do."""
     on_gpu = distributed.device().type == "cuda"
-    bf16_on_gpu = on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
+    has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False) if on_gpu else cpu.multiplies_in_bf16()
     if precision == "fp16" and not on_gpu:
         raise UsageError("--precision fp16 needs an NVIDIA or AMD GPU, and there is none here: use fp32 or auto")
-    if precision == "bf16" and on_gpu and not bf16_on_gpu:
+    if precision == "bf16" and on_gpu and not has_bf16:
         raise UsageError("--precision bf16: this GPU cannot do it: use fp16 or auto")
     if precision != "auto":
         return precision
-    if on_gpu:
-        # bf16 has the range of fp32; ModernBERT overflows in fp16.
-        return "bf16" if bf16_on_gpu else "fp16"
-    return "bf16" if cpu.multiplies_in_bf16() else "fp32"
+    if has_bf16:
+        return "bf16"  # it has the range of fp32; ModernBERT overflows in fp16
+    return "fp16" if on_gpu else "fp32"
 
 
 def adam(

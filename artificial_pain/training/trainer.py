@@ -10,13 +10,7 @@ from transformers import ProgressCallback, Trainer
 from artificial_pain import distributed
 from artificial_pain.data.tokenization import lengths
 from artificial_pain.modeling.losses import IGNORE_INDEX, named_losses, num_valid
-from artificial_pain.training.callbacks import (
-    BestCheckpoint,
-    ProgressLines,
-    StopIfNotFinite,
-    StopOnSignal,
-    not_finite,
-)
+from artificial_pain.training.callbacks import BestCheckpoint, ProgressLines, StopIfNotFinite, StopOnSignal, not_finite
 
 BATCHES_OF_A_GROUP = 50  # at most: the examples of so many batches are sorted by length
 MIN_GROUPS = 4  # but for a training split of fewer batches

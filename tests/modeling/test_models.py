@@ -9,7 +9,7 @@ from torch import nn
 from transformers import AutoModel
 
 from artificial_pain.errors import UserError
-from artificial_pain.modeling.losses import Loss, head_losses
+from artificial_pain.modeling.losses import Loss
 from artificial_pain.modeling.model import EmotionModel
 from artificial_pain.training import recipe
 
@@ -84,9 +84,9 @@ def test_the_loss_of_a_batch_with_missing_targets_by_hand():
         for row, label in zip(at_true, [0, 1, 0], strict=True)
     ]
     annotated = torch.tensor([[1, MISSING, MISSING], [MISSING, 2, MISSING], [2, MISSING, MISSING]])
-    losses = head_losses(torch.zeros(3, 2), torch.tensor(outputs), torch.tensor([0, 1, 0]), annotated)
-    assert losses[:3].tolist() == pytest.approx([np.log(2), 2.5, 9]) and losses[3].isnan()
     loss = Loss(emotion_weight=0.5)
+    losses = loss.per_head(torch.zeros(3, 2), torch.tensor(outputs), torch.tensor([0, 1, 0]), annotated)
+    assert losses[:3].tolist() == pytest.approx([np.log(2), 2.5, 9]) and losses[3].isnan()
     assert loss.total(losses).item() == pytest.approx(0.5 * np.log(2) + 0.5 * (2.5 + 9) / 2)
     assert loss.total(losses[:1]).item() == pytest.approx(np.log(2)), "without regressors nothing is to be weighed"
 

@@ -10,7 +10,7 @@ from models import LABELS, MISSING, NAMES, TARGETS, annotated, batch, make, make
 from transformers import AutoModel
 
 from artificial_pain.encoders import Encoder
-from artificial_pain.modeling.losses import Loss, head_losses
+from artificial_pain.modeling.losses import Loss
 from artificial_pain.modeling.model import EmotionModel
 from artificial_pain.training import recipe
 
@@ -60,11 +60,12 @@ def test_label_smoothing_and_class_weights_by_hand():
     """
     logits = torch.tensor([[0.5, 0.25, 0.25]]).log().repeat(2, 1)
     nothing = torch.zeros(2, 0, 3), torch.tensor([0, 1]), torch.zeros(2, 0)
-    smoothed = head_losses(logits[:1], *(part[:1] for part in nothing), label_smoothing=0.3)
+    smoothed = Loss(1.0, label_smoothing=0.3).per_head(logits[:1], *(part[:1] for part in nothing), training=True)
     assert smoothed.item() == pytest.approx(0.8 * np.log(2) + 0.2 * np.log(4))
-    weighed = head_losses(logits, *nothing, class_weights=torch.tensor([1.0, 3, 9]))
+    loss = Loss(1.0, class_weights=torch.tensor([1.0, 3, 9]))
+    weighed = loss.per_head(logits, *nothing, training=True)
     assert weighed.item() == pytest.approx((np.log(2) + 3 * np.log(4)) / 2)
-    assert head_losses(logits, *nothing).item() == pytest.approx((np.log(2) + np.log(4)) / 2)
+    assert loss.per_head(logits, *nothing).item() == pytest.approx((np.log(2) + np.log(4)) / 2)
 
 
 def test_they_are_of_the_training_alone(tiny, splits):

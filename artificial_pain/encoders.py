@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from artificial_pain.errors import UsageError, UserError, first_line, logger
+from artificial_pain.errors import UsageError, UserError, as_user_error, first_line, logger
 from artificial_pain.storage import checksum
 
 DEFAULT = "mental/mental-roberta-base"
@@ -92,10 +92,10 @@ def fetch(name: str, revision: str, weights: str | None) -> Encoder:
 
 def _from_folder(name: str, weights: str | None) -> Encoder:
     folder = Path(name)
-    try:
-        family = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
-    except (OSError, ValueError, AttributeError) as error:
-        raise UserError(f"{folder / 'config.json'}: cannot be read as an encoder's configuration ({error})") from None
+    config = folder / "config.json"
+    unreadable = f"{config}: cannot be read as an encoder's configuration"
+    with as_user_error(unreadable, OSError, ValueError, AttributeError):
+        family = json.loads(config.read_text(encoding="utf-8")).get("model_type")
     if family not in FAMILIES:
         raise UserError(f"{folder}: its model_type is {family!r}: expected an encoder, one of {', '.join(FAMILIES)}")
     if weights and not (folder / weights).is_file():

@@ -7,6 +7,8 @@ import logging
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 MIN_SECRET_LENGTH = 6  # characters
 MAX_REASON_LENGTH = 300  # characters
@@ -37,6 +39,16 @@ def first_line(error: BaseException) -> str:
     """The first line of a library's error message, or the error's kind where it has no message."""
     lines = str(error).strip().splitlines()
     return lines[0][:MAX_REASON_LENGTH] if lines else type(error).__name__
+
+
+@contextmanager
+def as_user_error(what: str, *kinds: type[Exception], remedy: str = "") -> Iterator[None]:
+    """One of these errors in the block becomes a UserError: what happened, the library's reason, and the remedy."""
+    try:
+        yield
+    except kinds as error:
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise UserError(f"{what} ({reason})" + (f": {remedy}" if remedy else "")) from error
 
 
 class _Line(logging.Formatter):

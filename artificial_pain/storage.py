@@ -17,7 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
-from artificial_pain.errors import UserError, logger
+from artificial_pain.errors import UserError, as_user_error, logger
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TASK_FOLDERS = {"classification": REPOSITORY / "classification", "intensity": REPOSITORY / "intensity"}
@@ -56,12 +56,9 @@ def program(name: str) -> str:
 
 def require_writable(folder: Path) -> None:
     """Make the folder; raise UserError where it cannot be written, before any work is done for it."""
-    try:
+    with as_user_error(f"{folder}: cannot be written", OSError, remedy="give another --output_dir"):
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written ({error.strerror}): give another --output_dir") from None
+        tempfile.TemporaryFile(dir=folder).close()
 
 
 def write_json(path: Path, content: dict) -> None:
@@ -77,7 +74,7 @@ def exclusive_lock(folder: Path, wait: bool) -> Iterator[None]:
     """
     lock = FileLock(folder.with_name(f".{folder.name}.lock"))
     path = Path(lock.lock_file)
-    try:
+    with as_user_error(f"{path}: cannot be locked", OSError, remedy="give another --output_dir"):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire(timeout=0)
@@ -89,8 +86,6 @@ def exclusive_lock(folder: Path, wait: bool) -> Iterator[None]:
             lock.acquire()
         me = f"process {os.getpid()} on {platform.node()} ({Path(sys.argv[0]).name}, since {time.strftime('%F %T')})"
         path.write_text(f"{me}\n", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be locked ({error.strerror}): give another --output_dir") from None
     try:
         yield
     finally:

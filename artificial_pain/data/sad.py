@@ -10,7 +10,7 @@ import pandas as pd
 import python_calamine
 
 from artificial_pain.data.cleaning import clean_label, clean_text
-from artificial_pain.errors import UserError, first_line
+from artificial_pain.errors import UserError, as_user_error
 
 MAX_BYTES = 2**30  # of a corpus file, and of what it unpacks to: SAD unpacks to 5.5 MB
 WORKBOOK = "xl/workbook.xml"  # a member of every .xlsx, which is a zip
@@ -38,10 +38,8 @@ def _read_sheet(content: bytes, path: Path, columns: list[str]) -> pd.DataFrame:
 
     pandas.read_excel would make Python objects of all columns, and take twice the memory and time.
     """
-    try:
+    with as_user_error(f"{path}: cannot be read as an Excel file", python_calamine.CalamineError, ValueError):
         sheet = python_calamine.load_workbook(BytesIO(content)).get_sheet_by_index(0)
-    except (python_calamine.CalamineError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as an Excel file ({first_line(error)})") from None
     rows = iter(sheet.iter_rows())
     header = [_cell_text(cell) for cell in next(rows, [])]
     for column in columns:
@@ -95,8 +93,6 @@ def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> by
     # zipfile unpacks other methods without a bound.
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise UserError(f"{path}: its member {name} cannot be read (neither stored nor deflated)")
-    try:
-        with archive.open(member) as file:
-            return file.read(member.file_size)  # read() without a number would unpack up to 1 GiB, whatever is declared
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, NotImplementedError) as error:
-        raise UserError(f"{path}: its member {name} cannot be read ({first_line(error)})") from None
+    damaged = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, NotImplementedError)
+    with as_user_error(f"{path}: its member {name} cannot be read", *damaged), archive.open(member) as file:
+        return file.read(member.file_size)  # read() without a number would unpack up to 1 GiB, whatever is declared

@@ -19,7 +19,7 @@ from artificial_pain import distributed, storage
 from artificial_pain.data import text_csv
 from artificial_pain.data.vocabulary import INTENSITIES, SPLITS
 from artificial_pain.encoders import Encoder
-from artificial_pain.errors import UsageError, UserError, first_line, redact
+from artificial_pain.errors import UsageError, UserError, as_user_error, first_line, redact
 
 METADATA_FILE = "tokenization.json"  # beside the tokenized splits: what they were made from and with
 # Files that make a tokenizer, whichever kind is there.
@@ -32,10 +32,8 @@ def load_tokenizer(encoder: Encoder) -> PreTrainedTokenizerFast:
     names = {path.name for path in encoder.folder.iterdir()}
     if not any(kind <= names for kind in TOKENIZER_KINDS):  # transformers would make one that knows no word
         raise UserError(f"{encoder.folder}: has no tokenizer: save the encoder's there with save_pretrained()")
-    try:
+    with as_user_error(f"{encoder.folder}: no tokenizer can be loaded", OSError, ValueError):
         return AutoTokenizer.from_pretrained(encoder.folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{encoder.folder}: no tokenizer can be loaded ({first_line(error)})") from None
 
 
 def max_tokens(encoder: Encoder) -> int:

@@ -8,7 +8,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from artificial_pain.errors import UserError, logger
+from artificial_pain.errors import UserError, as_user_error, logger
 from artificial_pain.evaluation import classification, regression
 
 
@@ -19,7 +19,7 @@ def fit(train: pd.DataFrame, targets: Sequence[str]) -> dict[str, Pipeline]:
     left out. Raises UserError where the texts have no words, or a target is missing everywhere; warns where it is
     missing in all examples of an emotion.
     """
-    try:
+    with as_user_error("the training texts have no words of two letters or more", ValueError):
         models = {"label": make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000))}
         models["label"].fit(train["text"], train["label"])
         for target in targets:
@@ -32,8 +32,6 @@ def fit(train: pd.DataFrame, targets: Sequence[str]) -> dict[str, Pipeline]:
                     f"no training example of {', '.join(unknown)} has a known {target}: what is said of it is untrained"
                 )
             models[target] = make_pipeline(TfidfVectorizer(), Ridge()).fit(known["text"], known[target])
-    except ValueError as error:
-        raise UserError(f"the training texts have no words of two letters or more ({error})") from None
     return models
 
 

@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedMode
 from transformers.utils import ModelOutput
 
 from artificial_pain.encoders import Encoder
-from artificial_pain.errors import UserError, first_line
+from artificial_pain.errors import UserError, as_user_error
 from artificial_pain.modeling.losses import Loss
 
 # The scripts' own messages say what a user can act on.
@@ -159,7 +159,7 @@ class EmotionModel(PreTrainedModel):
 
 def _load_encoder(source: Encoder) -> PreTrainedModel:
     """The pretrained encoder, in fp32, from safetensors alone. Raises UserError where its weights do not fit."""
-    try:
+    with as_user_error(f"{source.folder}: the encoder cannot be loaded", OSError, ValueError, RuntimeError):
         encoder, info = AutoModel.from_pretrained(
             source.folder,
             dtype=torch.float32,
@@ -168,13 +168,10 @@ def _load_encoder(source: Encoder) -> PreTrainedModel:
             trust_remote_code=False,
             output_loading_info=True,
         )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"{source.folder}: the encoder cannot be loaded ({first_line(error)})") from error
     missing = sorted(name for name in info["missing_keys"] if not name.startswith("pooler."))
     if missing:
-        raise UserError(
-            f"{source.folder}: {len(missing)} of the encoder's weights are missing, {missing[0]} among them"
-        )
+        lost = f"{len(missing)} of the encoder's weights are missing, {missing[0]} among them"
+        raise UserError(f"{source.folder}: {lost}")
     return encoder
 
 

@@ -44,8 +44,8 @@ class ProgressLines(ProgressCallback):
             "accuracy": metrics["eval_accuracy"],
             "macro-F1": metrics["eval_macro_f1"],
         }
-        errors = {f"MAE {name}": metrics.get(f"eval_mae_{name}") for name in INTENSITIES.values()}
-        values |= {name: error for name, error in errors.items() if error is not None}
+        known = [name for name in INTENSITIES.values() if f"eval_mae_{name}" in metrics]
+        values |= {f"MAE {name}": metrics[f"eval_mae_{name}"] for name in known}
         line = "".join(f"   {name} {value:.3f}" for name, value in values.items())
         self.training_bar.write(f"epoch {round(state.epoch):4d}{line}", file=sys.stderr)
 

@@ -92,9 +92,11 @@ def _fsync(path: Path) -> None:
 
 
 def find_corruption(checkpoint: Path) -> str | None:
-    """What is wrong with a complete checkpoint: the first file that is not what was written; None if it is valid."""
+    """What is wrong with a checkpoint: the first file that is not as written; None if it is complete and valid."""
     try:
         return storage.find_corruption(checkpoint, json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return "it was not written to its end"
     except OSError as error:
         return f"{MANIFEST} cannot be read: {error.strerror}"
     except (ValueError, AttributeError):  # no JSON, or JSON of something else
@@ -108,17 +110,13 @@ def last_valid_checkpoint(folder: Path) -> Path | None:
     """
     valid: dict[int, Path] = {}
     for step, checkpoint in _by_step(folder).items():
-        if not (checkpoint / MANIFEST).exists():
-            logger.warning(f"{checkpoint} was not written to its end, and was removed")
-            shutil.rmtree(checkpoint)
-            continue
         reason = find_corruption(checkpoint)
-        if reason is None:
-            best = _best_step(checkpoint)
-            if best in {None, step, *valid}:
-                valid[step] = checkpoint
-                continue
+        best = None if reason else _best_step(checkpoint)
+        if best not in {None, step, *valid}:
             reason = f"its best one, checkpoint-{best}, is lost"
+        if not reason:
+            valid[step] = checkpoint
+            continue
         remove(checkpoint)
         before = f"step {max(valid)}" if valid else "the start"
         logger.warning(f"{checkpoint} is damaged ({reason}) and was removed: what is left goes on from {before}")

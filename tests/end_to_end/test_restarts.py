@@ -217,7 +217,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(name, damage, e
     DAMAGES[damage](last / name)
     told = experiment.goes_on(stopped)
     without_seal = (name, damage) == ("sha256.json", "gone")  # as it is until the rest is written
-    reason = "was not written to its end" if without_seal else f"is damaged ({name}"
+    reason = f"is damaged ({'it was not written to its end' if without_seal else name}"
     assert f"warning: {last} {reason}" in told and f"going on from {before}" in told
 
 

@@ -8,20 +8,14 @@ import argparse
 from itertools import product
 from pathlib import Path
 
-from artificial_pain import cli
-from artificial_pain.errors import UserError, logger
-from artificial_pain.reporting import grid, page
-from artificial_pain.reporting.groups import find_runs
-from artificial_pain.storage import TASK_FOLDERS
+from artificial_pain import cli, storage
+from artificial_pain.errors import UserError, as_user_error, logger
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m artificial_pain.report", description=__doc__.splitlines()[0], allow_abbrev=False
-    )
-    parser.add_argument(
-        "roots", nargs="*", type=Path, metavar="FOLDER", help="in which the runs are (default: both tasks' folders)"
-    )
+    parser = cli.module_parser("report", __doc__)
+    help = "in which the runs are (default: both tasks' folders)"
+    parser.add_argument("roots", nargs="*", type=Path, metavar="FOLDER", help=help)
     parser.add_argument("--output", type=cli.folder, default=Path("RESULTS.md"), help="(default: %(default)s)")
     args = parser.parse_args()
     if args.output.suffix != ".md":
@@ -33,8 +27,12 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
+    # Imported here, so that --help and a wrong flag are answered at once.
+    from artificial_pain.reporting import grid, page
+    from artificial_pain.reporting.groups import find_runs
+
     folder = args.output.with_suffix("")
-    roots = args.roots or list(TASK_FOLDERS.values())
+    roots = args.roots or list(storage.TASK_FOLDERS.values())
     for root in roots:
         if not root.is_dir():
             raise UserError(f"{root}: is no folder: give the --output_dir of finished runs")
@@ -42,10 +40,8 @@ def main(args: argparse.Namespace) -> None:
     if not groups:
         raise UserError(f"no finished run in {', '.join(map(str, roots))}: train one, or give its --output_dir")
 
-    try:
+    with as_user_error(f"{folder}: cannot be made", OSError, remedy="give another --output"):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be made ({error.strerror}): give another --output") from None
     for dataset_name, figure in product(grid.DATASETS["classification"], page.FIGURES):
         for path in folder.glob(f"{dataset_name}*-{figure}.png"):
             path.unlink()  # an earlier report's

@@ -5,45 +5,37 @@ python -m artificial_pain.study --dataset_name SAD --seeds 42 43 44 --model_flag
 
 import argparse
 import shlex
-from pathlib import Path
+import subprocess
+import sys
+import time
+from statistics import fmean
+
+from tqdm import tqdm
 
 from artificial_pain import cli, encoders, storage
-from artificial_pain.errors import UserError
+from artificial_pain.errors import Terminated, UserError, logger
 from artificial_pain.reporting import grid
-from artificial_pain.reporting.study import Study
 
 # The scripts' flags that the study sets, each from a flag of its own.
 RESERVED = {"--model_name", "--dataset_name", "--balanced", "--output_dir"}
-
-
-def _absolute_folder(text: str) -> Path:
-    return cli.folder(text).absolute()
+EVALUATED_ONLY = "the run is finished, and is evaluated"  # what a model script logs instead of training again
 
 
 def parse_args() -> argparse.Namespace:
     """The flags, and `cells`, the part of the grid that they ask for."""
-    parser = argparse.ArgumentParser(
-        prog="python -m artificial_pain.study", description=__doc__.splitlines()[0], allow_abbrev=False
-    )
+    parser = cli.module_parser("study", __doc__)
     group = parser.add_argument_group("which part of the grid (default: all of it)")
-    group.add_argument(
-        "--model_name", nargs="+", type=encoders.checked_name, default=grid.PUBLISHED_ENCODERS, metavar="ENCODER"
-    )
-    group.add_argument("--dataset_name", nargs="+", choices=grid.DATASETS["classification"], default=["SAD", "ESConv"])
-    group.add_argument("--balance", nargs="+", choices=grid.BALANCES, default=list(grid.BALANCES))
-    group.add_argument(
-        "--task", nargs="+", choices=grid.DATASETS, default=list(grid.DATASETS), help="one head, or four (ESConv alone)"
-    )
-    group.add_argument(
-        "--seeds",
-        nargs="+",
-        type=cli.seed_integer,
-        default=[storage.PUBLISHED_SEED],
-        metavar="N",
-        help="(default: %(default)s)",
-    )
+    options = {"type": encoders.checked_name, "default": grid.PUBLISHED_ENCODERS, "metavar": "ENCODER"}
+    group.add_argument("--model_name", nargs="+", **options)
+    for flag, values, help in [
+        ("--dataset_name", grid.DATASETS["classification"], None),
+        ("--balance", list(grid.BALANCES), None),
+        ("--task", list(grid.DATASETS), "one head, or four (ESConv alone)"),
+    ]:
+        group.add_argument(flag, nargs="+", choices=values, default=values, help=help)
+    cli.add_flag(group, "--seeds", [storage.PUBLISHED_SEED], "of the trainings", nargs="+", type=cli.seed_integer)
     group = parser.add_argument_group("what the scripts are given beside that")
-    group.add_argument("--output_dir", type=_absolute_folder, help="of all four (default: each task's own folder)")
+    group.add_argument("--output_dir", type=cli.folder, help="of all four (default: each task's own folder)")
     for flag in ("--dataloader_flags", "--model_flags"):  # with =, else argparse takes a single flag for one of its own
         group.add_argument(flag, type=shlex.split, default=[], metavar='"FLAGS"', help=f'as in {flag}="--revision v1"')
     args = parser.parse_args()
@@ -53,22 +45,83 @@ def parse_args() -> argparse.Namespace:
                 parser.error(f"{flag}: the study sets {word}: use its own flag")
             if word == "--push_to_hub":
                 parser.error("--push_to_hub would upload all runs over each other: give it to the model script of one")
-    args.cells = grid.grid(args.model_name, args.dataset_name, args.balance, args.task)
+    chosen = {"dataset_name": args.dataset_name, "balance": args.balance, "task": args.task}
+    cells = grid.grid(args.model_name)
+    args.cells = [cell for cell in cells if all(getattr(cell, flag) in chosen[flag] for flag in chosen)]
     if not args.cells:
         parser.error("--task intensity: ESConv alone has intensities: ask for --dataset_name ESConv")
     return args
 
 
 def main(args: argparse.Namespace) -> None:
+    """Write the splits of each cell and train on them with each seed; a finished run is only evaluated again."""
     if args.output_dir:
+        args.output_dir = args.output_dir.absolute()  # for the commands of scripts that fail
         storage.require_writable(args.output_dir)
-    study = Study(args.cells, args.seeds, args.output_dir, args.dataloader_flags, args.model_flags)
-    study.run()
-    print(f"{study.num_runs} runs: {study.num_done} done, {study.num_runs - study.num_done} failed")
-    for command, reason in study.failures:
-        print(f"failed: {shlex.join([storage.program('python'), *command])}\n  {reason}")
-    if study.failures:
-        raise UserError(f"{len(study.failures)} of the commands failed, see above: mend that, and give this one again")
+    num_runs = len(args.cells) * len(args.seeds)
+    outcomes, seconds, failures = [], [], []  # of each run; of each training; of each command that failed
+    for cell in args.cells:
+        has_splits = call_script(args, cell, None, failures) is not None
+        for seed in args.seeds:
+            start = time.monotonic()
+            output = call_script(args, cell, seed, failures) if has_splits else None
+            if output is not None and EVALUATED_ONLY not in output:
+                seconds.append(time.monotonic() - start)
+            outcomes.append("done" if output is not None else "failed" if has_splits else "no splits")
+            num_left = num_runs - len(outcomes)
+            time_left = tqdm.format_interval(num_left * fmean(seconds)) if seconds else "?"
+            progress = f"[{len(outcomes)}/{num_runs}] {cell}, seed {seed}: {outcomes[-1]}"
+            logger.info(f"{progress}; {num_left} left, about {time_left}")
+    num_done = outcomes.count("done")
+    print(f"{num_runs} runs: {num_done} done, {num_runs - num_done} failed")
+    for failure in failures:
+        print(f"failed: {failure}")
+    if failures:
+        raise UserError(f"{len(failures)} of the commands failed, see above: mend that, and give this one again")
+
+
+def call_script(args: argparse.Namespace, cell: grid.Cell, seed: int | None, failures: list[str]) -> str | None:
+    """Call a cell's dataloader, or with a seed its model script; append the output to a log, and return it.
+
+    Where the script fails it is None, and the command and its reason are added to `failures`.
+    """
+    kind, step, flags = "dataloader", "dataloader", args.dataloader_flags
+    if seed is not None:
+        kind, step, flags = "model", f"seed {seed}", ["--seed", str(seed), *args.model_flags]
+    folder = storage.TASK_FOLDERS[cell.task]
+    command = [str(folder / f"{cell.task}-{kind}.py"), "--model_name", cell.model_name]
+    command += ["--dataset_name", cell.dataset_name, *grid.BALANCES[cell.balance]]
+    command += ["--output_dir", str(args.output_dir)] if args.output_dir else []
+    command += flags
+    encoder = cell.model_name.strip("/").replace("/", "-")
+    name = f"{cell.task}-{cell.dataset_name}-{cell.balance}-{encoder}-{step.replace(' ', '')}.log"
+    log = (args.output_dir or folder) / "study" / name
+    logger.info(f"{cell}, {step}: started, its output goes to {log}")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    # A run that is evaluated again keeps the log of its training.
+    with log.open("a+", encoding="utf-8", errors="replace") as file:
+        start = file.tell()
+        script = subprocess.Popen([sys.executable, *command], stdout=file, stderr=file, stdin=subprocess.DEVNULL)
+        exit_code = wait_for(script)
+        file.seek(start)
+        output = file.read()
+    if exit_code == 0:
+        return output
+    lines = output.strip().splitlines() or [f"exit code {exit_code}"]
+    reason = next((line for line in reversed(lines) if "error: " in line), lines[-1]).strip()
+    failures.append(f"{shlex.join([storage.program('python'), *command])}\n  {reason} ({log})")
+    return None
+
+
+def wait_for(script: subprocess.Popen) -> int:
+    """The exit code of a script. What stops the study stops the script too, and is raised again when it has ended."""
+    try:
+        return script.wait()
+    except (KeyboardInterrupt, Terminated) as stop:
+        if isinstance(stop, Terminated):  # Ctrl-C reaches every process of the terminal by itself
+            script.terminate()
+        script.wait()
+        raise type(stop)("stopped: the same command goes on") from None
 
 
 if __name__ == "__main__":

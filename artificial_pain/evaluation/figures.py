@@ -27,6 +27,11 @@ EMOTION_SOURCES = {"true": "true_label", "predicted": "predicted_label"}
 JITTER = 0.15  # spreads points of the same annotated value by so much to each side
 
 
+def save(figure: plt.Figure, path: Path, dpi: int = 120) -> None:
+    figure.savefig(path, dpi=dpi)
+    plt.close(figure)
+
+
 def draw_confusion_matrix(
     path: Path, counts: Sequence[Sequence[float]], label_names: Sequence[str], title: str, dpi: int = 120
 ) -> None:
@@ -47,8 +52,7 @@ def draw_confusion_matrix(
             colour = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, f"{shares[row, column]:.2f}", ha="center", va="center", color=colour, fontsize=9)
     figure.colorbar(image, label="share of the true label", shrink=0.8)
-    figure.savefig(path, dpi=dpi)
-    plt.close(figure)
+    save(figure, path, dpi)
 
 
 def draw_reliability(path: Path, confidence: np.ndarray, correct: np.ndarray, title: str) -> None:
@@ -58,16 +62,14 @@ def draw_reliability(path: Path, confidence: np.ndarray, correct: np.ndarray, ti
     """
     examples, confidences, right = calibration_bins(confidence, correct).T
     filled = examples > 0
-    figure, (axes, below) = plt.subplots(
-        2, 1, figsize=(4.2, 5), sharex=True, layout="constrained", height_ratios=(3, 1)
-    )
+    heights = (3, 1)
+    figure, (axes, below) = plt.subplots(2, sharex=True, layout="constrained", figsize=(4.2, 5), height_ratios=heights)
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1)  # perfect calibration
     axes.plot(confidences[filled] / examples[filled], right[filled] / examples[filled], marker="o")
     axes.set(ylabel="share correct", ylim=(0, 1), title=title)
     below.bar((np.arange(BINS) + 0.5) / BINS, examples, width=0.9 / BINS, color="grey")
     below.set(xlabel="probability of the predicted label", ylabel="examples", xlim=(0, 1))
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    save(figure, path)
 
 
 def draw_intensities(path: Path, predictions: pd.DataFrame, metrics: dict, title: str) -> None:
@@ -92,8 +94,7 @@ def draw_intensities(path: Path, predictions: pd.DataFrame, metrics: dict, title
             axes.locator_params(integer=True)
             axes.set(xlabel="annotated (spread out)", ylabel=f"predicted, at the {emotion} emotion")
     figure.suptitle(title)
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    save(figure, path)
 
 
 def _correlation(name: str, scores: dict) -> str:
@@ -108,20 +109,27 @@ def loss_title(loss: str) -> str:
     return titles.get(loss, f"{loss.removeprefix('loss_')}: mean squared error")
 
 
-def draw_learning_curves(path: Path, curves: pd.DataFrame, best_epoch: int) -> None:
-    """Each loss by epoch, in training and validation (`trainer.learning_curves`); a line marks the kept epoch."""
-    losses = [name for name in curves if not name.startswith("eval_")]
+def draw_learning_curves(
+    path: Path, runs: Sequence[pd.DataFrame], best_epoch: int | None = None, dpi: int = 120
+) -> None:
+    """Each loss by epoch, in training and validation (`history.learning_curves`); a line marks the kept epoch.
+
+    Of several runs each has a thin curve, and their mean, over the epochs that all have, a thick one.
+    """
+    losses = [name for name in runs[0] if not name.startswith("eval_")]
     size = (3.6 * len(losses) + 1, 3.6)
     figure, grid = plt.subplots(1, len(losses), figsize=size, squeeze=False, layout="constrained")
     for axes, name in zip(grid[0], losses, strict=True):
-        axes.plot(curves.index, curves[name], marker=".", label="training")
-        if f"eval_{name}" in curves:
-            axes.plot(curves.index, curves[f"eval_{name}"], marker=".", label="validation")
-        axes.axvline(best_epoch, color="grey", linestyle=":", label="kept")
+        for column, label, color in ((name, "training", "tab:blue"), (f"eval_{name}", "validation", "tab:orange")):
+            curves = pd.concat([run.filter([column]) for run in runs], axis=1)
+            if len(runs) > 1:
+                axes.plot(curves.index, curves, color=color, linewidth=0.7, alpha=0.5)
+            axes.plot(curves.index, curves.mean(axis=1, skipna=False), color=color, marker=".", label=label)
+        if best_epoch is not None:
+            axes.axvline(best_epoch, color="grey", linestyle=":", label="kept")
         axes.margins(0.1)
         axes.set_ylim(bottom=0)
         axes.set(title=loss_title(name), xlabel="epoch", xlim=(curves.index[0] - 0.5, curves.index[-1] + 0.5))
         axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     grid[0][0].legend()
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    save(figure, path, dpi)

@@ -13,17 +13,14 @@ BASELINES = {
 UNDEFINED = "n/a"
 INTERVAL_ROWS = ("  95 % interval, from", "                 to")  # below a run's own row
 
-# The metrics of a table: of the emotion, and of each intensity.
-PRIMARY_METRICS = {"emotion": ("macro_f1", "accuracy"), "intensity": ("mae", "pearson")}
-SECONDARY_METRICS = {"emotion": ("expected_calibration_error",), "intensity": ("spearman", "quadratic_weighted_kappa")}
-HEADINGS = {
-    "macro_f1": "macro-F1",
-    "accuracy": "accuracy",
-    "mae": "MAE",
-    "pearson": "r",
-    "expected_calibration_error": "calibration error",
-    "spearman": "rho",
-    "quadratic_weighted_kappa": "kappa",
+# The metrics of a table, of the emotion and of each intensity, with their headings.
+PRIMARY_METRICS = {
+    "emotion": {"macro_f1": "macro-F1", "accuracy": "accuracy"},
+    "intensity": {"mae": "MAE", "pearson": "r"},
+}
+SECONDARY_METRICS = {
+    "emotion": {"expected_calibration_error": "calibration error"},
+    "intensity": {"spearman": "rho", "quadratic_weighted_kappa": "kappa"},
 }
 
 # A row's values by column: the intensity, the number of its pairs (both "" for the emotion), and the metric's heading.
@@ -31,7 +28,7 @@ HEADINGS = {
 Row = dict[tuple[str, str, str], float | None]
 
 
-def results_table(runs: dict[str, dict], metrics: dict[str, tuple[str, ...]] = PRIMARY_METRICS) -> str:
+def results_table(runs: dict[str, dict], metrics: dict[str, dict] = PRIMARY_METRICS) -> str:
     """The metrics of runs on the test split with their 95 % intervals, and below them those of the baselines.
 
     runs: by the name to show, the content of evaluation_results.json. metrics: PRIMARY_METRICS or SECONDARY_METRICS.
@@ -62,11 +59,12 @@ def _rows(scores: dict, emotion_source: str, metrics: dict) -> tuple[Row, Row, R
     parts = [("", "", scores, metrics["emotion"])]
     for target, groups in scores.get("intensity", {}).get(emotion_source, {}).items():
         parts.append((target, f"n={groups['micro']['n']}", groups["micro"], metrics["intensity"]))
-    for target, pairs, part, names in parts:
-        for name in (name for name in names if name in part):
-            interval = part.get("intervals", {}).get(name) or (None, None)
-            for row, value in zip(rows, (part[name], *interval), strict=True):
-                row[target, pairs, HEADINGS[name]] = value
+    for target, pairs, part, headings in parts:
+        for name, heading in headings.items():
+            if name in part:
+                interval = part.get("intervals", {}).get(name) or (None, None)
+                for row, value in zip(rows, (part[name], *interval), strict=True):
+                    row[target, pairs, heading] = value
     return rows
 
 
@@ -74,11 +72,8 @@ def _baseline_rows(runs: dict[str, dict], metrics: dict) -> list[tuple[str, Row]
     """A row for each baseline where all runs agree on it, else a row for each run (they had other training splits)."""
     rows = []
     for baseline, heading in BASELINES.items():
-        by_run = {
-            run: _rows(results["baselines"][baseline], "predicted_label", metrics)[0]
-            for run, results in runs.items()
-            if baseline in results["baselines"]
-        }
+        found = {run: results["baselines"].get(baseline) for run, results in runs.items()}
+        by_run = {run: _rows(scores, "predicted_label", metrics)[0] for run, scores in found.items() if scores}
         fullest = max(by_run.values(), key=len, default={})  # runs of fewer heads have fewer columns
         if all(row.items() <= fullest.items() for row in by_run.values()):
             rows.append((heading, fullest))

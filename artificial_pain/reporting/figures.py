@@ -5,36 +5,32 @@ from pathlib import Path
 
 import numpy as np
 
-from artificial_pain.evaluation import bootstrap, classification, figures
+from artificial_pain.evaluation import bootstrap, figures
 from artificial_pain.evaluation.figures import plt
-from artificial_pain.reporting.groups import Group
+from artificial_pain.reporting.groups import Group, Metric
 
 DPI = 80
 BEFORE_AND_AFTER = ["initial_intensity", "final_intensity"]
 
 
-def draw_comparison(path: Path, rows: Sequence[tuple[str, float, list[float] | None]], title: str) -> None:
-    """A metric of runs and baselines: name, value and interval of each; the first at the top."""
-    figure, axes = plt.subplots(figsize=(8, 0.9 + 0.32 * len(rows)), layout="constrained")
-    for y, (_, value, interval) in enumerate(rows):
-        low, high = interval or (value, value)
-        axes.errorbar(value, y, xerr=np.abs([[value - low], [high - value]]), fmt="o", color="tab:blue", capsize=3)
-    axes.set_yticks(range(len(rows)), [name for name, *_ in rows], parse_math=False)
-    axes.set(xlabel=title, ylim=(len(rows) - 0.5, -0.5))
+def draw_comparison(path: Path, metrics: Sequence[tuple[str, Metric]], title: str) -> None:
+    """A metric of runs and baselines, by name; the first at the top."""
+    values = [metric.mean for _, metric in metrics]
+    ends = np.transpose([metric.interval for _, metric in metrics])
+    figure, axes = plt.subplots(figsize=(8, 0.9 + 0.32 * len(metrics)), layout="constrained")
+    axes.errorbar(values, range(len(metrics)), xerr=np.abs(ends - values), fmt="o", capsize=3)
+    axes.set_yticks(range(len(metrics)), [name for name, _ in metrics], parse_math=False)
+    axes.set(xlabel=title, ylim=(len(metrics) - 0.5, -0.5))
     axes.grid(axis="x", alpha=0.3)
-    figure.savefig(path, dpi=DPI)
-    plt.close(figure)
+    figures.save(figure, path, DPI)
 
 
 def draw_confusion(path: Path, group: Group) -> None:
     """The confusion matrix, as the mean over the seeds."""
-    predicted = group.predicted_labels
-    counts = classification.confusion_counts(
-        np.broadcast_to(group.labels, predicted.shape), predicted, len(group.label_names)
-    )
+    counts = np.mean([run.results["test"]["confusion_matrix"] for run in group.runs], axis=0)
     seeds = f"mean of {len(group.runs)} seeds" if len(group.runs) > 1 else f"seed {group.seeds[0]}"
     title = f"test split, {seeds}, macro-F1 {group.emotion['macro_f1'].mean:.3f}"
-    figures.draw_confusion_matrix(path, counts.mean(axis=0), group.label_names, title, dpi=DPI)
+    figures.draw_confusion_matrix(path, counts, group.label_names, title, dpi=DPI)
 
 
 def draw_before_and_after(path: Path, group: Group) -> None:
@@ -49,9 +45,8 @@ def draw_before_and_after(path: Path, group: Group) -> None:
     num_labels = len(group.label_names)
     columns = min(4, num_labels)
     rows = -(-num_labels // columns)
-    figure, grid = plt.subplots(
-        rows, columns, figsize=(2.3 * columns, 2.4 * rows), squeeze=False, sharey=True, layout="constrained"
-    )
+    size = (2.3 * columns, 2.4 * rows)
+    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, sharey=True, layout="constrained")
     for axes in grid.flat[num_labels:]:
         axes.set_axis_off()
     for label, (axes, name) in enumerate(zip(grid.flat, group.label_names, strict=False)):
@@ -64,8 +59,7 @@ def draw_before_and_after(path: Path, group: Group) -> None:
             _draw_means(axes, predicted[:, mask], "predicted", shift=0.05)
     grid[0, 0].legend(fontsize=8)
     figure.supylabel("intensity, 1 to 5")
-    figure.savefig(path, dpi=DPI)
-    plt.close(figure)
+    figures.save(figure, path, DPI)
 
 
 def _draw_means(axes: plt.Axes, values: np.ndarray, label: str, shift: float) -> None:
@@ -77,21 +71,5 @@ def _draw_means(axes: plt.Axes, values: np.ndarray, label: str, shift: float) ->
 
 
 def draw_learning_curves(path: Path, group: Group) -> None:
-    """Every loss by epoch, of each seed (thin) and their mean (thick)."""
-    losses = [name for name in group.first.curves if not name.startswith("eval_")]
-    figure, grid = plt.subplots(
-        1, len(losses), figsize=(3.2 * len(losses) + 0.6, 3), squeeze=False, layout="constrained"
-    )
-    for axes, name in zip(grid[0], losses, strict=True):
-        for column, label, color in ((name, "training", "tab:blue"), (f"eval_{name}", "validation", "tab:orange")):
-            curves = [run.curves[column] for run in group.runs if column in run.curves]
-            for curve in curves:
-                axes.plot(curve.index, curve, color=color, linewidth=0.7, alpha=0.5)
-            if curves:
-                mean = sum(curves) / len(curves)  # over the epochs that all seeds have
-                axes.plot(mean.index, mean, color=color, marker=".", label=label)
-        axes.set(title=figures.loss_title(name), xlabel="epoch", ylim=(0, None))
-        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-    grid[0][0].legend()
-    figure.savefig(path, dpi=DPI)
-    plt.close(figure)
+    """Every loss by epoch, of each seed and in the mean."""
+    figures.draw_learning_curves(path, [run.curves for run in group.runs], dpi=DPI)

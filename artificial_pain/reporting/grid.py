@@ -19,18 +19,13 @@ class Cell:
     task: str
     dataset_name: str
     balance: str
-    encoder: str
+    model_name: str
 
     def __str__(self) -> str:
-        return f"{self.task}, {self.dataset_name} {self.balance}, {self.encoder}"
+        return f"{self.task}, {self.dataset_name} {self.balance}, {self.model_name}"
 
 
-def grid(
-    model_names: Sequence[str],
-    dataset_names: Sequence[str] = DATASETS["classification"],
-    balances: Sequence[str] = tuple(BALANCES),
-    tasks: Sequence[str] = tuple(DATASETS),
-) -> list[Cell]:
-    """The cells of these encoders, corpora, balances and tasks; the intensity task has ESConv alone."""
-    cells = product(dataset_names, balances, model_names, tasks)
+def grid(model_names: Sequence[str]) -> list[Cell]:
+    """The cells of these encoders; the intensity task has ESConv alone."""
+    cells = product(DATASETS["classification"], BALANCES, model_names, DATASETS)
     return [Cell(task, *rest) for *rest, task in cells if rest[0] in DATASETS[task]]

@@ -3,15 +3,14 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from artificial_pain.data.vocabulary import INTENSITIES
 from artificial_pain.evaluation import bootstrap, classification, regression
-from artificial_pain.reporting.run_files import EMOTION_METRICS, INTENSITY_METRICS, Run, label_names
+from artificial_pain.reporting.run_files import EMOTION_METRICS, INTENSITY_METRICS, PROBABILITY, Run
 from artificial_pain.runs.status import RECORD, RESUMABLE_FLAGS, checkpoints_folder, unfinished
 from artificial_pain.storage import TASK_FOLDERS
 
@@ -41,36 +40,21 @@ class Group:
 
     def __init__(self, runs: Sequence[Run]):
         self.runs = sorted(runs, key=lambda run: run.seed)
+        self.seeds = [run.seed for run in self.runs]
         self.first = self.runs[0]
         self.arguments = self.first.record["arguments"]
         self.data = self.first.record["data"]
         self.task = task_name(self.first.record)
         self.heads = self.arguments.get("head_num", 1)
-        self.encoder = self.first.folder.parent.name
         self.root = self.first.folder.parents[2]
-        self.label_names = label_names(self.first.predictions)
-        self.targets = [target for target in INTENSITIES if target in self.first.predictions]
+        self.label_names, self.targets = self.first.label_names, self.first.targets
 
     def name(self, with_root: bool) -> str:
-        heads = "one head" if self.heads == 1 else f"{self.heads} heads"
-        parts = [self.encoder, heads, *(["balanced"] if self.arguments["balanced"] else [])]
+        parts = [self.first.folder.parent.name, heads_name(self.heads)]
+        parts += ["balanced"] if self.arguments["balanced"] else []
         parts += ["--debug"] if self.arguments["debug"] else []
         root = f" ({self.root.name})" if with_root and self.root not in TASK_FOLDERS.values() else ""
         return ", ".join(parts) + root
-
-    @property
-    def seeds(self) -> list[int]:
-        return [run.seed for run in self.runs]
-
-    @property
-    def validation(self) -> Metric:
-        """Macro-F1 on the validation split, by which settings are chosen."""
-        return Metric.over_seeds([run.results["validation"]["macro_f1"] for run in self.runs])
-
-    @property
-    def examples(self) -> pd.DataFrame:
-        """Index, texts and labels of the test examples."""
-        return self.first.predictions[["text", "label_name"]]
 
     @property
     def settings(self) -> dict:
@@ -85,21 +69,17 @@ class Group:
 
     def differences(self, other: "Group") -> set[str]:
         """The names of the settings in which two groups differ."""
-        names = self.settings.keys() | other.settings.keys()
-        return {name for name in names if self.settings.get(name) != other.settings.get(name)}
+        return {name for name, _ in self.settings.items() ^ other.settings.items()}
 
     @cached_property
     def labels(self) -> np.ndarray:
         """True labels, (n,)."""
-        return self._label_indices(self.first, "label_name")
+        return self.first.predictions["label_name"].map(self.label_names.index).to_numpy()
 
     @cached_property
     def predicted_labels(self) -> np.ndarray:
         """Predicted labels, (seeds, n)."""
-        return np.stack([self._label_indices(run, "predicted") for run in self.runs])
-
-    def _label_indices(self, run: Run, column: str) -> np.ndarray:
-        return run.predictions[column].map(self.label_names.index).to_numpy()
+        return np.stack([run.predictions["predicted"].map(self.label_names.index) for run in self.runs])
 
     def annotated(self, target: str) -> np.ndarray:
         """A target's annotation, (n,), NaN where missing."""
@@ -109,43 +89,41 @@ class Group:
         """The models' output for a target at the emotion that they predict, (seeds, n)."""
         return np.stack([run.predictions[f"{target}_at_predicted"].to_numpy(float) for run in self.runs])
 
+    @property
+    def validation(self) -> Metric:
+        """Macro-F1 on the validation split, by which settings are chosen."""
+        return Metric.over_seeds([run.results["validation"]["macro_f1"] for run in self.runs])
+
     @cached_property
     def emotion(self) -> dict[str, Metric]:
         """The test metrics of the emotion, by name."""
-        drawn, resampled = bootstrap.bootstrap_indices(len(self.labels)), defaultdict(list)
+        resampled = []
         for run, predicted in zip(self.runs, self.predicted_labels, strict=True):
-            counts = classification.confusion_counts(self.labels[drawn], predicted[drawn], len(self.label_names))
-            scores = classification.classification_scores(counts, classification.class_mask(counts, self.labels))
-            confidence = run.predictions.filter(like="probability_").to_numpy().max(axis=1)
-            correct = predicted == self.labels
-            scores["expected_calibration_error"] = classification.calibration_error(confidence[drawn], correct[drawn])
-            for metric in EMOTION_METRICS:
-                resampled[metric].append(scores[metric])
-        tests = [run.results["test"] for run in self.runs]
-        return {
-            metric: Metric.over_seeds([test[metric] for test in tests], resampled[metric]) for metric in EMOTION_METRICS
-        }
+            probabilities = run.predictions.filter(like=PROBABILITY).to_numpy()
+            scores = classification.resampled_scores(self.labels, predicted, len(self.label_names), probabilities)
+            resampled.append(scores)
+        return metrics_over_seeds(EMOTION_METRICS, [run.results["test"] for run in self.runs], resampled)
 
     @cached_property
     def intensity(self) -> dict[str, dict[str, Metric]]:
         """The test metrics of each target, read at the predicted emotion, by name."""
-        return {target: self._intensity(target) for target in self.targets}
+        metrics = {}
+        for target in self.targets:
+            name, annotated = INTENSITIES[target], self.annotated(target)
+            predicted, scale = self.predicted_intensity(target), regression.SCALES[name]
+            resampled = [regression.resampled_scores(annotated, outputs, scale) for outputs in predicted]
+            results = [run.results["test"]["intensity"]["predicted_label"][name]["micro"] for run in self.runs]
+            metrics[target] = metrics_over_seeds(INTENSITY_METRICS, results, resampled)
+        return metrics
 
-    def _intensity(self, target: str) -> dict[str, Metric]:
-        name, annotated = INTENSITIES[target], self.annotated(target)
-        mask = ~np.isnan(annotated)
-        if not mask.any():
-            return dict.fromkeys(INTENSITY_METRICS, Metric(None, None, None))
-        drawn, resampled = bootstrap.bootstrap_indices(int(mask.sum())), defaultdict(list)
-        for predicted in self.predicted_intensity(target)[:, mask]:
-            scores = regression.regression_scores(annotated[mask][drawn], predicted[drawn], regression.SCALES[name])
-            for metric in INTENSITY_METRICS:
-                resampled[metric].append(scores[metric])
-        tests = [run.results["test"]["intensity"]["predicted_label"][name]["micro"] for run in self.runs]
-        return {
-            metric: Metric.over_seeds([test[metric] for test in tests], resampled[metric])
-            for metric in INTENSITY_METRICS
-        }
+
+def metrics_over_seeds(names: Sequence[str], results: Sequence[dict], resampled: Sequence[dict]) -> dict[str, Metric]:
+    """Metrics by name. results, resampled: for each seed its metrics of all examples, and those of the resamples, {} if
+    none is defined."""
+    return {
+        name: Metric.over_seeds([scores[name] for scores in results], [scores[name] for scores in resampled if scores])
+        for name in names
+    }
 
 
 def find_runs(roots: Sequence[Path]) -> tuple[list[Group], dict[Path, dict]]:
@@ -153,22 +131,24 @@ def find_runs(roots: Sequence[Path]) -> tuple[list[Group], dict[Path, dict]]:
 
     Raises UserError where a run's files are damaged or incomplete.
     """
-    records = sorted({path.resolve() for root in roots for path in root.rglob(RECORD)})
-    started = [path for path in records if path.parent == checkpoints_folder(path.parents[1])]
-    groups = defaultdict(list)
-    for folder in [path.parent for path in records if path not in started]:
-        run = Run.read(folder)
-        excluded = RESUMABLE_FLAGS | {"seed"}
-        arguments = {name: value for name, value in run.record["arguments"].items() if name not in excluded}
-        data = [run.record["data"][name] for name in ("fingerprint", "max_length")]
-        groups[repr((folder.parent, sorted(arguments.items()), data))].append(run)
-    # A finished run that is being trained again is not unfinished.
-    folders = [path.parents[1] for path in started if not (path.parents[1] / RECORD).exists()]
-    return [Group(runs) for runs in groups.values()], {folder: unfinished(folder) for folder in folders}
+    groups, records, excluded = defaultdict(list), {}, RESUMABLE_FLAGS | {"seed"}
+    for folder in sorted({path.resolve().parent for root in roots for path in root.rglob(RECORD)}):
+        if folder != checkpoints_folder(folder.parent):
+            run = Run.read(folder)
+            arguments = {name: value for name, value in run.record["arguments"].items() if name not in excluded}
+            data = [run.record["data"][name] for name in ("fingerprint", "max_length")]
+            groups[repr((folder.parent, sorted(arguments.items()), data))].append(run)
+        elif not (folder.parent / RECORD).exists():  # else it is a finished run that is being trained again
+            records[folder.parent] = unfinished(folder.parent)
+    return [Group(runs) for runs in groups.values()], records
 
 
 def task_name(record: dict) -> str:
     return "intensity" if "head_num" in record["arguments"] else "classification"
+
+
+def heads_name(heads: int) -> str:
+    return "one head" if heads == 1 else f"{heads} heads"
 
 
 def paired_tests(group: Group, other: Group) -> dict[str, dict]:
@@ -176,26 +156,17 @@ def paired_tests(group: Group, other: Group) -> dict[str, dict]:
 
     By the name of the metric. On the seeds that both have; where they share none, on as many as both have.
     """
-    common = sorted(set(group.seeds) & set(other.seeds))
-    rows, other_rows = (
-        [each.seeds.index(seed) for seed in common] if common else range(len(each.runs)) for each in (group, other)
-    )
-    num_labels = len(group.label_names)
-
-    def macro_f1(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-        return classification.macro_f1(labels, predicted, num_labels)
-
-    predicted, other_predicted = group.predicted_labels[rows], other.predicted_labels[other_rows]
-    tests = {"macro-F1": bootstrap.paired_test(macro_f1, group.labels, predicted, other_predicted)}
+    common = {*group.seeds} & {*other.seeds}
+    group, other = (Group([run for run in each.runs if not common or run.seed in common]) for each in (group, other))
+    macro_f1 = partial(classification.macro_f1, classes=len(group.label_names))
+    tests = {"macro-F1": bootstrap.paired_test(macro_f1, group.labels, group.predicted_labels, other.predicted_labels)}
     for target in [target for target in group.targets if target in other.targets]:
         annotated = group.annotated(target)
         mask = ~np.isnan(annotated)
         if mask.any():
-            predicted = group.predicted_intensity(target)[rows][:, mask]
-            other_predicted = other.predicted_intensity(target)[other_rows][:, mask]
-            tests[f"MAE, {INTENSITIES[target]}"] = bootstrap.paired_test(
-                mean_absolute_error, annotated[mask], predicted, other_predicted
-            )
+            predicted = [each.predicted_intensity(target)[:, mask] for each in (group, other)]
+            test = bootstrap.paired_test(mean_absolute_error, annotated[mask], *predicted)
+            tests[f"MAE, {INTENSITIES[target]}"] = test
     return tests
 
 

@@ -1,20 +1,26 @@
 """The page of a report: tables with intervals, paired tests, figures, and what is missing."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
-from urllib.parse import quote
 
+from jinja2 import Template
 from tqdm import tqdm
 
 from artificial_pain.evaluation import bootstrap
-from artificial_pain.evaluation.tables import format_number
 from artificial_pain.reporting import figures, tables
 from artificial_pain.reporting.commands import missing_runs, study_command
-from artificial_pain.reporting.groups import Group, paired_tests
+from artificial_pain.reporting.groups import Group, Metric, paired_tests
 
-FIGURES = ("comparison", "confusion-?", "learning-?", "intensity-?")  # how their names end, after the corpus
+TEMPLATE = Path(__file__).with_name("page_template.md")
+# Of the best group of each number of heads: how the figure's file is called, its title, and what draws it.
+GROUP_FIGURES = [
+    ("confusion", "Confusion matrix", figures.draw_confusion),
+    ("learning", "Learning curves", figures.draw_learning_curves),
+    ("intensity", "Before and after", figures.draw_before_and_after),
+]
+FIGURES = ["comparison", *(f"{kind}-?" for kind, *_ in GROUP_FIGURES)]  # how their names end, after the corpus
 # The number of heads, and the flags whose defaults differ between the scripts of one head and of four.
 HEADS = {"heads", "warmup_steps", "model_metric"}
 
@@ -24,80 +30,52 @@ class Section:
 
     def __init__(self, groups: Sequence[Group], with_root: bool, folder: Path, slug: str):
         """folder: of the figures; slug: the beginning of their names."""
-        self.groups = sorted(groups, key=lambda group: (-group.validation.mean, group.name(True)))
-        self.names = row_names(self.groups, with_root)
+        groups = sorted(groups, key=lambda group: (-group.validation.mean, group.name(True)))
+        self.rows = list(zip(row_names(groups, with_root), groups, strict=True))
+        self.first, self.targets = groups[0], any(group.targets for group in groups)
         self.folder, self.slug = folder, slug
 
-    def pairs(self) -> list[tuple[int, int]]:
+    def pairs(self) -> list[tuple[tables.Row, tables.Row]]:
         """The groups to test against each other: the best and every other, those that differ in one setting, and those
         with more heads and fewer that differ in nothing but the heads and their scripts' defaults.
         """
         pairs = []
-        for i, j in combinations(range(len(self.groups)), 2):
-            differences = self.groups[i].differences(self.groups[j])
+        for row, other in combinations(self.rows, 2):
+            differences = row[1].differences(other[1])
             heads = "heads" in differences and differences <= HEADS
-            if i == 0 or len(differences) == 1 or heads:
-                pairs.append((j, i) if heads and self.groups[j].heads > self.groups[i].heads else (i, j))
+            if row is self.rows[0] or len(differences) == 1 or heads:
+                pairs.append((other, row) if heads and other[1].heads > row[1].heads else (row, other))
         return pairs
 
-    def markdown(self) -> str:
-        first = self.groups[0]
-        source = first.data["data_source"]
-        names = {None: "the published file", "sample": "the bundled synthetic sample, which says nothing about people"}
-        source_name = names.get(source, f"{Path(str(source)).name}, given by the user")
-        column = f", `{first.data['label_column']}`" if first.data["label_column"] else ""
-        parts = [
-            f"## {first.arguments['dataset_name']}{column}",
-            f"{len(first.labels):,} test examples of {len(first.label_names)} labels; from {source_name}.",
-            tables.emotion_table(self.groups, self.names),
-        ]
-        if any(group.targets for group in self.groups):
-            table = tables.intensity_table(self.groups, self.names)
-            parts += ["### Intensities", "Read at the predicted emotion.", table]
-        if len(self.groups) > 1:
-            parts += ["### Paired tests", *self._paired_tests()]
-        return "\n\n".join([*parts, "### Figures", *self._figures()])
-
-    def _paired_tests(self) -> list[str]:
-        comparisons, answers = [], []
-        for i, j in tqdm(self.pairs(), desc=f"Testing {self.slug}", unit=" pairs"):
-            group, other = self.groups[i], self.groups[j]
+    def paired_tests(self) -> tuple[str, list[tuple[str, str, dict]]]:
+        """A table with a row for each metric of each pair; and the tests of macro-F1 of more heads against one."""
+        lines, answers = [], []
+        for (name, group), (other_name, other) in tqdm(self.pairs(), desc=f"Testing {self.slug}", unit=" pairs"):
             differences, tests = group.differences(other), paired_tests(group, other)
-            comparisons.append((self.names[i], self.names[j], differences, tests))
+            for metric, test in tests.items():
+                difference = tables.metric_cell(Metric(test["difference"], None, test["interval"]), "+")
+                words = [name, other_name, ", ".join(sorted(differences)), metric]
+                lines.append([*words, difference, tables.format_p_value(test)])
             if group.heads > other.heads == 1 and differences <= HEADS:
-                answers.append(f"- {self.names[i]}, less {self.names[j]}: {_answer(tests['macro-F1'])}")
-        if answers:
-            answers = ["**Does intensity help the emotion?**", "\n".join(answers)]
-        return [tables.paired_test_table(comparisons), *answers]
+                answers.append((name, other_name, tests["macro-F1"]))
+        return tables.markdown_table(["", "less", "they differ in", "of", "difference", "p"], lines), answers
 
-    def _figures(self) -> list[str]:
-        metrics = [group.emotion["macro_f1"] for group in self.groups]
-        rows = [(name, metric.mean, metric.interval) for name, metric in zip(self.names, metrics, strict=True)]
-        for name, scores in tables.baseline_scores(self.groups, "macro_f1"):
-            rows.append((name, scores["macro_f1"], scores["intervals"]["macro_f1"]))
-        path = self._path("comparison")
-        figures.draw_comparison(path, rows, "macro-F1 on test, with its 95 % interval")
-        images = [self._image("Macro-F1 with intervals", path)]
-        best = {group.heads: i for i, group in reversed(list(enumerate(self.groups)))}  # of each number of heads
-        for heads, i in sorted(best.items()):
-            group = self.groups[i]
-            kinds = [
-                ("confusion", "Confusion matrix", figures.draw_confusion),
-                ("learning", "Learning curves", figures.draw_learning_curves),
-            ]
-            if set(figures.BEFORE_AND_AFTER) <= set(group.targets):
-                kinds.append(("intensity", "Before and after", figures.draw_before_and_after))
-            for kind, title, draw in kinds:
-                path = self._path(f"{kind}-{heads}")
-                draw(path, group)
-                images.append(self._image(f"{title}: {self.names[i]}", path))
-        return images
-
-    def _path(self, kind: str) -> Path:
-        return self.folder / f"{self.slug}-{kind}.png"
-
-    def _image(self, title: str, path: Path) -> str:
-        return f"{title}\n\n![{title}]({quote(self.folder.name)}/{quote(path.name)})"
+    def draw_figures(self) -> list[tuple[str, str]]:
+        """Draw the figures; their titles and the names of their files."""
+        metrics = [(name, group.emotion["macro_f1"]) for name, group in self.rows]
+        for name, scores in tables.baseline_scores(self.rows, "macro_f1"):
+            metrics.append((name, tables.baseline_metric(scores, "macro_f1")))
+        file_name = f"{self.slug}-comparison.png"
+        figures.draw_comparison(self.folder / file_name, metrics, "macro-F1 on test, with its 95 % interval")
+        drawn = [("Macro-F1 with intervals", file_name)]
+        best = {group.heads: (name, group) for name, group in reversed(self.rows)}  # of each number of heads
+        for heads, (name, group) in sorted(best.items()):
+            for kind, title, draw in GROUP_FIGURES:
+                if kind != "intensity" or set(figures.BEFORE_AND_AFTER) <= set(group.targets):
+                    file_name = f"{self.slug}-{kind}-{heads}.png"
+                    draw(self.folder / file_name, group)
+                    drawn.append((f"{title}: {name}", file_name))
+        return drawn
 
 
 def row_names(groups: Sequence[Group], with_root: bool) -> list[str]:
@@ -113,27 +91,17 @@ def row_names(groups: Sequence[Group], with_root: bool) -> list[str]:
     return names
 
 
-def _answer(test: dict) -> str:
-    p_value = tables.format_p_value(test)
-    difference = format_number(test["difference"], "+")
-    change = f"{difference} macro-F1, p {p_value if '<' in p_value else f'= {p_value}'}"
-    if test["p_value"] >= 0.05:
-        return f"{change}: no difference is shown."
-    return f"{change}: it {'helps' if test['difference'] > 0 else 'harms'}."
-
-
 def split_into_sections(groups: Sequence[Group], folder: Path) -> list[Section]:
     """A section for each corpus and column of labels; for each set of test examples, where there are several."""
     by_examples: dict[tuple, list[Group]] = defaultdict(list)
     for group in groups:
-        column = group.data["label_column"] or ""
-        by_examples[group.arguments["dataset_name"], column, group.examples.to_csv()].append(group)
+        slug = "-".join(filter(None, [group.arguments["dataset_name"], group.data["label_column"]]))
+        by_examples[slug, group.first.predictions[["text", "label_name"]].to_csv()].append(group)
     with_root = len({group.root for group in groups}) > 1
-    sections, slug_counts = [], defaultdict(int)
-    for (dataset_name, column, _), members in sorted(by_examples.items()):
-        slug = "-".join(filter(None, [dataset_name, column]))
-        slug_counts[slug] += 1
-        suffix = f"-{slug_counts[slug]}" if slug_counts[slug] > 1 else ""
+    sections, counts = [], Counter()
+    for (slug, _), members in sorted(by_examples.items()):
+        counts[slug] += 1
+        suffix = f"-{counts[slug]}" if counts[slug] > 1 else ""
         sections.append(Section(members, with_root, folder, slug + suffix))
     return sections
 
@@ -141,26 +109,10 @@ def split_into_sections(groups: Sequence[Group], folder: Path) -> list[Section]:
 def page(groups: Sequence[Group], unfinished: dict[Path, dict], folder: Path) -> str:
     """The page in Markdown; its figures are drawn into `folder`."""
     sections = split_into_sections(groups, folder)
-    missing = [f"- {name}:\n  `{command}`" for name, command in missing_runs(groups, unfinished)]
+    template = Template(TEMPLATE.read_text(encoding="utf-8"), trim_blocks=True, keep_trailing_newline=True)
+    rows = [(section.slug, *row) for section in sections for row in section.rows]
     commands = [
-        f"# {name}: {section.slug}\n{study_command(group.first.record, group.root, group.seeds)}"
-        for section in sections
-        for name, group in zip(section.names, section.groups, strict=True)
+        f"# {name}: {slug}\n{study_command(group.first.record, group.root, group.seeds)}" for slug, name, group in rows
     ]
-    return "\n\n".join(
-        [
-            "# Results",
-            "On the test split: mean ± standard deviation over the seeds and, in brackets, the 95 % interval of that "
-            f"mean: the bootstrap over the test examples, {bootstrap.RESAMPLES:,} resamples. Rows are in the order of "
-            "their macro-F1 on the validation split, by which settings are to be chosen; the test split was read once "
-            f"for each run. Paired tests: approximate randomisation, {bootstrap.PERMUTATIONS:,} permutations, "
-            "two-sided, not corrected for their number, of the seeds that both have, else of as many as both have. "
-            "`python -m artificial_pain.report` made this page.",
-            *(section.markdown() for section in sections),
-            "## What is missing",
-            "\n".join(missing) if missing else "Nothing of the published grid.",
-            "## Commands",
-            "Each row's runs, from the top of the checkout:",
-            "```\n" + "\n\n".join(commands) + "\n```\n",
-        ]
-    )
+    missing = missing_runs(groups, unfinished)
+    return template.render(sections=sections, missing=missing, commands=commands, tables=tables, bootstrap=bootstrap)

@@ -11,14 +11,16 @@ from artificial_pain.data import text_csv
 from artificial_pain.data.vocabulary import INTENSITIES
 from artificial_pain.errors import UserError, first_line
 from artificial_pain.evaluation.tables import PRIMARY_METRICS, SECONDARY_METRICS
-from artificial_pain.runs.status import RECORD
+from artificial_pain.runs.status import RECORD, finished
 
+# The metrics of the report, with their headings.
+EMOTION_METRICS = PRIMARY_METRICS["emotion"] | SECONDARY_METRICS["emotion"]
+INTENSITY_METRICS = PRIMARY_METRICS["intensity"] | SECONDARY_METRICS["intensity"]
 RECORD_KEYS = {  # the part of a record that a report reads
-    "arguments": {"balanced", "dataset_name", "debug", "model_name", "revision"},
-    "data": {"data_source", "fingerprint", "label_column", "max_length", "samples_per_label", "seed"},
+    "arguments": ["balanced", "dataset_name", "debug", "model_name", "revision"],
+    "data": ["data_source", "fingerprint", "label_column", "max_length", "samples_per_label", "seed"],
 }
-EMOTION_METRICS = [*PRIMARY_METRICS["emotion"], *SECONDARY_METRICS["emotion"]]
-INTENSITY_METRICS = [*PRIMARY_METRICS["intensity"], *SECONDARY_METRICS["intensity"]]
+PROBABILITY = "probability_"  # before a label, the name of a column of predictions
 
 
 @dataclass(frozen=True)
@@ -33,49 +35,49 @@ class Run:
 
     @classmethod
     def read(cls, folder: Path) -> "Run":
-        """Raises UserError where a file is missing, or is not what the model script wrote."""
+        """Raises UserError where there is no finished run, or a file is missing or not what the model script wrote."""
+        record = finished(folder)
         try:
-            record, results = (
-                json.loads((folder / name).read_text(encoding="utf-8")) for name in (RECORD, "evaluation_results.json")
-            )
+            results = json.loads((folder / "evaluation_results.json").read_text(encoding="utf-8"))
             predictions = text_csv.read_split(folder / "predictions_test.csv")
             curves = pd.read_csv(folder / "learning_curves.csv", index_col=0)
-            _validate(record, results, predictions)
-            return cls(folder, record, results, predictions, curves)
+            run = cls(folder, record, results, predictions, curves)
+            run._validate()
+            return run
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(
-                f"{folder}: is not a complete run ({first_line(error)}): run its model script again, with --restart"
-            ) from None
+            incomplete = f"{folder}: is not a complete run ({first_line(error)})"
+            raise UserError(f"{incomplete}: run its model script again, with --restart") from None
 
     @property
     def seed(self) -> int:
         return self.record["seed"]
 
+    @property
+    def label_names(self) -> list[str]:
+        return [name.removeprefix(PROBABILITY) for name in self.predictions if name.startswith(PROBABILITY)]
 
-def _validate(record: dict, results: dict, predictions: pd.DataFrame) -> None:
-    """Raise ValueError, KeyError, TypeError or AttributeError where something that a report reads is missing."""
-    missing = {f"{part}.{name}" for part, names in RECORD_KEYS.items() for name in names - record[part].keys()}
-    if missing or not isinstance(record["seed"], int):
-        raise ValueError(f"{RECORD} has no {', '.join(sorted(missing)) or 'seed'}")
-    shlex.split(record["command"])
-    test = results["test"]
-    required = [(results["validation"], ["macro_f1"]), (test, [*EMOTION_METRICS, "intervals"])]
-    for baseline in ("majority", "tfidf_logistic_regression"):
-        required.append((results["baselines"][baseline], [*PRIMARY_METRICS["emotion"], "intervals"]))
-    for scores in test.get("intensity", {}).get("predicted_label", {}).values():
-        required.append((scores["micro"], INTENSITY_METRICS))
-    missing = {metric for scores, metrics in required for metric in metrics if metric not in scores}
-    if missing:
-        raise ValueError(f"evaluation_results.json has no {', '.join(sorted(missing))}")
-    targets = [target for target in INTENSITIES if target in predictions]
-    columns = {"text", *targets, *(f"{target}_at_predicted" for target in targets)}
-    if (
-        len(predictions) != test["n"]
-        or not columns <= {*predictions}
-        or not {*predictions["label_name"], *predictions["predicted"]} <= {*label_names(predictions)}
-    ):
-        raise ValueError("predictions_test.csv has other examples, columns or labels than were tested")
+    @property
+    def targets(self) -> list[str]:
+        """The columns of the intensities that were predicted."""
+        return [target for target in INTENSITIES if target in self.predictions]
 
-
-def label_names(predictions: pd.DataFrame) -> list[str]:
-    return [column.removeprefix("probability_") for column in predictions.filter(like="probability_")]
+    def _validate(self) -> None:
+        """Raise ValueError, KeyError, TypeError or AttributeError where something that a report reads is missing."""
+        test, baselines = self.results["test"], self.results["baselines"]
+        required = [(self.record[part], keys) for part, keys in RECORD_KEYS.items()]
+        required += [(self.record, ["seed", "command"]), (self.results["validation"], ["macro_f1"])]
+        required += [(test, [*EMOTION_METRICS, "confusion_matrix", "intervals"])]
+        for name in ("majority", "tfidf_logistic_regression"):
+            required.append((baselines[name], [*PRIMARY_METRICS["emotion"], "intervals"]))
+        for target in self.targets:
+            required.append((test["intensity"]["predicted_label"][INTENSITIES[target]]["micro"], INTENSITY_METRICS))
+        columns = ["text", "label_name", "predicted", *(f"{target}_at_predicted" for target in self.targets)]
+        required.append(({*self.predictions}, columns))
+        missing = [key for part, keys in required for key in keys if key not in part]
+        if missing:
+            raise ValueError(f"it has no {', '.join(missing)}")
+        labels = {*self.predictions["label_name"], *self.predictions["predicted"]}
+        if len(self.predictions) != test["n"] or not labels <= {*self.label_names}:
+            raise ValueError("predictions_test.csv has other examples or labels than were tested")
+        if not isinstance(self.seed, int) or not shlex.split(self.record["command"]):
+            raise ValueError(f"{RECORD} has another seed or command than a model script writes")

@@ -11,12 +11,12 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import NoReturn
 
-from artificial_pain import distributed, encoders
+from artificial_pain import distributed, encoders, storage
 from artificial_pain.errors import Terminated, UsageError, UserError, logger, redact
-from artificial_pain.storage import TASK_FOLDERS
 
 LABEL_COLUMNS = ["original_label", "top_label"]  # SAD's; the first is the published one
 MODEL_METRICS = ["accuracy", "loss", "macro_f1"]  # the last is ours
@@ -36,7 +36,7 @@ def run(main: Callable[[argparse.Namespace], None], parse_args: Callable[[], arg
     """
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        args = parse_args()
+        args = _parse_quietly(parse_args)
         with distributed.lost_process_as_user_error():
             distributed.start()
             main(args)
@@ -44,63 +44,59 @@ def run(main: Callable[[argparse.Namespace], None], parse_args: Callable[[], arg
         if distributed.is_main_process():  # all processes have the same flags
             logger.error(error)
         sys.exit(2)
-    except UserError as error:
-        _fail(str(error))
     except BrokenPipeError:  # of `… | head`, which has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # otherwise Python reports it again at its end
         sys.exit(1)
-    except MemoryError as error:
-        _fail(f"out of memory ({str(error) or 'none is left'}): close other programs, or take a larger machine")
     except (KeyboardInterrupt, Terminated) as stop:
         logger.info(str(stop) or "stopped")
         sys.exit(130 if isinstance(stop, KeyboardInterrupt) else 143)
-    except OSError as error:
-        if error.errno not in MACHINE_ERRORS:
-            _fail_with_traceback()
-        _fail(f"{error.filename or 'a file'}: {error.strerror}: mend that, and give the same command again")
-    except Exception:
-        _fail_with_traceback()
+    except Exception as error:
+        message = _for_the_user(error)
+        if message:
+            logger.error(message)
+        else:  # a bug of ours: the traceback may quote a secret, as Python's own would
+            print(redact(traceback.format_exc()), file=sys.stderr)
+        sys.exit(1)
 
 
 def _terminate(*_: object) -> NoReturn:
     raise Terminated
 
 
-def _fail(message: str) -> NoReturn:
-    logger.error(message)
-    sys.exit(1)
+def _for_the_user(error: Exception) -> str | None:
+    """A line about something that the user can mend, None where the error is a bug of ours."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return f"out of memory ({str(error) or 'none is left'}): close other programs, or take a larger machine"
+    if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
+        return f"{error.filename or 'a file'}: {error.strerror}: mend that, and give the same command again"
+    return None
 
 
-def _fail_with_traceback() -> NoReturn:
-    """A bug of ours: the traceback, which may quote a secret as Python's own would."""
-    print(redact(traceback.format_exc()), file=sys.stderr)
-    sys.exit(1)
+def _parse_quietly(parse_args: Callable[[], argparse.Namespace]) -> argparse.Namespace:
+    """Of several processes, which all have the same flags, only the main process prints help and wrong flags."""
+    if distributed.is_main_process():
+        return parse_args()
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        return parse_args()
 
 
-class Parser(argparse.ArgumentParser):
-    """Of several processes, which all have the same flags, only the main process prints."""
-
-    def print_help(self, file: IO[str] | None = None) -> None:
-        if distributed.is_main_process():
-            super().print_help(file)
-
-    def error(self, message: str) -> NoReturn:
-        if not distributed.is_main_process():
-            self.exit(2)
-        super().error(message)
+def module_parser(module: str, description: str) -> argparse.ArgumentParser:
+    """A parser for `python -m artificial_pain.<module>`."""
+    prog = f"python -m artificial_pain.{module}"
+    return argparse.ArgumentParser(prog=prog, description=description.splitlines()[0], allow_abbrev=False)
 
 
 def _number(kind: type, description: str, accept: Callable) -> Callable:
     """An argparse type: a number of `kind` that `accept` is true for."""
 
     def parse(text: str):
-        try:
+        with suppress(ValueError):
             value = kind(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not {description}") from None
-        if not accept(value):
-            raise argparse.ArgumentTypeError(f"{text!r} is not {description}")
-        return value
+            if accept(value):
+                return value
+        raise argparse.ArgumentTypeError(f"{text!r} is not {description}")
 
     return parse
 
@@ -141,7 +137,7 @@ def add_flag(group: argparse.ArgumentParser, flag: str, default: object, help: s
 
 def _parser(description: str, task: str, datasets: Sequence[str]) -> argparse.ArgumentParser:
     """The flags of both scripts of a task."""
-    parser = Parser(description=description.splitlines()[0], allow_abbrev=False)
+    parser = argparse.ArgumentParser(description=description.splitlines()[0], allow_abbrev=False)
     group = parser.add_argument_group("what to work on")
     known = f"one of {', '.join(encoders.ENCODERS)}, or a folder with an encoder"
     add_flag(group, "--model_name", encoders.DEFAULT, known, type=encoders.checked_name, metavar="ENCODER")
@@ -150,8 +146,21 @@ def _parser(description: str, task: str, datasets: Sequence[str]) -> argparse.Ar
     add_flag(group, "--dataset_name", "ESConv", "the corpus", choices=datasets)
     group.add_argument("--balanced", action="store_true", help="training examples in equal numbers for each label")
     help = f"the folder of splits and runs (default: the task's own folder, {task}/)"
-    group.add_argument("--output_dir", type=folder, default=TASK_FOLDERS[task], help=help)
+    group.add_argument("--output_dir", type=folder, default=storage.TASK_FOLDERS[task], help=help)
     return parser
+
+
+def _add_flags(group: argparse.ArgumentParser, flags: Sequence[tuple], defaults: dict) -> None:
+    """Flags by name, with their type (or list of choices, or bool for one without a value) and help.
+
+    One with a value that has no default, as it is of the other task, is left out.
+    """
+    for name, kind, help in flags:
+        if kind is bool:
+            group.add_argument(f"--{name}", action="store_true", help=help)
+        elif name in defaults:
+            options = {"choices": kind, "type": type(kind[0])} if isinstance(kind, list) else {"type": kind}
+            add_flag(group, f"--{name}", defaults[name], help, **options)
 
 
 def parse_dataloader_args(
@@ -162,27 +171,22 @@ def parse_dataloader_args(
     group = parser.add_argument_group("how to prepare it")
     help = f"with --balanced: training examples of each label (default: {samples_per_label})"
     group.add_argument("--samples_per_label", type=positive_integer, metavar="N", help=help)
-    help = "tokens of a text at most, the rest is cut off"
-    add_flag(group, "--max_length", max_length, help, type=positive_integer)
+    add_flag(group, "--max_length", max_length, "tokens of a text at most, the rest is cut off", type=positive_integer)
     add_flag(group, "--seed", seed, "draws the split and the balancing", type=seed_integer)
     help = "take the corpus from a file or a URL, or the bundled synthetic sample "
     help += "(default: download the published file, once)"
     group.add_argument("--data_source", type=data_source, metavar="FILE|URL|sample", help=help)
+    parser.set_defaults(label_column=None)  # a script for ESConv alone does not have the flag
     if "SAD" in datasets:
         help = f"SAD's column of labels (default: {LABEL_COLUMNS[0]})"
         group.add_argument("--label_column", choices=LABEL_COLUMNS, help=help)
-    else:
-        parser.set_defaults(label_column=None)
     args = parser.parse_args()
-    if args.balanced and args.samples_per_label is None:
-        args.samples_per_label = samples_per_label
-    elif args.samples_per_label is not None and not args.balanced:
+    if args.samples_per_label and not args.balanced:
         logger.warning("--samples_per_label has no effect without --balanced")
-        args.samples_per_label = None
-    if args.dataset_name == "SAD" and args.label_column is None:
-        args.label_column = LABEL_COLUMNS[0]
-    elif args.dataset_name != "SAD" and args.label_column:
+    args.samples_per_label = (args.samples_per_label or samples_per_label) if args.balanced else None
+    if args.label_column and args.dataset_name != "SAD":
         parser.error("--label_column is for --dataset_name SAD alone")
+    args.label_column = (args.label_column or LABEL_COLUMNS[0]) if args.dataset_name == "SAD" else None
     return args
 
 
@@ -197,38 +201,32 @@ def parse_model_args(description: str, task: str, datasets: Sequence[str], defau
     length = group.add_mutually_exclusive_group()
     length.add_argument("--debug", action="store_true", help=f"train for {defaults['debug_epochs']} epochs only")
     add_flag(length, "--epochs", defaults["epochs"], "epochs at most", type=positive_integer)
-    for name, kind, help in [
+    precision = "auto: mixed, bf16 where the GPU or the CPU has it, else fp16 on a GPU and fp32 on a CPU"
+    heads = "heads: 1 the emotion alone, 2 with initial intensity, 3 and final intensity, 4 and their change"
+    flags = [
         ("patience", positive_integer, "stop after so many epochs without a better validation metric"),
         ("batch_size", positive_integer, "training examples of a step"),
         ("learning_rate", positive_float, "of the encoder"),
         ("head_learning_rate", positive_float, "of the heads"),
         ("warmup_steps", not_negative_integer, "in which the learning rates rise from 0, to fall after"),
         ("seed", seed_integer, "draws the heads' first weights, the order of the data and dropout"),
-    ]:
-        add_flag(group, f"--{name}", defaults[name], help, type=kind)
-    help = "of the validation split: the best checkpoint by it is kept"
-    add_flag(group, "--model_metric", defaults["model_metric"], help, choices=MODEL_METRICS)
-    help = "auto: mixed, bf16 where the GPU or the CPU has it, else fp16 on a GPU and fp32 on a CPU"
-    add_flag(group, "--precision", PRECISIONS[0], help, choices=PRECISIONS)
-    if "head_num" in defaults:
-        help = "heads: 1 the emotion alone, 2 with initial intensity, 3 and final intensity, 4 and their change"
-        add_flag(group, "--head_num", defaults["head_num"], help, type=int, choices=[1, 2, 3, 4])
-    help = "train anew; without it a stopped run goes on, and a finished one is evaluated only"
-    group.add_argument("--restart", action="store_true", help=help)
-    help = "keep the table of test predictions, with texts, out of W&B"
-    group.add_argument("--no_log_predictions", action="store_true", help=help)
+        ("model_metric", MODEL_METRICS, "of the validation split: the best checkpoint by it is kept"),
+        ("precision", PRECISIONS, precision),
+        ("head_num", [1, 2, 3, 4], heads),
+        ("restart", bool, "train anew; without it a stopped run goes on, and a finished one is evaluated only"),
+        ("no_log_predictions", bool, "keep the table of test predictions, with texts, out of W&B"),
+    ]
+    _add_flags(group, flags, defaults | {"precision": PRECISIONS[0]})
     help = "upload the run's folder to this model repository, made private, without the predictions and their texts"
     group.add_argument("--push_to_hub", type=not_empty, metavar="NAME", help=help)
-    _add_unpublished(parser)
-    return parser.parse_args()
-
-
-def _add_unpublished(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what the published recipe does not have (its defaults leave it as it is)")
-    help = "what the heads read: the first token's hidden state, or the mean of all"
-    add_flag(group, "--pooling", POOLINGS[0], help, choices=POOLINGS)
-    add_flag(group, "--schedule", SCHEDULES[0], "how the learning rates fall after the warmup", choices=SCHEDULES)
-    add_flag(group, "--layer_decay", 1.0, "each layer's learning rate, as a share of the one's above it", type=factor)
-    add_flag(group, "--label_smoothing", 0.0, "share of each label that is spread evenly over all", type=fraction)
-    help = "weigh each example's cross-entropy by how rare its label is in the training split"
-    group.add_argument("--class_weights", action="store_true", help=help)
+    flags = [
+        ("pooling", POOLINGS, "what the heads read: the first token's hidden state, or the mean of all"),
+        ("schedule", SCHEDULES, "how the learning rates fall after the warmup"),
+        ("layer_decay", factor, "each layer's learning rate, as a share of the one's above it"),
+        ("label_smoothing", fraction, "share of each label that is spread evenly over all"),
+        ("class_weights", bool, "weigh each example's cross-entropy by how rare its label is in the training split"),
+    ]
+    published = {"pooling": POOLINGS[0], "schedule": SCHEDULES[0], "layer_decay": 1.0, "label_smoothing": 0.0}
+    _add_flags(group, flags, published)
+    return parser.parse_args()

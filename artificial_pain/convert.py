@@ -8,11 +8,11 @@ import pickle
 from pathlib import Path
 
 from artificial_pain import cli, encoders, storage
-from artificial_pain.errors import UserError, first_line
+from artificial_pain.errors import UserError, as_user_error
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m artificial_pain.convert", description=__doc__.splitlines()[0])
+    parser = cli.module_parser("convert", __doc__)
     parser.add_argument("name", type=encoders.checked_name, help="an encoder of the hub, or a folder with one")
     parser.add_argument("folder", type=Path, help="the new folder, which the scripts then take as --model_name")
     parser.add_argument("--revision", default=encoders.DEFAULT_REVISION, help="on the hub (default: %(default)s)")
@@ -32,14 +32,11 @@ def main(args: argparse.Namespace) -> None:
     from artificial_pain.data import tokenization
     from artificial_pain.runs import model_card
 
-    try:
+    damage = f"{encoder.folder / encoders.PICKLED}: is not an encoder's tensors alone"
+    with as_user_error(damage, OSError, ValueError, RuntimeError, pickle.UnpicklingError):
         model = AutoModel.from_pretrained(
             encoder.folder, local_files_only=True, use_safetensors=False, weights_only=True, trust_remote_code=False
         )
-    except (OSError, ValueError, RuntimeError, pickle.UnpicklingError) as error:
-        raise UserError(
-            f"{encoder.folder / encoders.PICKLED}: is not an encoder's tensors alone ({first_line(error)})"
-        ) from None
     with storage.atomic_update(args.folder) as folder:
         model.save_pretrained(folder)
         tokenization.load_tokenizer(encoder).save_pretrained(folder)

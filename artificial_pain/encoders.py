@@ -27,6 +27,7 @@ TOKENIZER_FILES = ["config.json", "tokenizer.json", "tokenizer_config.json", "sp
 TOKENIZER_FILES += ["added_tokens.json", "vocab.txt", "vocab.json", "merges.txt"]
 FAMILIES = ("bert", "roberta", "modernbert")  # tokenization.max_tokens knows their position embeddings
 DEFAULT_REVISION = "main"
+CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 PICKLED = "pytorch_model.bin"  # of repositories from before safetensors: only artificial_pain.convert reads it
 
@@ -53,7 +54,7 @@ class Encoder:
 
 def checked_name(name: str) -> str:
     """The argparse type of --model_name."""
-    if name in ENCODERS or (Path(name) / "config.json").is_file():
+    if name in ENCODERS or (Path(name) / CONFIG).is_file():
         return name
     known = ", ".join(ENCODERS)
     raise argparse.ArgumentTypeError(f"{name!r} is none of {known}, nor a folder with an encoder's config.json")
@@ -85,14 +86,14 @@ def fetch(name: str, revision: str, weights: str | None) -> Encoder:
             logger.warning(f"the hub is out of reach: taking {name} from the installed package, its weights verified")
             return _from_package()
         raise UserError(_explain(error, name, revision, weights)) from error
-    if not (folder / "config.json").exists():
+    if not (folder / CONFIG).exists():
         raise UserError(f"{name} at revision {revision} has no config.json on the hub: is HF_ENDPOINT the right hub?")
     return Encoder(name, folder, revision=folder.name)
 
 
 def _from_folder(name: str, weights: str | None) -> Encoder:
     folder = Path(name)
-    config = folder / "config.json"
+    config = folder / CONFIG
     unreadable = f"{config}: cannot be read as an encoder's configuration"
     with as_user_error(unreadable, OSError, ValueError, AttributeError):
         family = json.loads(config.read_text(encoding="utf-8")).get("model_type")
@@ -104,10 +105,8 @@ def _from_folder(name: str, weights: str | None) -> Encoder:
 
 
 def _how_to_convert(name: str) -> str:
-    return (
-        f"weights in another format are not read, for a pickle can run code; of {PICKLED}, "
-        f"`python -m artificial_pain.convert {name} NEW_FOLDER` makes an encoder with {WEIGHTS}"
-    )
+    remedy = f"`python -m artificial_pain.convert {name} NEW_FOLDER` makes an encoder with {WEIGHTS}"
+    return f"weights in another format are not read, for a pickle can run code; of {PICKLED}, {remedy}"
 
 
 def package_folder() -> Path | None:
@@ -131,17 +130,15 @@ def _explain(error: BaseException, name: str, revision: str, weights: str | None
     from huggingface_hub import constants, errors
 
     endpoint, page = constants.ENDPOINT, f"{constants.ENDPOINT}/{name}"
-    access = (
-        f"open {page}, sign in and press 'Agree and access repository'; then `hf auth login`, or set HF_TOKEN to a "
-        f"token of that account; until then, --model_name {OFFLINE} needs no access"
-    )
+    access = f"open {page}, sign in and press 'Agree and access repository'; then `hf auth login`, or set HF_TOKEN to "
+    access += f"a token of that account; until then, --model_name {OFFLINE} needs no access"
     messages = {  # subclasses first
         errors.RemoteEntryNotFoundError: f"{name} has no {weights} at revision {revision!r}: see {page}/discussions "
         f"for a version that has it (--revision refs/pr/N); {_how_to_convert(name)}",
         errors.GatedRepoError: f"{name} is gated and this machine has no access to it: {access}",
         errors.RevisionNotFoundError: f"{name} has no revision {revision!r}: see its branches and commits at {page}",
         errors.RepositoryNotFoundError: f"{name} was not found, as a gated model looks without access: {access}",
-        errors.OfflineModeIsEnabled: f"{name} is not in the cache and HF_HUB_OFFLINE is set: unset it to load it",
+        errors.OfflineModeIsEnabled: f"{name} is not in the cache and HF_HUB_OFFLINE is set: unset it to download it",
     }
     chain = [error]
     while (cause := chain[-1].__cause__) is not None:

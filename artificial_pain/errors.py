@@ -51,24 +51,18 @@ def as_user_error(what: str, *kinds: type[Exception], remedy: str = "") -> Itera
         raise UserError(f"{what} ({reason})" + (f": {remedy}" if remedy else "")) from error
 
 
-class _Line(logging.Formatter):
-    """A message as one line, behind its level if that is a warning or an error, without secrets."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
-        return redact(level + record.getMessage())
-
-
 class _Stderr(logging.Handler):
-    """Writes to the standard error of the moment, which a caller may have replaced since."""
+    """A message is one line, behind its level if that is a warning or an error, without secrets.
+
+    It goes to the standard error of the moment, which a caller may have replaced since.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr)
+        level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+        print(redact(level + record.getMessage()), file=sys.stderr)
 
 
 logger = logging.getLogger("artificial_pain")
 logger.setLevel(logging.INFO)
 logger.propagate = False  # other libraries' handlers would say every line again
-_handler = _Stderr()
-_handler.setFormatter(_Line())
-logger.addHandler(_handler)
+logger.addHandler(_Stderr())

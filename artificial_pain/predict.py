@@ -12,14 +12,11 @@ BATCH_SIZE = 32  # Predictor's default too
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m artificial_pain.predict", description=__doc__.splitlines()[0], allow_abbrev=False
-    )
+    parser = cli.module_parser("predict", __doc__)
     parser.add_argument("run_folder", type=cli.folder, metavar="RUN", help="as printed by a model script")
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="without one: --file, or standard input")
-    parser.add_argument(
-        "--file", type=cli.folder, help="a text file with one text a line, or a .csv file with a column `text`"
-    )
+    help = "a text file with one text a line, or a .csv file with a column `text`"
+    parser.add_argument("--file", type=cli.folder, help=help)
     parser.add_argument("--format", choices=["text", "csv", "jsonl"], default="text", help="(default: %(default)s)")
     cli.add_flag(parser, "--batch_size", BATCH_SIZE, "texts at a time", type=cli.positive_integer)
     args = parser.parse_intermixed_args()

@@ -11,16 +11,9 @@ from artificial_pain.evaluation import bootstrap
 from artificial_pain.evaluation.tables import PRIMARY_METRICS, SECONDARY_METRICS, results_table
 
 TEMPLATE = Path(__file__).with_name("model_card_template.md")
-NON_COMMERCIAL = "cc-by-nc-4.0"
-CORPORA = {  # the corpus's name on the hub, and its source
-    "ESConv": (
-        "thu-coai/esconv",
-        "[ESConv](https://github.com/thu-coai/Emotional-Support-Conversation) (Liu et al., ACL 2021)",
-    ),
-    "SAD": ("SAD", "SAD, the Stress Annotated Dataset (Mauriello et al., CHI 2021)"),
-}
-SAMPLE = ("synthetic-sample", "a synthetic sample in the schema of {}")  # a data set's type and name on the hub
-ORIGINS = {None: "the published corpus", "sample": "a synthetic sample in its schema, not said by people"}
+CORPORA = {"ESConv": "thu-coai/esconv", "SAD": "SAD"}  # a data set's type on the hub; with it goes its name
+SAMPLE = ("synthetic-sample", "a synthetic sample in the schema of {}")  # the type and name of a sample
+TASK_TYPES = {"emotion": "text-classification", "intensity": "tabular-regression"}
 MODEL_INDEX_METRICS = {
     "macro_f1": ("f1", "Macro F1"),
     "accuracy": ("accuracy", "Accuracy"),
@@ -35,7 +28,7 @@ MODEL_INDEX_METRICS = {
 def licence(dataset_name: str, data_source: str | None, encoder: Encoder) -> str:
     """The model's licence: non-commercial where the data's is, else the encoder's."""
     if dataset_name == "ESConv" and data_source != "sample":
-        return NON_COMMERCIAL
+        return "cc-by-nc-4.0"
     return encoder_licence(encoder)
 
 
@@ -53,19 +46,19 @@ def evaluations(dataset_name: str, data_source: str | None, test: dict) -> Itera
 
     The intensities are those read at the predicted emotion: what a user of the model gets.
     """
-    dataset_type, corpus = CORPORA[dataset_name][0], dataset_name
-    if data_source == "sample":
-        dataset_type, corpus = SAMPLE[0], SAMPLE[1].format(dataset_name)
-
-    def head_results(scores: dict, part: str, task_type: str, head: str) -> Iterator[EvalResult]:
+    dataset_type, corpus = SAMPLE if data_source == "sample" else (CORPORA[dataset_name], "{}")
+    heads = [("emotion", "emotion", test)]
+    for target, scores in test.get("intensity", {}).get("predicted_label", {}).items():
+        heads.append((f"{target} intensity", "intensity", scores["micro"]))
+    for head, part, scores in heads:
         for metric in (*PRIMARY_METRICS[part], *SECONDARY_METRICS[part]):
             if scores[metric] is not None:
                 metric_type, metric_name = MODEL_INDEX_METRICS[metric]
                 yield EvalResult(
-                    task_type=task_type,
+                    task_type=TASK_TYPES[part],
                     task_name=head,
                     dataset_type=dataset_type,
-                    dataset_name=corpus,
+                    dataset_name=corpus.format(dataset_name),
                     dataset_config=head,  # the hub merges results of the same task and data, whatever their names
                     dataset_split="test",
                     dataset_args={"examples": scores["n"]},
@@ -75,43 +68,32 @@ def evaluations(dataset_name: str, data_source: str | None, test: dict) -> Itera
                     metric_args={"interval_95": scores["intervals"][metric], "resamples": bootstrap.RESAMPLES},
                 )
 
-    yield from head_results(test, "emotion", "text-classification", "emotion")
-    for target, scores in test.get("intensity", {}).get("predicted_label", {}).items():
-        yield from head_results(scores["micro"], "intensity", "tabular-regression", f"{target} intensity")
-
 
 def card(record: dict, encoder: Encoder, splits: Splits, results: dict) -> str:
     """The content of README.md for a run with this record."""
     arguments, source, test = record["arguments"], splits.settings["data_source"], results["test"]
     dataset_name = arguments["dataset_name"]
     is_on_hub = encoder.name in ENCODERS  # else its name is a folder, which stays private
-    title, terms = f"{encoder.short_name} fine-tuned on {dataset_name}", licence(dataset_name, source, encoder)
     data = ModelCardData(
         language="en",
-        license=terms,
+        license=licence(dataset_name, source, encoder),
         base_model=encoder.name if is_on_hub else None,
         pipeline_tag="text-classification",
         tags=["emotion", "artificial-pain"],
-        model_name=title,
+        model_name=f"{encoder.short_name} fine-tuned on {dataset_name}",
         eval_results=list(evaluations(dataset_name, source, test)),
     )
     content = ModelCard.from_template(
         data,
         template_path=TEMPLATE,
-        title=title,
-        intensities=list(test["intensity"]["true_label"]) if "intensity" in test else [],
+        title=data.model_name,
+        intensities=list(test.get("intensity", {}).get("true_label", {})),
         test=test,
-        corpus=CORPORA[dataset_name][1],
-        origin=ORIGINS.get(source, "a copy given by the user"),
-        label_column=splits.settings["label_column"],
-        n_train=len(splits.texts["train"]),
-        balanced=arguments["balanced"],
+        splits=splits,
+        arguments=arguments,
         encoder=encoder.name if is_on_hub else encoder.short_name,
-        seed=arguments["seed"],
         resamples=bootstrap.RESAMPLES,
         primary_table=results_table({"fine-tuned": results}, PRIMARY_METRICS),
         secondary_table=results_table({"fine-tuned": results}, SECONDARY_METRICS),
-        license=terms,
-        non_commercial=terms == NON_COMMERCIAL,
     )
     return f"{content}\n"  # Jinja drops the template's last line break

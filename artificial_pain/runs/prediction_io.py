@@ -10,6 +10,8 @@ import pandas as pd
 from artificial_pain.data import text_csv
 from artificial_pain.errors import UserError, logger
 
+PREFIX = "probability_"  # of the columns with the labels' probabilities
+
 
 def read_texts(arguments: Sequence[str], file: Path | None) -> list[str]:
     """The texts of the command line, else of the file, else of standard input, stripped and without empty ones.
@@ -28,10 +30,8 @@ def read_texts(arguments: Sequence[str], file: Path | None) -> list[str]:
             texts = _read_lines(file)
     except OSError as error:
         raise UserError(f"{place}: cannot be read ({error.strerror}): give another --file") from None
-    except UnicodeEncodeError:
-        raise UserError(f"{place}: is not UTF-8: convert it first") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{place}: is not UTF-8 ({error.reason} at byte {error.start}): convert it first") from None
+    except UnicodeError as error:
+        raise UserError(f"{place}: is not UTF-8 ({error.reason} at position {error.start}): convert it first") from None
     except ValueError as error:
         raise UserError(f"{place}: {error}") from None
     kept = [text.strip() for text in texts if text.strip()]
@@ -59,18 +59,16 @@ def print_predictions(predictions: pd.DataFrame, format: str) -> None:
     if format == "csv":
         text_csv.write(sys.stdout, predictions, index=False)
         return
-    probabilities = predictions.filter(like="probability_")
-    intensities = predictions.drop(columns=["text", "emotion", *probabilities])
-    probabilities = probabilities.rename(columns=lambda name: name.removeprefix("probability_"))
-    rows = predictions[["text", "emotion"]].itertuples(index=False)
-    numbers = zip(probabilities.to_dict("records"), intensities.to_dict("records"), strict=True)
-    for (text, emotion), (by_label, by_target) in zip(rows, numbers, strict=True):
+    for row in predictions.to_dict("records"):
+        text, emotion = row.pop("text"), row.pop("emotion")
+        by_label = {name.removeprefix(PREFIX): row.pop(name) for name in [*row] if name.startswith(PREFIX)}
+        intensities = row  # what is left
         if format == "jsonl":
-            row = {"text": text, "emotion": emotion, "probabilities": by_label}
-            print(json.dumps(row | ({"intensities": by_target} if by_target else {})))
+            content = {"text": text, "emotion": emotion, "probabilities": by_label}
+            print(json.dumps(content | ({"intensities": intensities} if intensities else {})))
         else:
             ranked = sorted(by_label.items(), key=lambda item: -item[1])
             print(text)
             print("  " + ", ".join(f"{name} {value:.2f}" for name, value in ranked))
-            if by_target:
-                print("  intensity: " + ", ".join(f"{name} {value:.1f}" for name, value in by_target.items()))
+            if intensities:
+                print("  intensity: " + ", ".join(f"{name} {value:.1f}" for name, value in intensities.items()))

@@ -14,7 +14,8 @@ from artificial_pain.data.vocabulary import INTENSITIES
 from artificial_pain.encoders import Encoder
 from artificial_pain.errors import logger
 from artificial_pain.evaluation import classification, regression
-from artificial_pain.runs.status import finished, load_model
+from artificial_pain.modeling.model import EmotionModel
+from artificial_pain.runs import status
 
 BAR_DELAY = 2  # seconds before the progress bar is shown
 
@@ -26,7 +27,8 @@ class Predictor:
         """Raises UserError where the folder has no finished run, or a file of the run is damaged."""
         folder = Path(run_folder)
         self.device = distributed.device()
-        self.model = load_model(folder, finished(folder)).to(self.device).eval()
+        status.require_valid(folder, status.finished(folder))
+        self.model = EmotionModel.from_pretrained(folder).to(self.device).eval()
         self.tokenizer = tokenization.load_tokenizer(Encoder(str(folder), folder, None))
         self.label_names = [self.model.config.id2label[i] for i in range(self.model.config.num_labels)]
 
@@ -39,15 +41,13 @@ class Predictor:
         texts = [texts] if isinstance(texts, str) else texts
         logits = np.empty((len(texts), len(self.label_names)))
         intensities = np.empty((len(texts), len(self.model.config.intensity_targets), len(self.label_names)))
-        if not len(texts):
-            return self._frame(texts, logits, intensities)
-        encoded = self.tokenizer(list(texts), truncation=True, return_token_type_ids=False)
+        # Without texts the tokenizer would fail.
+        encoded = self.tokenizer(list(texts) or [""], truncation=True, return_token_type_ids=False)
         truncated = sum(bool(encoding.overflowing) for encoding in encoded.encodings)
         if truncated:
             limit = self.tokenizer.model_max_length
-            logger.warning(
-                f"{truncated} of {len(texts)} texts are longer than {limit} tokens: the model has not read their ends"
-            )
+            longer = f"{truncated} of {len(texts)} texts are longer than {limit} tokens"
+            logger.warning(f"{longer}: the model has not read their ends")
         order = np.argsort([-len(ids) for ids in encoded["input_ids"]], kind="stable")  # little padding
         with torch.inference_mode(), tqdm(total=len(texts), unit=" texts", delay=BAR_DELAY) as bar:
             for start in range(0, len(texts), batch_size):
@@ -57,10 +57,6 @@ class Predictor:
                 logits[batch] = output.logits.cpu().numpy()
                 intensities[batch] = output.intensities.cpu().numpy()
                 bar.update(len(batch))
-        return self._frame(texts, logits, intensities)
-
-    def _frame(self, texts: Sequence[str], logits: np.ndarray, intensities: np.ndarray) -> pd.DataFrame:
-        """logits: (texts, labels); intensities: (texts, targets, labels)."""
         predicted, probabilities = logits.argmax(axis=1), classification.probabilities(logits)
         columns = {"text": list(texts), "emotion": np.asarray(self.label_names)[predicted]}
         columns |= {f"probability_{name}": probabilities[:, i] for i, name in enumerate(self.label_names)}

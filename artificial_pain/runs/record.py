@@ -11,37 +11,27 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from transformers import CONFIG_NAME, Trainer
+from transformers import Trainer
 
-from artificial_pain import distributed
+from artificial_pain import distributed, storage
 from artificial_pain.data import text_csv
 from artificial_pain.data.tokenization import Splits
-from artificial_pain.encoders import WEIGHTS, Encoder
+from artificial_pain.encoders import CONFIG, WEIGHTS, Encoder
 from artificial_pain.evaluation import figures
 from artificial_pain.runs import model_card
 from artificial_pain.runs.status import FORMAT, RECORD
-from artificial_pain.storage import REPOSITORY, checksum, write_json
 from artificial_pain.training.history import learning_curves
 
-PACKAGES = [
-    "torch",
-    "transformers",
-    "datasets",
-    "accelerate",
-    "scikit-learn",
-    "scipy",
-    "pandas",
-    "numpy",
-    "wandb",
-    "huggingface_hub",
-]
+PACKAGES = ["torch", "transformers", "datasets", "accelerate", "scikit-learn", "scipy", "pandas", "numpy", "wandb"]
+PACKAGES += ["huggingface_hub"]
 
 
 def git_state() -> dict | None:
     """The commit of the code that runs, and whether files were changed since; None outside a checkout."""
 
     def git(*words: str) -> str:
-        return subprocess.run(["git", "-C", REPOSITORY, *words], capture_output=True, text=True, check=True).stdout
+        command = ["git", "-C", storage.REPOSITORY, *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     try:
         return {"commit": git("rev-parse", "HEAD").strip(), "changed": bool(git("status", "--porcelain").strip())}
@@ -81,33 +71,31 @@ def write_training(folder: Path, trainer: Trainer, splits: Splits, record: dict)
     best_epoch = round(state.best_global_step / state.global_step * state.epoch)
     curves = learning_curves(state.log_history)
     curves.to_csv(folder / "learning_curves.csv", index_label="epoch")
-    figures.draw_learning_curves(folder / "learning_curves.png", curves, best_epoch)
+    figures.draw_learning_curves(folder / "learning_curves.png", [curves], best_epoch)
     trained = {
         "epochs_trained": state.epoch,
         "steps_trained": state.global_step,
         "best_step": state.best_global_step,
-        "sha256": {name: checksum(folder / name) for name in (CONFIG_NAME, WEIGHTS, *tokenizer_files)},
+        "sha256": {name: storage.checksum(folder / name) for name in (CONFIG, WEIGHTS, *tokenizer_files)},
     }
-    write_json(folder / RECORD, {**record, **trained})
+    storage.write_json(folder / RECORD, {**record, **trained})
 
 
 def write_evaluation(
     folder: Path, results: dict, predictions: dict[str, pd.DataFrame], encoder: Encoder, splits: Splits, record: dict
 ) -> None:
     """The files that come of an evaluation: metrics, predictions, figures, and the model card."""
-    write_json(folder / "evaluation_results.json", results)
+    storage.write_json(folder / "evaluation_results.json", results)
     for split, frame in predictions.items():
         scores = results[split]
         text_csv.write(folder / f"predictions_{split}.csv", frame)
         title = f"{split} split, macro-F1 {scores['macro_f1']:.3f}"
         path = folder / f"confusion_matrix_{split}.png"
         figures.draw_confusion_matrix(path, scores["confusion_matrix"], splits.label_names, title)
-        probabilities = frame.filter(like="probability_").to_numpy()
+        confidence = frame.filter(like="probability_").to_numpy().max(axis=1)
         correct = (frame["predicted"] == frame["label_name"]).to_numpy()
         title = f"{split} split, expected calibration error {scores['expected_calibration_error']:.3f}"
-        figures.draw_reliability(folder / f"reliability_{split}.png", probabilities.max(axis=1), correct, title)
+        figures.draw_reliability(folder / f"reliability_{split}.png", confidence, correct, title)
         if "intensity" in scores:
-            path = folder / f"intensities_{split}.png"
-            figures.draw_intensities(path, frame, scores["intensity"], f"{split} split")
-    card = model_card.card(record, encoder, splits, results)
-    (folder / "README.md").write_text(card, encoding="utf-8")
+            figures.draw_intensities(folder / f"intensities_{split}.png", frame, scores["intensity"], f"{split} split")
+    (folder / "README.md").write_text(model_card.card(record, encoder, splits, results), encoding="utf-8")

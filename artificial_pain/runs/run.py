@@ -46,15 +46,15 @@ def open_run(
     ):
         if args.push_to_hub:
             distributed.broadcast_from_main(lambda: hub.make_repository(args.push_to_hub))
-        found = distributed.broadcast_from_main(lambda: status.find(folder, record, args.restart))
-        if found.finished:
+        earlier = distributed.broadcast_from_main(lambda: status.find(folder, record, args.restart))
+        if status.is_finished(earlier):
             logger.info(f"{folder}: the run is finished, and is evaluated; --restart trains it anew")
-            yield Run(folder, found, found.finished, precision, tracking.Tracker(None), encoder, splits)
+            yield Run(folder, earlier, precision, tracking.Tracker(None), encoder, splits)
             return
         config = {**vars(args), "git": record["git"]}
-        with tracking.start(name, config, args.output_dir, (found.interrupted or {}).get("wandb")) as tracker:
-            record |= {"started": (found.interrupted or record)["started"], "wandb": tracker.describe()}
-            yield Run(folder, found, record, precision, tracker, encoder, splits)
+        with tracking.start(name, config, args.output_dir, earlier.get("wandb")) as tracker:
+            record |= {"started": (earlier or record)["started"], "wandb": tracker.description}
+            yield Run(folder, record, precision, tracker, encoder, splits)
 
 
 @contextmanager
@@ -74,8 +74,7 @@ class Run:
     """A run that is open. In a job of several processes each calls the methods; the main process alone writes."""
 
     folder: Path
-    status: status.RunStatus
-    record: dict  # the content of run.json
+    record: dict  # run.json; of a finished run, also how its training went
     precision: str  # "fp32", "bf16" or "fp16"
     tracker: tracking.Tracker
     encoder: Encoder
@@ -92,7 +91,7 @@ class Run:
         The weights of a finished run are loaded. Raises UserError where they are damaged, or where the training cannot
         go on.
         """
-        if self.status.finished:
+        if status.is_finished(self.record):
             status.require_valid(self.folder, self.record)
             trainer.model.load_state_dict(load_file(self.folder / WEIGHTS))
             return
@@ -109,16 +108,15 @@ class Run:
         if not distributed.is_main_process():
             return
         with storage.atomic_update(self.folder) as folder:
-            if not self.status.finished:
+            if not status.is_finished(self.record):
                 write_training(folder, trainer, self.splits, self.record)
             write_evaluation(folder, results, predictions, self.encoder, self.splits, self.record)
         shutil.rmtree(self.checkpoints)
-        if not self.status.finished:
+        if not status.is_finished(self.record):
             with_texts = not self.record["arguments"]["no_log_predictions"]
             test = predictions["test"]
             tracking.log_results(self.tracker, results, test, self.splits.label_names, self.folder, with_texts)
-            self.tracker.finish()
-            self.record["wandb"] = self.tracker.describe()
+            self.tracker.finish()  # if it fails, the description in the record has no URL
 
     def report(self, args: argparse.Namespace, results: dict) -> None:
         """Print the results beside the baselines, and where to look; with --push_to_hub, upload the folder."""

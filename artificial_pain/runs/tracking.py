@@ -9,9 +9,8 @@ import pandas as pd
 import wandb
 from transformers import TrainerCallback
 
-from artificial_pain import distributed
+from artificial_pain import distributed, storage
 from artificial_pain.errors import first_line, logger
-from artificial_pain.storage import program
 
 PROJECT = "artificial-pain"
 # Seconds. By default wandb waits for 90 and without end, which is long where there is no network.
@@ -29,12 +28,11 @@ class Tracker:
 
     def __init__(self, run: wandb.Run | None, folders: Sequence[str] = ()):
         """run: None logs nothing. folders: of the earlier parts of a run that goes on."""
-        self._run = run
-        self._works = True
+        self._run, self._works = run, True
         self.mode = "disabled" if run is None or run.disabled else "offline" if run.offline else "online"
-        self.id, self.name, self.project = (run.id, run.name, run.project) if run else (None, None, None)
-        self.url = run.url if self.mode == "online" else None
-        self.folders = [*folders, run.settings.sync_dir] if self.mode != "disabled" else [*folders]
+        self.description = {name: getattr(run, name, None) for name in ("id", "name", "project")}  # for run.json
+        self.description |= {"mode": self.mode, "url": run.url if self.mode == "online" else None}
+        self.description["folders"] = [*folders, run.settings.sync_dir] if self.mode != "disabled" else [*folders]
 
     def __enter__(self) -> "Tracker":
         return self
@@ -58,14 +56,8 @@ class Tracker:
             call(self._run)
         except Exception as error:  # of many families: wandb's own, pydantic's, ConnectionError, HandleAbandonedError
             if self._works:
-                logger.warning(
-                    f"W&B failed ({_reason(error)}): the work goes on, and the run's folder will have all of it"
-                )
-            self._works, self.url = False, None  # the page lacks a part of the run
-
-    def describe(self) -> dict:
-        """For run.json."""
-        return {name: getattr(self, name) for name in ("id", "name", "project", "mode", "url", "folders")}
+                logger.warning(f"W&B failed ({_reason(error)}): the work goes on, and the run's folder gets all of it")
+            self._works, self.description["url"] = False, None  # the page lacks a part of the run
 
 
 def how_to_look(described: dict) -> str:
@@ -74,7 +66,7 @@ def how_to_look(described: dict) -> str:
         return "W&B: disabled"
     if described["url"]:
         return f"W&B: {described['url']}"
-    command = shlex.join([program("wandb"), "sync", "--include-online", *described["folders"]])
+    command = shlex.join([storage.program("wandb"), "sync", "--include-online", *described["folders"]])
     return f"W&B: logged offline; to see it in the browser, with a key (wandb login): {command}"
 
 
@@ -88,14 +80,17 @@ def start(name: str, config: dict, folder: Path, earlier: dict | None = None) ->
         return Tracker(None)
     earlier = earlier or {"id": None, "folders": []}
 
-    def init(mode: str) -> Tracker:
-        return Tracker(
-            wandb.init(
+    for mode, failure in (
+        (None, "cannot be used as set up ({}): the run is logged offline"),
+        ("offline", "cannot log offline either ({}): the run is not logged to it"),
+    ):
+        try:
+            run = wandb.init(
                 project=os.environ.get("WANDB_PROJECT") or PROJECT,
                 name=os.environ.get("WANDB_NAME") or name,
                 config=config,
                 dir=os.environ.get("WANDB_DIR") or str(folder),
-                mode=mode,
+                mode=mode or _mode(),
                 id=earlier["id"],
                 resume="allow" if earlier["id"] else None,
                 reinit="create_new",  # a run of the same process that is still open stays apart
@@ -107,19 +102,11 @@ def start(name: str, config: dict, folder: Path, earlier: dict | None = None) ->
                     silent=True,
                     console="off",
                 ),
-            ),
-            earlier["folders"],
-        )
-
-    try:
-        return init(_mode())
-    except Exception as error:  # as many families as in Tracker.attempt
-        logger.warning(f"W&B cannot be used as set up ({_reason(error)}): the run is logged offline")
-    try:
-        return init("offline")
-    except Exception as error:
-        logger.warning(f"W&B cannot log offline either ({_reason(error)}): the run is not logged to it")
-        return Tracker(None, earlier["folders"])
+            )
+            return Tracker(run, earlier["folders"])
+        except Exception as error:  # as many families as in Tracker.attempt
+            logger.warning(f"W&B {failure.format(_reason(error))}")
+    return Tracker(None, earlier["folders"])
 
 
 def _reason(error: Exception) -> str:
@@ -166,11 +153,8 @@ def log_results(
     def log(run: wandb.Run) -> None:
         for name, metrics in {"test": results["test"], **results["baselines"]}.items():
             run.summary.update(_scalars(metrics, name))
-        matrix = wandb.plot.confusion_matrix(
-            y_true=[label_names.index(name) for name in predictions["label_name"]],
-            preds=[label_names.index(name) for name in predictions["predicted"]],
-            class_names=label_names,
-        )
+        true, predicted = (predictions[name].map(label_names.index).tolist() for name in ("label_name", "predicted"))
+        matrix = wandb.plot.confusion_matrix(y_true=true, preds=predicted, class_names=label_names)
         tables = {"test/predictions": wandb.Table(dataframe=predictions.reset_index())} if texts else {}
         images = {f"figures/{path.stem}": wandb.Image(str(path)) for path in sorted(run_folder.glob("*.png"))}
         run.log({"test/confusion_matrix": matrix, **tables, **images})
@@ -191,7 +175,7 @@ def _scalars(metrics: dict, prefix: str) -> dict[str, float]:
         if name == "intervals":
             for metric, bounds in value.items():
                 if bounds:  # None where the metric is not defined
-                    scalars |= dict(zip((f"{prefix}/{metric}_low", f"{prefix}/{metric}_high"), bounds, strict=True))
+                    scalars[f"{prefix}/{metric}_low"], scalars[f"{prefix}/{metric}_high"] = bounds
         elif isinstance(value, dict) and not name.startswith("per_"):
             scalars |= _scalars(value, f"{prefix}/{name}")
         elif isinstance(value, float):

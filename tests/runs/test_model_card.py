@@ -62,7 +62,7 @@ def test_card_of_several_heads():
         "for each. Its intensities (initial, change) are on the scale of 1 to 5, a change on that of -4 to 4.\n" in text
     )
     assert "(Liu et al., ACL 2021), the published corpus.\n" in text
-    assert f"balanced by made examples; {MINILM} with 3 heads, seed\n" in text
+    assert f"balanced by augmented examples; {MINILM} with 3 heads, seed\n" in text
     assert "cc-by-nc-4.0: the data or the encoder's weights are for non-commercial use.\n" in text
     assert "Its intensities (initial) are on the scale of 1 to 5.\n" in make_card(targets[:1])
 

@@ -134,7 +134,7 @@ def test_invalid_wandb_settings_stop_no_run(environment, mode, message, monkeypa
         output = capsys.readouterr().err
     assert tracker.mode == mode
     assert message in output if message else "warning: W&B" not in output
-    look = tracking.how_to_look(tracker.describe())
+    look = tracking.how_to_look(tracker.description)
     assert ("wandb sync" in look.replace(f"{Path(sys.executable).parent}/", "")) == (mode == "offline")
 
 
@@ -179,7 +179,7 @@ def test_end_of_a_run_without_network_costs_less_than_30_seconds(monkeypatch, tm
             tracker.log({"train/loss": 1.0}, step=1)
             begun = time.monotonic()
     assert time.monotonic() - begun < 30
-    assert f"wandb sync --include-online {tmp_path}" in tracking.how_to_look(tracker.describe())
+    assert f"wandb sync --include-online {tmp_path}" in tracking.how_to_look(tracker.description)
     wandb.teardown()
 
 

@@ -110,7 +110,5 @@ def lost_process_as_user_error() -> Iterator[None]:
 
         if not isinstance(error, DistError) and "gloo" not in str(error):
             raise
-        raise UserError(
-            "another process of the job has ended, and with it the job: the same command goes on from the last "
-            "checkpoint"
-        ) from error
+        ended = "another process of the job has ended, and with it the job"
+        raise UserError(f"{ended}: the same command goes on from the last checkpoint") from error

@@ -1,30 +1,25 @@
 """Files of the Hugging Face hub: downloads with limits, each file verified by the hub's digest; and uploads."""
 
-import functools
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx2  # huggingface_hub's HTTP client
 from huggingface_hub import HfApi, constants, get_session, get_token, set_client_factory, snapshot_download
 from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError
 
-from artificial_pain.errors import UserError, first_line
+from artificial_pain.errors import UserError, as_user_error
 from artificial_pain.storage import checksum_like
 
 MAX_REQUESTS = 8  # for the same part of a file
 UPLOAD_TIMEOUT = 60  # seconds without a byte: the hub reads a large file before it answers
 UPLOAD_IGNORE_PATTERNS = ["predictions_*.csv", "checkpoints/*", ".*"]  # the predictions have the corpus' texts
+# The request hooks of the library's own client. They refuse every request where HF_HUB_OFFLINE is set.
+LIBRARY_HOOKS = get_session().event_hooks["request"]
 RETRY_DELAYS = (1, 2)  # seconds before the hub is asked again which files it has; for files its client retries itself
-
-
-@functools.cache
-def _library_hooks() -> list[Callable]:
-    """The request hooks of the library's own client. They refuse every request where HF_HUB_OFFLINE is set."""
-    return get_session().event_hooks["request"]
 
 
 def _limit_requests(timeout: float) -> None:
@@ -42,7 +37,7 @@ def _limit_requests(timeout: float) -> None:
         if counts[key] > MAX_REQUESTS:
             raise OSError(f"{request.url} was asked for {MAX_REQUESTS} times")
 
-    hooks = {"request": [*_library_hooks(), limit]}
+    hooks = {"request": [*LIBRARY_HOOKS, limit]}
     set_client_factory(lambda: httpx2.Client(event_hooks=hooks, follow_redirects=True))
 
 
@@ -81,24 +76,20 @@ def _verify(path: Path, name: str) -> None:
         raise UserError(f"{name}: {path.name} is not the file that the hub promised, and was removed: try again")
 
 
-@contextmanager
-def _upload_failure_as_user_error(name: str) -> Iterator[None]:
-    try:
-        _limit_requests(UPLOAD_TIMEOUT)
-        yield
-    except (HTTPError, OSError, ValueError) as error:
-        reason = f"{type(error).__name__}: {first_line(error)}"
-        raise UserError(
-            f"--push_to_hub {name}: {constants.ENDPOINT} did not take it ({reason}): check the name, that HF_TOKEN may "
-            "write there, and the network; the same command then goes on, and trains nothing that is trained"
-        ) from error
+def _uploading(name: str) -> AbstractContextManager:
+    """Limits of an upload to this repository, whose failure becomes a UserError."""
+    _limit_requests(UPLOAD_TIMEOUT)
+    refused = f"--push_to_hub {name}: {constants.ENDPOINT} did not take it"
+    remedy = "check the name, that HF_TOKEN may write there, and the network; the same command then goes on, and "
+    remedy += "trains nothing that is trained"
+    return as_user_error(refused, HTTPError, OSError, ValueError, remedy=remedy)
 
 
 def make_repository(name: str) -> None:
     """Make a private model repository, if there is none. Raises UserError where the user has no right to."""
     if get_token() is None:
         raise UserError(f"--push_to_hub {name}: needs a token that may write: set HF_TOKEN, or `hf auth login`")
-    with _upload_failure_as_user_error(name):
+    with _uploading(name):
         HfApi().create_repo(name, private=True, exist_ok=True)
 
 
@@ -107,6 +98,6 @@ def upload(run_folder: Path, name: str) -> str:
 
     Raises UserError.
     """
-    with _upload_failure_as_user_error(name):
+    with _uploading(name):
         commit = HfApi().upload_folder(repo_id=name, folder_path=run_folder, ignore_patterns=UPLOAD_IGNORE_PATTERNS)
         return str(commit.commit_url)

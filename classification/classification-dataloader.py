@@ -72,7 +72,7 @@ def main(args: argparse.Namespace) -> None:
         fingerprint = tokenization.save(folder, layout, parts, tokenized, settings)
         described = statistics.describe(parts, tokenized, truncated, dropped, corpus, settings, fingerprint)
         storage.write_json(folder / layout.statistics, described)
-    print(statistics.table(described, label_names))
+    print(statistics.table(described))
     print(f"Written to {layout.corpus}: {layout.text_splits}/, {layout.tokenized_splits}/, {layout.statistics}")
 
 

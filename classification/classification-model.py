@@ -61,7 +61,8 @@ def main(args: argparse.Namespace) -> None:
     with open_run(args, layout, encoder, splits, f"{args.model_metric}-{TASK}", name) as run:
         # 3. The encoder, and on its first token (--pooling) the head: Linear(256), Tanh, Linear(labels).
         set_seed(args.seed)
-        model = EmotionModel.from_encoder(encoder, splits.label_names, HEAD_SIZE, pooling=args.pooling)
+        head = {"emotion_head_size": HEAD_SIZE, "pooling": args.pooling}
+        model = EmotionModel.from_encoder(encoder, splits.label_names, **head)
 
         # 4. The loss: cross-entropy.
         weights = recipe.balanced_class_weights(splits) if args.class_weights else None
@@ -72,7 +73,7 @@ def main(args: argparse.Namespace) -> None:
 
         # 6. Train, by the schedule. Each epoch is evaluated on validation, for the patience and the epoch to keep.
         epochs = DEBUG_EPOCHS if args.debug else args.epochs
-        trainer = recipe.make_trainer(model, optimizer, tokenizer, splits, args, epochs, run.checkpoints, run.precision)
+        trainer = recipe.make_trainer(model, optimizer, splits, args, epochs, run.checkpoints, run.precision)
         run.train(trainer)
 
         # 7. Evaluate the kept weights once on validation and test, beside the baselines: macro-F1, accuracy, ...

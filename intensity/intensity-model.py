@@ -61,14 +61,14 @@ def main(args: argparse.Namespace) -> None:
     fitted = baselines.fit(splits.texts["train"], targets)
 
     # 2. The run: a new one, an interrupted one that goes on, or a finished one that is evaluated again.
-    heads = f"{args.head_num}-heads-intensity-change"
-    balance = "_balanced" if args.balanced else ""
-    name = f"{args.model_metric}_{encoder.short_name}_{args.dataset_name}_{heads}{balance}"
-    with open_run(args, layout, encoder, splits, f"{args.model_metric}-{heads}", name) as run:
+    kind = f"{args.head_num}-heads-intensity-change"
+    name = f"{args.model_metric}_{encoder.short_name}_{args.dataset_name}_{kind}{'_balanced' if args.balanced else ''}"
+    with open_run(args, layout, encoder, splits, f"{args.model_metric}-{kind}", name) as run:
         # 3. The encoder, and on its first token (--pooling) the classification head, Linear(256), Tanh, Linear(labels),
         #    and for each intensity a regressor, Linear(128), Tanh, Linear(labels): one output for each emotion.
         set_seed(args.seed)
-        model = EmotionModel.from_encoder(encoder, splits.label_names, HEAD_SIZE, targets, REGRESSOR_SIZE, args.pooling)
+        heads = {"emotion_head_size": HEAD_SIZE, "intensity_targets": targets, "regressor_size": REGRESSOR_SIZE}
+        model = EmotionModel.from_encoder(encoder, splits.label_names, **heads, pooling=args.pooling)
 
         # 4. The loss: half of the cross-entropy, half of the mean of the regressors' mean squared errors. A regressor
         #    learns from the output of the true emotion alone, and not from a missing annotation.
@@ -80,7 +80,7 @@ def main(args: argparse.Namespace) -> None:
 
         # 6. Train, by the schedule. Each epoch is evaluated on validation, for the patience and the epoch to keep.
         epochs = DEBUG_EPOCHS if args.debug else args.epochs
-        trainer = recipe.make_trainer(model, optimizer, tokenizer, splits, args, epochs, run.checkpoints, run.precision)
+        trainer = recipe.make_trainer(model, optimizer, splits, args, epochs, run.checkpoints, run.precision)
         run.train(trainer)
 
         # 7. Evaluate the kept weights once, beside the baselines; intensities at the true and the predicted emotion.

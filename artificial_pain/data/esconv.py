@@ -8,7 +8,7 @@ from reprlib import repr as short_repr  # one short line, whatever stands in a f
 import pandas as pd
 
 from artificial_pain.data.cleaning import clean_label, clean_text
-from artificial_pain.errors import UserError, logger
+from artificial_pain.errors import UserError, as_user_error, logger
 
 
 def read_esconv(content: bytes, path: Path) -> pd.DataFrame:
@@ -17,16 +17,9 @@ def read_esconv(content: bytes, path: Path) -> pd.DataFrame:
     An intensity that is not 1 to 5 is missing; `frame.attrs["invalid_intensities"]` has their number. `path` is for the
     messages. Raises UserError that names the dialogue and turn where the content has another shape.
     """
-    try:
+    # Of text that is no UTF-8 or no JSON, numbers of thousands of digits, brackets nested without end.
+    with as_user_error(f"{path}: is not JSON in UTF-8, as ESConv.json is", ValueError, RecursionError):
         dialogues = json.loads(content)
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: is not JSON: expected UTF-8 text, as in ESConv.json") from None
-    except RecursionError:
-        raise UserError(f"{path}: expected a JSON list of dialogues, found brackets nested without end") from None
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: is not JSON (line {error.lineno}, column {error.colno}: {error.msg})") from None
-    except ValueError as error:  # a number of thousands of digits
-        raise UserError(f"{path}: cannot be read as JSON ({error})") from None
     if not isinstance(dialogues, list) or not dialogues:
         raise UserError(f"{path}: expected a JSON list of dialogues, found {_kind(dialogues)}")
 

@@ -77,10 +77,8 @@ def _excel_content(content: bytes, path: Path) -> bytes:
 
 def _open_zip(content: bytes, path: Path, message: str) -> zipfile.ZipFile:
     """Raises UserError with the message where the content is no zip, and where it declares more than MAX_BYTES."""
-    try:
+    with as_user_error(message, zipfile.BadZipFile, ValueError):
         archive = zipfile.ZipFile(BytesIO(content))
-    except (zipfile.BadZipFile, ValueError):
-        raise UserError(message) from None
     size = sum(member.file_size for member in archive.infolist())
     if size > MAX_BYTES:
         raise UserError(f"{path}: refused, unpacked it has {size:,} bytes: expected {MAX_BYTES:,} at most")

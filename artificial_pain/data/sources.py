@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pooch
 
-from artificial_pain.errors import UserError
+from artificial_pain.errors import as_user_error
 from artificial_pain.storage import checksum_like
 
 RETRIES = 2  # after the first try
@@ -58,14 +58,12 @@ def download(url: str, digest: str | None, folder: Path) -> Path:
             raise ValueError(f"it is not the published file: its digest is {found}, not {digest}")
 
     pooch.get_logger().setLevel("WARNING")
-    try:
+    remedy = "check the network, or give a copy with --data_source FILE"
+    # Of the disk and requests; of a URL or digest.
+    with as_user_error(f"{url}: cannot be downloaded to {folder}", OSError, ValueError, remedy=remedy):
         name = pooch.utils.unique_file_name(url)
         path = folder / name
         if path.exists() and not (digest and checksum_like(path, digest) == digest):
             path.unlink()
         cache = pooch.create(folder, "", registry={name: None}, urls={name: url}, retry_if_failed=RETRIES)
         return Path(cache.fetch(name, downloader=fetch_verified))
-    except (OSError, ValueError) as error:  # of the disk and requests; of a URL or digest
-        reason = f"{type(error).__name__}: {error}"
-        remedy = "check the network, or give a copy with --data_source FILE"
-        raise UserError(f"{url}: cannot be downloaded to {folder} ({reason}): {remedy}") from None

@@ -112,10 +112,9 @@ def _augment(
         if text not in held_out:
             positions.append(position)
             texts.append(text)
-    raise UserError(
-        f"label {short_repr(rows[0]['label_name'])} cannot be balanced: its training texts stand in validation or "
-        "test too, and so does whatever is made of them: remove repeated texts from the corpus"
-    )
+    reason = "its training texts stand in validation or test too, and so does whatever is made of them"
+    label = short_repr(rows[0]["label_name"])
+    raise UserError(f"label {label} cannot be balanced: {reason}: remove repeated texts from the corpus")
 
 
 def label_counts(frame: pd.DataFrame) -> dict[str, int]:

@@ -65,18 +65,17 @@ def describe(
     }
 
 
-def table(statistics: dict, label_names: list[str]) -> str:
+def table(statistics: dict) -> str:
     """The console's summary of the splits."""
-    rows = {name: [statistics[split]["labels"][name] for split in SPLITS] for name in label_names}
-    rows["all"] = [statistics[split]["examples"] for split in SPLITS]
-    rows["augmented"] = [statistics[split]["augmented"] for split in SPLITS]
-    for column in statistics["train"].get("intensities", {}):
-        rows[f"{column.replace('_', ' ')}, known"] = [statistics[split]["intensities"][column]["n"] for split in SPLITS]
-    tokens = [statistics[split]["tokens"] for split in SPLITS]
-    for key in ("median", "p95", "max"):
-        rows[f"tokens, {key}"] = [f"{one[key]:.0f}" for one in tokens]
-    rows["truncated"] = [f"{one['truncated']:.1%}" for one in tokens]
-    lines = [pd.DataFrame.from_dict(rows, orient="index", columns=SPLITS).to_string()]
+    columns = {}
+    for split in SPLITS:
+        described, tokens = statistics[split], statistics[split]["tokens"]
+        column = {**described["labels"], "all": described["examples"], "augmented": described["augmented"]}
+        for name, intensity in described.get("intensities", {}).items():
+            column[f"{name.replace('_', ' ')}, known"] = intensity["n"]
+        column |= {f"tokens, {key}": f"{tokens[key]:.0f}" for key in ("median", "p95", "max")}
+        columns[split] = column | {"truncated": f"{tokens['truncated']:.1%}"}
+    lines = [pd.DataFrame(columns, dtype=object).to_string()]
     if statistics["dropped_labels"]:
         dropped = ", ".join(f"{name} ({n})" for name, n in statistics["dropped_labels"].items())
         lines.append(f"Dropped as too rare: {dropped}")

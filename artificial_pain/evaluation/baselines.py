@@ -8,6 +8,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 
+from artificial_pain.data.tokenization import Splits
 from artificial_pain.errors import UserError, as_user_error, logger
 from artificial_pain.evaluation import classification, regression
 
@@ -28,37 +29,27 @@ def fit(train: pd.DataFrame, targets: Sequence[str]) -> dict[str, Pipeline]:
                 raise UserError(f"no training example has a known {target}, so it cannot be learned: lower --head_num")
             unknown = sorted(set(train["label_name"]) - set(known["label_name"]))
             if unknown:
-                logger.warning(
-                    f"no training example of {', '.join(unknown)} has a known {target}: what is said of it is untrained"
-                )
+                untrained = f"no training example of {', '.join(unknown)} has a known {target}"
+                logger.warning(f"{untrained}: what is said of it is untrained")
             models[target] = make_pipeline(TfidfVectorizer(), Ridge()).fit(known["text"], known[target])
     return models
 
 
-def evaluate(
-    models: dict[str, Pipeline],
-    train: pd.DataFrame,
-    test: pd.DataFrame,
-    label_counts: dict[str, int],
-    targets: Sequence[str],
-    label_names: Sequence[str],
-) -> dict[str, dict]:
+def evaluate(models: dict[str, Pipeline], splits: Splits, targets: Sequence[str]) -> dict[str, dict]:
     """The metrics of each baseline on the test split, by its name.
 
-    `label_counts` are the training labels before balancing: balanced labels have no majority. The means are those of
-    the training split; an emotion without a known value has the mean of all. For the intensities at the predicted
-    emotion, logistic regression predicts the emotion.
+    The majority is that of the training labels before balancing: balanced labels have none. The means are those of the
+    training split; an emotion without a known value has the mean of all. For the intensities at the predicted emotion,
+    logistic regression predicts the emotion.
     """
+    train, test, label_names = splits.texts["train"], splits.texts["test"], splits.label_names
+    label_counts = splits.settings["label_counts"]
     majority = label_names.index(max(label_counts, key=label_counts.get))
-    predicted = {
-        "majority": np.full(len(test), majority),
-        "tfidf_logistic_regression": models["label"].predict(test["text"]),
-    }
-    labels = test["label"].to_numpy()
-    scores = {
-        name: classification.classification(labels, predictions, label_names, intervals=True)
-        for name, predictions in predicted.items()
-    }
+    labels, by_words = test["label"].to_numpy(), models["label"].predict(test["text"])
+    predicted = {"majority": np.full(len(test), majority), "tfidf_logistic_regression": by_words}
+    scores = {}
+    for name, predictions in predicted.items():
+        scores[name] = classification.classification(labels, predictions, label_names, intervals=True)
     if not targets:
         return scores
 
@@ -70,17 +61,9 @@ def evaluate(
         "train_mean_of_emotion": emotion_means.to_numpy().T[None],
         "tfidf_ridge": ridge[:, :, None],
     }
-    shape = (len(test), len(targets), len(label_names))
+    annotated, shape = test[targets].to_numpy(), (len(test), len(targets), len(label_names))
     for name, values in intensities.items():
-        scores[name] = {
-            "intensity": regression.intensity(
-                test[targets].to_numpy(),
-                np.broadcast_to(values, shape),
-                labels,
-                predicted["tfidf_logistic_regression"],
-                targets,
-                label_names,
-                intervals=True,
-            )
-        }
+        outputs = np.broadcast_to(values, shape)
+        metrics = regression.intensity(annotated, outputs, labels, by_words, targets, label_names, intervals=True)
+        scores[name] = {"intensity": metrics}
     return scores

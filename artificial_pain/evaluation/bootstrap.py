@@ -65,8 +65,5 @@ def paired_test(score: Scores, truth: np.ndarray, ours: np.ndarray, theirs: np.n
         mixed, other = np.where(swap, theirs[:, None], ours[:, None]), np.where(swap, ours[:, None], theirs[:, None])
         by_chance = difference(np.broadcast_to(truth, swap.shape), mixed, other)
         n_extreme += int((np.abs(by_chance) >= abs(observed) - tolerance).sum())
-    return {
-        "difference": float(observed),
-        "interval": interval(differences),
-        "p_value": (n_extreme + 1) / (PERMUTATIONS + 1),
-    }
+    p_value = (n_extreme + 1) / (PERMUTATIONS + 1)
+    return {"difference": float(observed), "interval": interval(differences), "p_value": p_value}

@@ -123,10 +123,8 @@ def calibration_bins(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
     flat = confidence.reshape(-1, confidence.shape[-1])
     # A bin contains its upper end: 1 is in the last bin.
     bins = np.clip(np.ceil(flat * BINS).astype(int) - 1, 0, BINS - 1) + np.arange(len(flat))[:, None] * BINS
-    sums = [
-        np.bincount(bins.ravel(), weights.ravel(), minlength=len(flat) * BINS)
-        for weights in (np.ones_like(flat), flat, correct.astype(float))
-    ]
+    summands = np.ones_like(flat), flat, correct.astype(float)
+    sums = [np.bincount(bins.ravel(), values.ravel(), minlength=len(flat) * BINS) for values in summands]
     return np.stack(sums, axis=-1).reshape(*confidence.shape[:-1], BINS, 3)
 
 

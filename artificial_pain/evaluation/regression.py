@@ -167,11 +167,9 @@ def intensity(
     """
     metrics = {}
     for emotion_source, emotions in {"true_label": labels, "predicted_label": predictions}.items():
+        metrics[emotion_source] = {}
         predicted = select_by_label(intensities, emotions)
-        metrics[emotion_source] = {
-            INTENSITIES[target]: target_metrics(
-                annotated[:, i], predicted[:, i], labels, label_names, SCALES[INTENSITIES[target]], intervals
-            )
-            for i, target in enumerate(targets)
-        }
+        for i, name in enumerate(INTENSITIES[target] for target in targets):
+            pairs = annotated[:, i], predicted[:, i]
+            metrics[emotion_source][name] = target_metrics(*pairs, labels, label_names, SCALES[name], intervals)
     return metrics

@@ -47,11 +47,9 @@ class EmotionConfig(PreTrainedConfig):
 AutoConfig.register(EmotionConfig.model_type, EmotionConfig)
 
 
-class Head(nn.Sequential):
+def make_head(hidden_size: int, units: int, outputs: int) -> nn.Sequential:
     """Linear, Tanh, Linear: from a text's pooled hidden state (batch, hidden) to (batch, outputs)."""
-
-    def __init__(self, hidden_size: int, units: int, outputs: int):
-        super().__init__(nn.Linear(hidden_size, units), nn.Tanh(), nn.Linear(units, outputs))
+    return nn.Sequential(nn.Linear(hidden_size, units), nn.Tanh(), nn.Linear(units, outputs))
 
 
 @dataclass
@@ -91,40 +89,24 @@ class EmotionModel(PreTrainedModel):
             self.encoder.pooler = None
         hidden_size, outputs = config.encoder.hidden_size, config.num_labels
         # The emotion's head comes first: the same seed gives it the same first weights, whatever other heads there are.
-        self.emotion_head = Head(hidden_size, config.emotion_head_size, outputs)
-        self.regressors = nn.ModuleDict(
-            {name: Head(hidden_size, config.regressor_size, outputs) for name in config.intensity_targets}
-        )
+        self.emotion_head = make_head(hidden_size, config.emotion_head_size, outputs)
+        heads = {name: make_head(hidden_size, config.regressor_size, outputs) for name in config.intensity_targets}
+        self.regressors = nn.ModuleDict(heads)
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
         """Leave the heads at torch's own initialisation, as published; the encoder has its own _init_weights."""
 
     @classmethod
-    def from_encoder(
-        cls,
-        source: Encoder,
-        label_names: list[str],
-        emotion_head_size: int,
-        intensities: Sequence[str] = (),
-        regressor_size: int | None = None,
-        pooling: str = "cls",
-    ) -> "EmotionModel":
-        """A pretrained encoder with new heads, in fp32. Raises UserError where the folder's weights do not fit.
+    def from_encoder(cls, source: Encoder, label_names: list[str], **heads) -> "EmotionModel":
+        """A pretrained encoder with new heads, in fp32; `heads` is what `EmotionConfig` says of them.
 
-        emotion_head_size, regressor_size: hidden units. intensities: the columns that the regressors predict.
+        Raises UserError where the folder's weights do not fit.
         """
         encoder = _load_encoder(source)
+        labels = {"id2label": dict(enumerate(label_names)), "label2id": {name: i for i, name in enumerate(label_names)}}
         # A copy: PreTrainedModel.__init__ would reset the attention kernel in the configuration that the encoder uses.
-        config = EmotionConfig(
-            encoder=copy.deepcopy(encoder.config),
-            intensity_targets=list(intensities),
-            emotion_head_size=emotion_head_size,
-            regressor_size=regressor_size,
-            pooling=pooling,
-            id2label=dict(enumerate(label_names)),
-            label2id={name: i for i, name in enumerate(label_names)},
-        )
+        config = EmotionConfig(encoder=copy.deepcopy(encoder.config), **labels, **heads)
         config.encoder.name_or_path = source.name  # where it was on this machine helps nobody else
         return cls(config, encoder)
 

@@ -18,6 +18,10 @@ from artificial_pain.modeling.model import EmotionModel
 from artificial_pain.training import checkpoints
 from artificial_pain.training.history import best_evaluation, learning_curves
 
+# What the line of an epoch says, and the Trainer's name for it.
+PRINTED = {"validation loss": "eval_loss", "accuracy": "eval_accuracy", "macro-F1": "eval_macro_f1"}
+PRINTED |= {f"MAE {name}": f"eval_mae_{name}" for name in INTENSITIES.values()}
+
 
 class ProgressLines(ProgressCallback):
     """The Trainer's progress bars, with a line an epoch instead of its printed dictionaries."""
@@ -38,14 +42,8 @@ class ProgressLines(ProgressCallback):
         super().on_evaluate(args, state, control, **kwargs)
         if self.training_bar is None:
             return
-        values = {
-            "train loss": learning_curves(state.log_history)["loss"].iloc[-1],
-            "validation loss": metrics["eval_loss"],
-            "accuracy": metrics["eval_accuracy"],
-            "macro-F1": metrics["eval_macro_f1"],
-        }
-        known = [name for name in INTENSITIES.values() if f"eval_mae_{name}" in metrics]
-        values |= {f"MAE {name}": metrics[f"eval_mae_{name}"] for name in known}
+        values = {"train loss": learning_curves(state.log_history)["loss"].iloc[-1]}
+        values |= {name: metrics[key] for name, key in PRINTED.items() if key in metrics}
         line = "".join(f"   {name} {value:.3f}" for name, value in values.items())
         self.training_bar.write(f"epoch {round(state.epoch):4d}{line}", file=sys.stderr)
 
@@ -123,10 +121,8 @@ class StopIfNotFinite(TrainerCallback):
 
 def not_finite(what: str, step: int) -> UserError:
     """The error of a loss or gradient that is not finite, in the step after `step`."""
-    return UserError(
-        f"step {step + 1}: the {what} is not finite: add --precision fp32 to go on from the last checkpoint, or "
-        "--restart with a lower --learning_rate and --head_learning_rate"
-    )
+    remedy = "add --precision fp32 to go on from the last checkpoint, or --restart with a lower --learning_rate and "
+    return UserError(f"step {step + 1}: the {what} is not finite: {remedy}--head_learning_rate")
 
 
 class StopOnSignal(TrainerCallback):

@@ -15,7 +15,6 @@ from safetensors import SafetensorError
 
 from artificial_pain import storage
 from artificial_pain.errors import UserError, first_line, logger
-from artificial_pain.storage import write_json
 
 STATE = "trainer_state.json"  # the Trainer's name for it, whose import would cost every reader of a run 0.3 s
 MANIFEST = "sha256.json"  # the checksum of every other file of a checkpoint; written last, it stands for the whole
@@ -47,10 +46,8 @@ def _unwritable(checkpoint: Path, error: Exception) -> UserError:
     if not (checkpoint / MANIFEST).exists() and checkpoint.name.startswith("checkpoint-"):
         shutil.rmtree(checkpoint, ignore_errors=True)
     free = shutil.disk_usage(checkpoint.parent).free
-    return UserError(
-        f"{checkpoint}: cannot be written ({first_line(error)}), with {free / 1e6:.0f} MB free: make room, and the "
-        "same command goes on from the checkpoint before"
-    )
+    reason = f"cannot be written ({first_line(error)}), with {free / 1e6:.0f} MB free"
+    return UserError(f"{checkpoint}: {reason}: make room, and the same command goes on from the checkpoint before")
 
 
 def require_space(folder: Path, weights: int) -> None:
@@ -59,10 +56,8 @@ def require_space(folder: Path, weights: int) -> None:
     present = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     free = shutil.disk_usage(folder).free
     if present + free < needed:
-        raise UserError(
-            f"{folder}: the checkpoints need {(needed - present) / 1e6:.0f} MB of disk, and {free / 1e6:.0f} MB are "
-            "free: make room, or give another --output_dir"
-        )
+        lack = f"the checkpoints need {(needed - present) / 1e6:.0f} MB of disk, and {free / 1e6:.0f} MB are free"
+        raise UserError(f"{folder}: {lack}: make room, or give another --output_dir")
 
 
 def write_manifest(checkpoint: Path) -> None:
@@ -74,7 +69,7 @@ def write_manifest(checkpoint: Path) -> None:
         files = [path for path in sorted(checkpoint.iterdir()) if path.name != MANIFEST]
         for path in files:
             _fsync(path)
-        write_json(checkpoint / f"{MANIFEST}.partial", {path.name: storage.checksum(path) for path in files})
+        storage.write_json(checkpoint / f"{MANIFEST}.partial", {path.name: storage.checksum(path) for path in files})
         _fsync(checkpoint / f"{MANIFEST}.partial")
         os.replace(checkpoint / f"{MANIFEST}.partial", checkpoint / MANIFEST)
         _fsync(checkpoint)

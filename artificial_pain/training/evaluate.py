@@ -59,8 +59,7 @@ def predict(trainer: Trainer, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]
     if not all(np.isfinite(output).all() for output in outputs):
         raise UserError("the model's outputs are not finite: try a lower --learning_rate, or --precision fp32")
     back = np.argsort(order)
-    logits, intensities = (output[back].astype(float) for output in outputs)
-    return logits, intensities
+    return tuple(output[back].astype(float) for output in outputs)
 
 
 def evaluate(trainer: Trainer, splits: Splits, fitted: dict[str, Pipeline]) -> tuple[dict, dict[str, pd.DataFrame]]:
@@ -79,13 +78,11 @@ def evaluate(trainer: Trainer, splits: Splits, fitted: dict[str, Pipeline]) -> t
         probabilities = classification.probabilities(logits)
         results[split] = classification.classification(labels, predicted, label_names, probabilities, intervals)
         if names:
-            results[split]["intensity"] = regression.intensity(
-                texts[names].to_numpy(), intensities, labels, predicted, names, label_names, intervals
-            )
+            annotated = texts[names].to_numpy()
+            metrics = regression.intensity(annotated, intensities, labels, predicted, names, label_names, intervals)
+            results[split]["intensity"] = metrics
         predictions[split] = predictions_frame(texts, logits, intensities, names, label_names)
-    results["baselines"] = baselines.evaluate(
-        fitted, splits.texts["train"], splits.texts["test"], splits.settings["label_counts"], names, label_names
-    )
+    results["baselines"] = baselines.evaluate(fitted, splits, names)
     return results, predictions
 
 

@@ -1,9 +1,9 @@
 """The recipe on Hugging Face's Trainer: precision, optimizer, schedule, early stopping."""
 
-import argparse
 import math
 import pickle
 import re
+from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,11 +16,12 @@ import torch
 from accelerate.utils.memory import should_reduce_batch_size
 from datasets import Dataset, Value, concatenate_datasets
 from sklearn.utils.class_weight import compute_class_weight
-from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast, TrainerState, TrainingArguments
+from torch.optim import Adam
+from transformers import DataCollatorWithPadding, TrainerState, TrainingArguments
 
 from artificial_pain import distributed
 from artificial_pain.data.tokenization import Splits
-from artificial_pain.errors import UsageError, UserError, first_line, logger
+from artificial_pain.errors import UsageError, UserError, as_user_error, logger
 from artificial_pain.modeling import cpu
 from artificial_pain.modeling.losses import IGNORE_INDEX
 from artificial_pain.modeling.model import EmotionModel
@@ -57,9 +58,7 @@ def resolve_precision(precision: str) -> str:
     return "fp16" if on_gpu else "fp32"
 
 
-def adam(
-    model: EmotionModel, learning_rate: float, head_learning_rate: float, layer_decay: float = 1.0
-) -> torch.optim.Adam:
+def adam(model: EmotionModel, learning_rate: float, head_learning_rate: float, layer_decay: float = 1.0) -> Adam:
     """Adam without weight decay. The encoder and the heads each have their learning rate.
 
     The encoder's is that of its top layer; a layer below another has `layer_decay` times its rate, the embeddings
@@ -68,18 +67,14 @@ def adam(
     layers = model.config.encoder.num_hidden_layers
     groups: dict[tuple[str, int], list[torch.nn.Parameter]] = defaultdict(list)
     for name, parameter in model.named_parameters():
-        if not name.startswith("encoder."):
-            groups["heads", 0].append(parameter)
-            continue
         layer = re.search(r"\.layers?\.(\d+)\.", name)
         height = int(layer[1]) + 1 if layer else 0 if "embeddings" in name else layers
-        groups["encoder", (layers - height) if layer_decay < 1 else 0].append(parameter)
+        below = layers - height if layer_decay < 1 else 0
+        groups[("encoder", below) if name.startswith("encoder.") else ("heads", 0)].append(parameter)
     rates = {"encoder": learning_rate, "heads": head_learning_rate}
-    # The Trainer logs the first group's rate: that of the top layer.
-    order = sorted(groups)
-    return torch.optim.Adam(
-        [{"params": groups[part, below], "lr": rates[part] * layer_decay**below} for part, below in order], fused=True
-    )
+    order = sorted(groups)  # the Trainer logs the first group's rate: that of the top layer
+    parameters = [{"params": groups[part, below], "lr": rates[part] * layer_decay**below} for part, below in order]
+    return Adam(parameters, fused=True)
 
 
 def balanced_class_weights(splits: Splits) -> torch.Tensor:
@@ -101,7 +96,7 @@ def pad_to_full_batches(train: Dataset, batch_size: int, intensities: Sequence[s
 
 
 def training_arguments(
-    args: argparse.Namespace, epochs: int, examples: int, intensities: Sequence[str], folder: Path, precision: str
+    args: Namespace, epochs: int, examples: int, intensities: Sequence[str], folder: Path, precision: str
 ) -> TrainingArguments:
     """The Trainer's arguments for so many training examples.
 
@@ -109,16 +104,12 @@ def training_arguments(
     """
     steps = epochs * math.ceil(examples / args.batch_size)
     if args.warmup_steps >= steps:
-        logger.warning(
-            f"--warmup_steps {args.warmup_steps}, but the training has {steps} steps: the learning rates rise to "
-            f"{steps / args.warmup_steps:.0%} of what was asked for"
-        )
+        reached = f"the learning rates rise to {steps / args.warmup_steps:.0%} of what was asked for"
+        logger.warning(f"--warmup_steps {args.warmup_steps}, but the training has {steps} steps: {reached}")
     processes = distributed.num_processes()
     if args.batch_size % processes:
-        raise UsageError(
-            f"--batch_size {args.batch_size} cannot be shared evenly by {processes} processes: take a multiple of "
-            f"{processes}"
-        )
+        uneven = f"--batch_size {args.batch_size} cannot be shared evenly by {processes} processes"
+        raise UsageError(f"{uneven}: take a multiple of {processes}")
     device = distributed.device().type
     return TrainingArguments(
         output_dir=str(folder),
@@ -145,14 +136,7 @@ def training_arguments(
 
 
 def make_trainer(
-    model: EmotionModel,
-    optimizer: torch.optim.Optimizer,
-    tokenizer: PreTrainedTokenizerFast,
-    splits: Splits,
-    args: argparse.Namespace,
-    epochs: int,
-    folder: Path,
-    precision: str,
+    model: EmotionModel, optimizer: Adam, splits: Splits, args: Namespace, epochs: int, folder: Path, precision: str
 ) -> EmotionTrainer:
     """A Trainer of the model on the training split, evaluated on the validation split after each epoch.
 
@@ -169,8 +153,8 @@ def make_trainer(
         args=training_arguments(args, epochs, len(train), intensities, folder, precision),
         train_dataset=train if alone else pad_to_full_batches(train, args.batch_size, intensities),
         eval_dataset=validation.select(by_length(validation)),
-        data_collator=DataCollatorWithPadding(tokenizer),
-        processing_class=tokenizer,
+        data_collator=DataCollatorWithPadding(splits.tokenizer),
+        processing_class=splits.tokenizer,
         compute_metrics=partial(validation_metrics, loss=model.loss, names=intensities),
         optimizers=(optimizer, None),
         best_checkpoint=BestCheckpoint(folder, args.model_metric, args.patience),
@@ -178,8 +162,8 @@ def make_trainer(
     )
     # As the Trainer does when it begins to train: a run that was stopped after that has the same configuration.
     for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
-        if getattr(tokenizer, name) is not None:
-            setattr(model.config, name, getattr(tokenizer, name))
+        if getattr(splits.tokenizer, name) is not None:
+            setattr(model.config, name, getattr(splits.tokenizer, name))
     if trainer.args.device.type == "cpu":
         cpu.disable_malloc_trim()
         cpu.realign_parameters(model)
@@ -206,13 +190,11 @@ def _train_from(trainer: EmotionTrainer, checkpoint: Path | None, folder: Path) 
     if distributed.is_main_process():
         checkpoints.require_space(folder, sum(weight.nbytes for weight in trainer.model.parameters()))
     accelerate.utils.set_seed(trainer.args.seed, device_specific=True)  # each process has dropout of its own
+    remedy = "add --restart to train anew"
+    only_numbers = as_user_error(f"{checkpoint}: holds more than numbers", pickle.UnpicklingError, remedy=remedy)
     try:
-        with checkpoints.unwritable_as_user_error(folder):
+        with checkpoints.unwritable_as_user_error(folder), only_numbers:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f"{checkpoint}: holds more than numbers ({first_line(error)}): add --restart to train anew"
-        ) from error
     finally:
         trainer.progress.close()
         trainer.best_checkpoint.finish()

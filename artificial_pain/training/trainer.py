@@ -39,10 +39,8 @@ class EpochSampler(Sampler[int]):
         shuffled = torch.randperm(len(self.lengths), generator=torch.Generator().manual_seed(seed)).tolist()
         batches = min(len(shuffled) // (self.batch_size * MIN_GROUPS), BATCHES_OF_A_GROUP)
         size = max(batches, 1) * self.batch_size
-        groups = [
-            sorted(shuffled[start : start + size], key=self.lengths.__getitem__, reverse=True)
-            for start in range(0, len(shuffled), size)
-        ]
+        starts = range(0, len(shuffled), size)
+        groups = [sorted(shuffled[i : i + size], key=self.lengths.__getitem__, reverse=True) for i in starts]
         longest = max(groups, key=lambda group: self.lengths[group[0]])
         groups[0][0], longest[0] = longest[0], groups[0][0]
         for group in groups:
@@ -71,10 +69,8 @@ class EmotionTrainer(Trainer):
         batch_size = self.args.train_batch_size
         sampler = EpochSampler(batch_size * distributed.num_processes(), examples, self.args.seed, padding)
         dataset = self.train_dataset.select_columns(["input_ids", "attention_mask", *self.args.label_names])
-        pin_memory = self.args.dataloader_pin_memory
-        return self.accelerator.prepare(
-            DataLoader(dataset, batch_size, sampler=sampler, collate_fn=self.data_collator, pin_memory=pin_memory)
-        )
+        options = {"collate_fn": self.data_collator, "pin_memory": self.args.dataloader_pin_memory}
+        return self.accelerator.prepare(DataLoader(dataset, batch_size, sampler=sampler, **options))
 
     def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
         if model.training and distributed.num_processes() > 1:

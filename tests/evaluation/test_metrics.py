@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from datasets import DatasetDict
 from scipy import stats
 from sklearn.metrics import cohen_kappa_score
 
+from artificial_pain.data.tokenization import Splits
 from artificial_pain.errors import UserError
 from artificial_pain.evaluation import baselines, classification, regression
 
@@ -155,7 +157,9 @@ def test_baselines_are_fit_on_train_and_evaluated_on_test():
     train = pd.DataFrame({"text": ["red apple", "red rose", "red car", "blue sea"] * 5, "label": [0, 0, 0, 1] * 5})
     test = pd.DataFrame({"text": ["a red thing", "the blue sea"], "label": [0, 1]})
     models = baselines.fit(train, [])
-    got = baselines.evaluate(models, train, test, {"blue": 7, "red": 3}, [], ["red", "blue"])
+    settings = {"label_counts": {"blue": 7, "red": 3}}
+    splits = Splits(DatasetDict(), {"train": train, "test": test}, ["red", "blue"], "", settings, None)
+    got = baselines.evaluate(models, splits, [])
     assert got.keys() == {"majority", "tfidf_logistic_regression"}
     assert got["majority"]["confusion_matrix"] == [[0, 1], [0, 1]], "as it was before balancing"
     assert got["tfidf_logistic_regression"]["accuracy"] == 1
@@ -176,7 +180,9 @@ def test_intensity_baselines_match_hand_calculation(capsys):
     targets, names = ["final_intensity"], ["red", "blue", "green"]
     models = baselines.fit(train, targets)
     assert "no training example of green has a known final_intensity" in capsys.readouterr().err
-    got = baselines.evaluate(models, train, test, {"red": 3, "blue": 1, "green": 1}, targets, names)
+    settings = {"label_counts": {"red": 3, "blue": 1, "green": 1}}
+    splits = Splits(DatasetDict(), {"train": train, "test": test}, names, "", settings, None)
+    got = baselines.evaluate(models, splits, targets)
 
     def micro(name: str, emotion_source: str) -> dict:
         return got[name]["intensity"][emotion_source]["final"]["micro"]

@@ -56,7 +56,7 @@ def make_splits() -> Splits:
         return Dataset.from_dict(columns, features=features)
 
     tokenized = DatasetDict({"train": part(50), "validation": part(100), "test": part(150)})
-    return Splits(tokenized, {}, LABELS, "", {})
+    return Splits(tokenized, {}, LABELS, "", {}, None)
 
 
 def make_trainer(folder: Path, splits: Splits, checkpoints: Path, **settings: object) -> EmotionTrainer:

@@ -3,6 +3,7 @@
 import runpy
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from conftest import INTENSITY_MODEL
@@ -28,8 +29,8 @@ DEFAULTS |= {"model_metric": "loss", "schedule": "linear", "warmup_steps": 0}
 
 def make_model(encoder: Encoder, label_names: list[str], intensities: Sequence[str] = ()) -> EmotionModel:
     """A model with the published heads and the published loss."""
-    sizes = PUBLISHED["HEAD_SIZE"], intensities, PUBLISHED["REGRESSOR_SIZE"]
-    model = EmotionModel.from_encoder(encoder, label_names, *sizes)
+    sizes = {"emotion_head_size": PUBLISHED["HEAD_SIZE"], "regressor_size": PUBLISHED["REGRESSOR_SIZE"]}
+    model = EmotionModel.from_encoder(encoder, label_names, intensity_targets=list(intensities), **sizes)
     model.loss = Loss(PUBLISHED["EMOTION_WEIGHT"] if intensities else 1.0)
     return model
 
@@ -50,4 +51,5 @@ def make_trainer(
     set_seed(args.seed)
     model = make_model(encoder, splits.label_names, intensities)
     optimizer = recipe.adam(model, learning_rate, head_learning_rate)
-    return recipe.make_trainer(model, optimizer, tokenizer, splits, args, args.epochs, folder, precision)
+    splits = replace(splits, tokenizer=tokenizer)
+    return recipe.make_trainer(model, optimizer, splits, args, args.epochs, folder, precision)

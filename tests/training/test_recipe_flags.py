@@ -21,7 +21,8 @@ FAST += ["--precision", "fp32"]  # whatever the machine has
 @pytest.mark.parametrize("name", NAMES)
 def test_mean_pooling_is_the_mean_of_the_tokens_without_the_padding(name, tiny, tmp_path):
     encoder = Encoder("tiny", tiny[name], None)
-    model = EmotionModel.from_encoder(encoder, LABELS, 256, TARGETS, 128, pooling="mean").eval()
+    heads = {"emotion_head_size": 256, "intensity_targets": TARGETS, "regressor_size": 128, "pooling": "mean"}
+    model = EmotionModel.from_encoder(encoder, LABELS, **heads).eval()
     hidden = AutoModel.from_pretrained(tiny[name], dtype=torch.float32).eval()(**batch()).last_hidden_state
     means = torch.stack([hidden[0].mean(dim=0), hidden[1, :5].mean(dim=0)])
     output = model(**batch())

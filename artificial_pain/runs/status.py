@@ -73,7 +73,7 @@ def _read(path: Path, keys: dict[str, set[str]]) -> dict:
         if missing:
             raise ValueError(f"it has no {', '.join(sorted(missing))}")
         return record
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: cannot be read ({error!r}): add --restart to train the run anew") from None

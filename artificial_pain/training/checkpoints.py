@@ -91,7 +91,7 @@ def find_corruption(checkpoint: Path) -> str | None:
     try:
         return storage.find_corruption(checkpoint, json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8")))
     except FileNotFoundError:
-        return "it was not written to its end"
+        return f"{MANIFEST} is missing: it was not written to its end"
     except OSError as error:
         return f"{MANIFEST} cannot be read: {error.strerror}"
     except (ValueError, AttributeError):  # no JSON, or JSON of something else

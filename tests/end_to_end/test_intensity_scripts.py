@@ -350,23 +350,21 @@ def test_runs_of_the_same_name_are_told_apart(run_folder, tmp_path):
 
 def test_runs_that_cannot_be_compared_are_told(run_folder, tmp_path):
     def copy(name: str) -> Path:
-        (tmp_path / name).mkdir()
-        for file in ("evaluation_results.json", "predictions_test.csv"):
-            shutil.copy(run_folder / file, tmp_path / name)
-        return tmp_path / name
+        return shutil.copytree(run_folder, tmp_path / name, ignore=shutil.ignore_patterns("*.safetensors"))
 
     other, empty, no_object, no_json, no_csv = map(copy, ["other", "empty", "no_object", "no_json", "no_csv"])
     lines = (other / "predictions_test.csv").read_text().splitlines()
-    (other / "predictions_test.csv").write_text("\n".join(lines[:-1]))
+    lines[1] = lines[1].replace(" ", "  ", 1)  # in the text
+    (other / "predictions_test.csv").write_text("\n".join(lines))
     for folder, content in [(empty, "{}"), (no_object, "[]"), (no_json, "{")]:
         (folder / "evaluation_results.json").write_text(content)
     (no_csv / "predictions_test.csv").write_text("")
     cases = {
         other: "tested on different examples",
-        tmp_path: "cannot be read",
-        run_folder / "run.json": "cannot be read",
+        tmp_path: "has no finished run: give the folder",
+        run_folder / "run.json": "has no finished run: give the folder",
     }
-    cases |= dict.fromkeys([empty, no_object, no_json, no_csv], "damaged")
+    cases |= dict.fromkeys([empty, no_object, no_json, no_csv], "is not a complete run")
     for folder, told in cases.items():
         done = compare(run_folder, folder)
         assert done.returncode == 1 and done.stderr.count("\n") == 1 and told in done.stderr, folder

@@ -226,7 +226,7 @@ def test_concurrent_runs_stay_apart(words, clean_environment, tmp_path):
         "import os, subprocess, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
         "from artificial_pain.runs import tracking\n"
         "with tracking.start('one', {}, Path('.')) as one, tracking.start('two', {}, Path('.')) as two:\n"
-        "    print(one.id, two.id, flush=True)\n"
+        "    print(one.description['id'], two.description['id'], flush=True)\n"
         "    words = [sys.executable, *sys.argv[2:]]\n"
         "    children = [subprocess.Popen([*words, '--seed', seed]) for seed in ('13', '14')]\n"
         "    assert [child.wait() for child in children] == [0, 0]\n"

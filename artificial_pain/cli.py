@@ -1,6 +1,6 @@
 """The command lines of the scripts: flags that they share, and what ends a script as one line and an exit code.
 
-Only the standard library is imported here, so that `--help` and a wrong flag answer at once. The defaults are those
+Nothing slow is imported here, so that `--help` and a wrong flag answer at once. The defaults are those
 that a script gives.
 """
 
@@ -151,14 +151,11 @@ def _parser(description: str, task: str, datasets: Sequence[str]) -> argparse.Ar
 
 
 def _add_flags(group: argparse.ArgumentParser, flags: Sequence[tuple], defaults: dict) -> None:
-    """Flags by name, with their type (or list of choices, or bool for one without a value) and help.
-
-    One with a value that has no default, as it is of the other task, is left out.
-    """
+    """Flags by name, with their type (or list of choices, or bool for one without a value) and help."""
     for name, kind, help in flags:
         if kind is bool:
             group.add_argument(f"--{name}", action="store_true", help=help)
-        elif name in defaults:
+        else:
             options = {"choices": kind, "type": type(kind[0])} if isinstance(kind, list) else {"type": kind}
             add_flag(group, f"--{name}", defaults[name], help, **options)
 
@@ -212,10 +209,10 @@ def parse_model_args(description: str, task: str, datasets: Sequence[str], defau
         ("seed", seed_integer, "draws the heads' first weights, the order of the data and dropout"),
         ("model_metric", MODEL_METRICS, "of the validation split: the best checkpoint by it is kept"),
         ("precision", PRECISIONS, precision),
-        ("head_num", [1, 2, 3, 4], heads),
         ("restart", bool, "train anew; without it a stopped run goes on, and a finished one is evaluated only"),
         ("no_log_predictions", bool, "keep the table of test predictions, with texts, out of W&B"),
     ]
+    flags += [("head_num", [1, 2, 3, 4], heads)] if "head_num" in defaults else []
     _add_flags(group, flags, defaults | {"precision": PRECISIONS[0]})
     help = "upload the run's folder to this model repository, made private, without the predictions and their texts"
     group.add_argument("--push_to_hub", type=not_empty, metavar="NAME", help=help)

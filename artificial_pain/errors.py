@@ -27,7 +27,7 @@ class Terminated(BaseException):
 
 
 def redact(text: str) -> str:
-    """The text with stars for the secrets of the environment, and for the user and the query's values in a URL."""
+    """The text with stars for secrets of the environment, and for a URL's user and query values."""
     for name, value in os.environ.items():
         if name.endswith(("TOKEN", "KEY", "SECRET", "PASSWORD")) and len(value) >= MIN_SECRET_LENGTH:
             text = text.replace(value, "***")
@@ -52,7 +52,7 @@ def as_user_error(what: str, *kinds: type[Exception], remedy: str = "") -> Itera
 
 
 class _Stderr(logging.Handler):
-    """A message is one line, behind its level if that is a warning or an error, without secrets.
+    """A message is one line, after its level if that is a warning or an error, without secrets.
 
     It goes to the standard error of the moment, which a caller may have replaced since.
     """

@@ -42,7 +42,7 @@ def main(args: argparse.Namespace) -> None:
 
     with as_user_error(f"{folder}: cannot be made", OSError, remedy="give another --output"):
         folder.mkdir(parents=True, exist_ok=True)
-    for dataset_name, figure in product(grid.DATASETS["classification"], page.FIGURES):
+    for dataset_name, figure in product(grid.DATASETS["classification"], page.FIGURE_NAMES):
         for path in folder.glob(f"{dataset_name}*-{figure}.png"):
             path.unlink()  # an earlier report's
     args.output.write_text(page.page(groups, unfinished, folder), encoding="utf-8")

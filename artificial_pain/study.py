@@ -15,10 +15,10 @@ from tqdm import tqdm
 from artificial_pain import cli, encoders, storage
 from artificial_pain.errors import Terminated, UserError, logger
 from artificial_pain.reporting import grid
+from artificial_pain.runs.status import EVALUATED_ONLY
 
 # The scripts' flags that the study sets, each from a flag of its own.
 RESERVED = {"--model_name", "--dataset_name", "--balanced", "--output_dir"}
-EVALUATED_ONLY = "the run is finished, and is evaluated"  # what a model script logs instead of training again
 
 
 def parse_args() -> argparse.Namespace:
@@ -36,7 +36,8 @@ def parse_args() -> argparse.Namespace:
     cli.add_flag(group, "--seeds", [storage.PUBLISHED_SEED], "of the trainings", nargs="+", type=cli.seed_integer)
     group = parser.add_argument_group("what the scripts are given beside that")
     group.add_argument("--output_dir", type=cli.folder, help="of all four (default: each task's own folder)")
-    for flag in ("--dataloader_flags", "--model_flags"):  # with =, else argparse takes a single flag for one of its own
+    # Given with =: argparse takes a bare --debug for a flag of its own.
+    for flag in ("--dataloader_flags", "--model_flags"):
         group.add_argument(flag, type=shlex.split, default=[], metavar='"FLAGS"', help=f'as in {flag}="--revision v1"')
     args = parser.parse_args()
     for flag, reserved in (("--dataloader_flags", RESERVED), ("--model_flags", RESERVED | {"--seed"})):
@@ -121,7 +122,7 @@ def wait_for(script: subprocess.Popen) -> int:
         if isinstance(stop, Terminated):  # Ctrl-C reaches every process of the terminal by itself
             script.terminate()
         script.wait()
-        raise type(stop)("stopped: the same command goes on") from None
+        raise type(stop)("stopped: give the same command to go on") from None
 
 
 if __name__ == "__main__":

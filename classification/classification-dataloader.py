@@ -35,7 +35,7 @@ def main(args: argparse.Namespace) -> None:
     storage.require_writable(args.output_dir)
 
     # 1. The tokenizer of the encoder that will read the splits.
-    encoder = encoders.fetch(args.model_name, args.revision, weights=None)
+    encoder = encoders.fetch(args.model_name, args.revision, weights=None)  # the tokenizer alone
     # Imported here, so that --help, a wrong flag and a gated encoder are answered at once.
     from artificial_pain.data import corpora, sources, splits, statistics, tokenization
 
@@ -53,7 +53,7 @@ def main(args: argparse.Namespace) -> None:
 
     # 4. The stratified split: each split has the corpus' shares of the labels.
     parts = splits.split(corpus, HELD_OUT_SHARE, TEST_SHARE, args.seed)
-    label_counts = splits.label_counts(parts["train"])
+    label_counts = splits.label_counts(parts["train"])  # before the balancing, for the majority baseline
 
     # 5. Balance the training split alone. A label with more examples is sampled down. One with fewer gains augmented
     #    ones: dialogues without a random number of turns between first and last, sentences cut at either end.

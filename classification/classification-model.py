@@ -25,7 +25,7 @@ DEBUG_EPOCHS = 3  # with --debug
 PATIENCE = 50  # epochs without a better MODEL_METRIC on validation, after which the training stops
 SEED = 42  # of the head's first weights, the order of the examples and dropout
 WARMUP_STEPS = 0  # the learning rates fall from the first step on, linearly to 0 at the last of EPOCHS
-MODEL_METRIC = "loss"  # the checkpoint with the lowest validation loss is kept
+MODEL_METRIC = "loss"  # the checkpoint with the lowest validation loss is kept, of equal ones the first
 
 
 def parse_args() -> argparse.Namespace:
@@ -58,7 +58,7 @@ def main(args: argparse.Namespace) -> None:
     # 2. The run: a new one, an interrupted one that goes on, or a finished one that is evaluated again.
     balance = "balanced" if args.balanced else "unbalanced"
     name = f"{args.model_metric}_{encoder.short_name}_{args.dataset_name}_{balance}_{TASK}"
-    with open_run(args, layout, encoder, splits, f"{args.model_metric}-{TASK}", name) as run:
+    with open_run(args, layout, encoder, splits, kind=f"{args.model_metric}-{TASK}", name=name) as run:
         # 3. The encoder, and on its first token (--pooling) the head: Linear(256), Tanh, Linear(labels).
         set_seed(args.seed)
         head = {"emotion_head_size": HEAD_SIZE, "pooling": args.pooling}
@@ -74,7 +74,7 @@ def main(args: argparse.Namespace) -> None:
         # 6. Train, by the schedule. Each epoch is evaluated on validation, for the patience and the epoch to keep.
         epochs = DEBUG_EPOCHS if args.debug else args.epochs
         trainer = recipe.make_trainer(model, optimizer, splits, args, epochs, run.checkpoints, run.precision)
-        run.train(trainer)
+        run.train(trainer)  # of a finished run, its weights are loaded
 
         # 7. Evaluate the kept weights once on validation and test, beside the baselines: macro-F1, accuracy, ...
         results, predictions = evaluate.evaluate(trainer, splits, fitted)

@@ -32,15 +32,15 @@ def main(args: argparse.Namespace) -> None:
     storage.require_writable(args.output_dir)
 
     # 1. The tokenizer of the encoder that will read the splits.
-    encoder = encoders.fetch(args.model_name, args.revision, weights=None)
+    encoder = encoders.fetch(args.model_name, args.revision, weights=None)  # the tokenizer alone
     # Imported here, so that --help, a wrong flag and a gated encoder are answered at once.
     from artificial_pain.data import corpora, sources, splits, statistics, tokenization
 
     tokenizer = tokenization.load_tokenizer(encoder)
     tokenization.require_length(encoder, tokenizer, args.max_length)
 
-    # 2. The corpus, a row an example: all that the help seeker says in a dialogue, the emotion, and its intensity, 1 to
-    #    5, before the talk, after it, and the change; any may be missing. Rare emotions are dropped.
+    # 2. The corpus, a row an example: all that the help seeker says in a dialogue, the emotion, its intensity before
+    #    and after the talk, 1 to 5, and the change, -4 to 4; any may be missing. Rare emotions are dropped.
     path = sources.locate(args.dataset_name, args.data_source)
     corpus = corpora.read_corpus(args.dataset_name, path, args.label_column)
     corpus, dropped = splits.drop_rare(corpus, MIN_EXAMPLES)
@@ -50,7 +50,7 @@ def main(args: argparse.Namespace) -> None:
 
     # 4. The stratified split: each split has the corpus' shares of the labels.
     parts = splits.split(corpus, HELD_OUT_SHARE, TEST_SHARE, args.seed)
-    label_counts = splits.label_counts(parts["train"])
+    label_counts = splits.label_counts(parts["train"])  # before the balancing, for the majority baseline
 
     # 5. Balance the training split alone. An emotion with more examples is sampled down. One with fewer gains augmented
     #    ones: dialogues without a random number of turns between first and last, with the same intensities.

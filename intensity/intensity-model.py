@@ -29,7 +29,7 @@ DEBUG_EPOCHS = 3  # with --debug
 PATIENCE = 50  # epochs without a better MODEL_METRIC on validation, after which the training stops
 SEED = 42  # of the heads' first weights, the order of the examples and dropout
 WARMUP_STEPS = 500  # in which the learning rates rise, to fall after, linearly to 0 at the last of EPOCHS
-MODEL_METRIC = "accuracy"  # the checkpoint with the highest validation accuracy is kept
+MODEL_METRIC = "accuracy"  # the checkpoint with the highest validation accuracy is kept, of equal ones the first
 
 
 def parse_args() -> argparse.Namespace:
@@ -63,7 +63,7 @@ def main(args: argparse.Namespace) -> None:
     # 2. The run: a new one, an interrupted one that goes on, or a finished one that is evaluated again.
     kind = f"{args.head_num}-heads-intensity-change"
     name = f"{args.model_metric}_{encoder.short_name}_{args.dataset_name}_{kind}{'_balanced' if args.balanced else ''}"
-    with open_run(args, layout, encoder, splits, f"{args.model_metric}-{kind}", name) as run:
+    with open_run(args, layout, encoder, splits, kind=f"{args.model_metric}-{kind}", name=name) as run:
         # 3. The encoder, and on its first token (--pooling) the classification head, Linear(256), Tanh, Linear(labels),
         #    and for each intensity a regressor, Linear(128), Tanh, Linear(labels): one output for each emotion.
         set_seed(args.seed)
@@ -81,9 +81,9 @@ def main(args: argparse.Namespace) -> None:
         # 6. Train, by the schedule. Each epoch is evaluated on validation, for the patience and the epoch to keep.
         epochs = DEBUG_EPOCHS if args.debug else args.epochs
         trainer = recipe.make_trainer(model, optimizer, splits, args, epochs, run.checkpoints, run.precision)
-        run.train(trainer)
+        run.train(trainer)  # of a finished run, its weights are loaded
 
-        # 7. Evaluate the kept weights once, beside the baselines; intensities at the true and the predicted emotion.
+        # 7. Evaluate the kept weights once on validation and test, at true and predicted emotion, beside the baselines.
         results, predictions = evaluate.evaluate(trainer, splits, fitted)
 
         # 8. Save the model, its metrics (macro-F1, MAE, correlations) and predictions in run.folder; print the table.

@@ -47,7 +47,7 @@ def paired_test(score: Scores, truth: np.ndarray, ours: np.ndarray, theirs: np.n
     (seeds, n). The `difference` is ours less theirs, and `interval` its 95 % bootstrap interval. The `p_value` is that
     of approximate randomisation (Noreen, 1989; two-sided): in each of PERMUTATIONS, the two models' predictions of an
     example change places with probability 1/2, those of all seeds together. Where the models have different numbers of
-    seeds, only the seeds that both have are compared.
+    seeds, as many of each are compared as both have.
     """
     seeds = min(len(ours), len(theirs))
     ours, theirs = ours[:seeds], theirs[:seeds]

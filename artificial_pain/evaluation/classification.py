@@ -1,7 +1,7 @@
 """Metrics of predicted labels as pure functions of arrays, and their intervals over the examples.
 
-The functions ending in `_scores` take any number of leading axes. Each row is a set of examples: one row for a metric,
-RESAMPLES rows for its interval. The interval stands beside the metric, in `intervals`, under the metric's name.
+Where a shape begins with "...", any number of leading axes is taken. Each row is a set of examples: one row for a
+metric, RESAMPLES rows for its interval. The interval stands beside the metric, in `intervals`, under the metric's name.
 """
 
 from collections.abc import Sequence
@@ -65,11 +65,11 @@ def resampled_scores(
 ) -> dict[str, np.ndarray]:
     """The metrics of `classification` in resamples of the examples: (RESAMPLES,) each, of classes (RESAMPLES, classes).
 
-    A class that a resample happens to miss is left out of its means: else they would be lower than on new examples.
+    A class that a resample happens to miss is left out of its means: else these would be lower than on new examples.
     """
     indices = bootstrap.bootstrap_indices(len(labels))
     counts = confusion_counts(labels[indices], predictions[indices], classes)
-    present = np.bincount(labels, minlength=classes) > 0
+    present = np.bincount(labels, minlength=classes) > 0  # another class counts as 0, as in the metric
     scores = classification_scores(counts, (counts.sum(axis=-1) > 0) | ~present)
     if probabilities is not None:
         confidence, correct = probabilities.max(axis=1), labels == predictions

@@ -57,6 +57,7 @@ def regression_scores(annotated: np.ndarray, predicted: np.ndarray, scale: tuple
         "mse": (errors**2).mean(axis=-1),
         "mae": np.abs(errors).mean(axis=-1),
         "pearson": _correlation(annotated, predicted),
+        # The ranks of nearly constant values are not constant.
         "spearman": np.where(is_constant(predicted), np.nan, _correlation(*ranks)),
         "quadratic_weighted_kappa": _kappa(annotated, rounded),
     }
@@ -91,7 +92,7 @@ def regression(
     """Metrics of one target over the n pairs whose annotation is known (not NaN); both of shape (examples,).
 
     `mse`, `mae`, Pearson's correlation `pearson` with its two-sided `p_value` (scipy.stats.pearsonr), Spearman's
-    `spearman`, `quadratic_weighted_kappa` of the values rounded to the scale (its lowest, its highest), and `n`. A
+    `spearman`, `quadratic_weighted_kappa` of the values rounded to the `scale` (lowest, highest), and `n`. A
     metric that is not defined is None: all metrics without pairs, the correlations where either side is constant, and
     a value that is not finite, of a model that diverged. The `resampled_scores` add `intervals`.
     """
@@ -134,6 +135,7 @@ def target_metrics(
         defined = values[~np.isnan(values)] if metric in CORRELATIONS else values
         macro[metric] = _finite(defined.mean()) if len(defined) else None
         if intervals and averaged:
+            # A mean without the NaNs, and without numpy's warnings where all are.
             in_resamples = np.ma.masked_invalid([resampled[i][metric] for i in averaged])
             macro_resampled[metric] = in_resamples.mean(axis=0).filled(np.nan)
     macro |= {

@@ -16,7 +16,7 @@ class Loss:
     """The loss that a model learns from.
 
     emotion_weight: the share of the cross-entropy; the regressors have the rest. Without regressors the loss is the
-    cross-entropy itself. class_weights: (labels,), of each example's cross-entropy by its label. label_smoothing: the
+    cross-entropy itself. class_weights: (labels,), the weight of an example by its label. label_smoothing: the
     share of a label that is spread evenly over all (Szegedy et al., CVPR 2016). In an evaluation the cross-entropy is
     without the last two.
     """
@@ -43,6 +43,7 @@ class Loss:
         denominators: what the sums over the examples are divided by, instead of their own `num_valid`.
         """
         denominators = num_valid(labels, targets) if denominators is None else denominators
+        # The padding's IGNORE_INDEX is no index: its output is read somewhere, and counts for nothing.
         at_true = intensities[torch.arange(len(labels), device=labels.device), :, labels.clamp(min=0)]
         # NaNs are replaced before the subtraction, and counts of 0 before the division: masking the result alone would
         # leave NaN in the gradient.

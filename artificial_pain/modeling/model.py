@@ -57,7 +57,7 @@ class EmotionOutput(ModelOutput):
     """What the model predicts of a batch, and its losses if labels were given.
 
     loss: a scalar. logits: (batch, labels). intensities: (batch, intensities, labels), what each would be if the
-    emotion were that label; 0 intensities without regressors. head_losses: (1 + intensities,), see
+    emotion were that label; that axis is empty without regressors. head_losses: (1 + intensities,), see
     `Loss.per_head`.
     """
 

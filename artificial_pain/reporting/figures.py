@@ -29,7 +29,7 @@ def draw_confusion(path: Path, group: Group) -> None:
     """The confusion matrix, as the mean over the seeds."""
     counts = np.mean([run.results["test"]["confusion_matrix"] for run in group.runs], axis=0)
     seeds = f"mean of {len(group.runs)} seeds" if len(group.runs) > 1 else f"seed {group.seeds[0]}"
-    title = f"test split, {seeds}, macro-F1 {group.emotion['macro_f1'].mean:.3f}"
+    title = f"test split, {seeds}, macro-F1 {group.emotion_metrics['macro_f1'].mean:.3f}"
     figures.draw_confusion_matrix(path, counts, group.label_names, title, dpi=DPI)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from artificial_pain.data.vocabulary import INTENSITIES
 from artificial_pain.evaluation import bootstrap, classification, regression
 from artificial_pain.reporting.run_files import EMOTION_METRICS, INTENSITY_METRICS, PROBABILITY, Run
-from artificial_pain.runs.status import RECORD, RESUMABLE_FLAGS, checkpoints_folder, unfinished
+from artificial_pain.runs.status import RECORD, RESUMABLE_FLAGS, checkpoints_folder, unfinished_record
 from artificial_pain.storage import TASK_FOLDERS
 
 
@@ -25,9 +25,7 @@ class Metric:
 
     @classmethod
     def over_seeds(cls, values: Sequence[float | None], resampled: Sequence[np.ndarray] = ()) -> "Metric":
-        """values: one a seed. resampled: for each seed the values in the resamples, (RESAMPLES,); without them there is
-        no interval.
-        """
+        """values: one per seed. resampled: each seed's values in the resamples, (RESAMPLES,), for the interval."""
         if None in values:
             return cls(None, None, None)
         deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
@@ -46,7 +44,7 @@ class Group:
         self.data = self.first.record["data"]
         self.task = task_name(self.first.record)
         self.heads = self.arguments.get("head_num", 1)
-        self.root = self.first.folder.parents[2]
+        self.root = self.first.folder.parents[2]  # root/corpus/encoder/run
         self.label_names, self.targets = self.first.label_names, self.first.targets
 
     def name(self, with_root: bool) -> str:
@@ -90,12 +88,12 @@ class Group:
         return np.stack([run.predictions[f"{target}_at_predicted"].to_numpy(float) for run in self.runs])
 
     @property
-    def validation(self) -> Metric:
+    def validation_macro_f1(self) -> Metric:
         """Macro-F1 on the validation split, by which settings are chosen."""
         return Metric.over_seeds([run.results["validation"]["macro_f1"] for run in self.runs])
 
     @cached_property
-    def emotion(self) -> dict[str, Metric]:
+    def emotion_metrics(self) -> dict[str, Metric]:
         """The test metrics of the emotion, by name."""
         resampled = []
         for run, predicted in zip(self.runs, self.predicted_labels, strict=True):
@@ -105,7 +103,7 @@ class Group:
         return metrics_over_seeds(EMOTION_METRICS, [run.results["test"] for run in self.runs], resampled)
 
     @cached_property
-    def intensity(self) -> dict[str, dict[str, Metric]]:
+    def intensity_metrics(self) -> dict[str, dict[str, Metric]]:
         """The test metrics of each target, read at the predicted emotion, by name."""
         metrics = {}
         for target in self.targets:
@@ -139,7 +137,7 @@ def find_runs(roots: Sequence[Path]) -> tuple[list[Group], dict[Path, dict]]:
             data = [run.record["data"][name] for name in ("fingerprint", "max_length")]
             groups[repr((folder.parent, sorted(arguments.items()), data))].append(run)
         elif not (folder.parent / RECORD).exists():  # else it is a finished run that is being trained again
-            records[folder.parent] = unfinished(folder.parent)
+            records[folder.parent] = unfinished_record(folder.parent)
     return [Group(runs) for runs in groups.values()], records
 
 

@@ -20,9 +20,9 @@ GROUP_FIGURES = [
     ("learning", "Learning curves", figures.draw_learning_curves),
     ("intensity", "Before and after", figures.draw_before_and_after),
 ]
-FIGURES = ["comparison", *(f"{kind}-?" for kind, *_ in GROUP_FIGURES)]  # how their names end, after the corpus
+FIGURE_NAMES = ["comparison", *(f"{kind}-?" for kind, *_ in GROUP_FIGURES)]  # patterns, of what follows the corpus
 # The number of heads, and the flags whose defaults differ between the scripts of one head and of four.
-HEADS = {"heads", "warmup_steps", "model_metric"}
+HEADS_SETTINGS = {"heads", "warmup_steps", "model_metric"}
 
 
 class Section:
@@ -30,9 +30,9 @@ class Section:
 
     def __init__(self, groups: Sequence[Group], with_root: bool, folder: Path, slug: str):
         """folder: of the figures; slug: the beginning of their names."""
-        groups = sorted(groups, key=lambda group: (-group.validation.mean, group.name(True)))
+        groups = sorted(groups, key=lambda group: (-group.validation_macro_f1.mean, group.name(with_root=True)))
         self.rows = list(zip(row_names(groups, with_root), groups, strict=True))
-        self.first, self.targets = groups[0], any(group.targets for group in groups)
+        self.best, self.has_targets = groups[0], any(group.targets for group in groups)
         self.folder, self.slug = folder, slug
 
     def pairs(self) -> list[tuple[tables.Row, tables.Row]]:
@@ -42,9 +42,9 @@ class Section:
         pairs = []
         for row, other in combinations(self.rows, 2):
             differences = row[1].differences(other[1])
-            heads = "heads" in differences and differences <= HEADS
-            if row is self.rows[0] or len(differences) == 1 or heads:
-                pairs.append((other, row) if heads and other[1].heads > row[1].heads else (row, other))
+            only_heads = "heads" in differences and differences <= HEADS_SETTINGS
+            if row is self.rows[0] or len(differences) == 1 or only_heads:
+                pairs.append((other, row) if only_heads and other[1].heads > row[1].heads else (row, other))
         return pairs
 
     def paired_tests(self) -> tuple[str, list[tuple[str, str, dict]]]:
@@ -56,19 +56,20 @@ class Section:
                 difference = tables.metric_cell(Metric(test["difference"], None, test["interval"]), "+")
                 words = [name, other_name, ", ".join(sorted(differences)), metric]
                 lines.append([*words, difference, tables.format_p_value(test)])
-            if group.heads > other.heads == 1 and differences <= HEADS:
+            if group.heads > 1 and other.heads == 1 and differences <= HEADS_SETTINGS:
                 answers.append((name, other_name, tests["macro-F1"]))
         return tables.markdown_table(["", "less", "they differ in", "of", "difference", "p"], lines), answers
 
     def draw_figures(self) -> list[tuple[str, str]]:
         """Draw the figures; their titles and the names of their files."""
-        metrics = [(name, group.emotion["macro_f1"]) for name, group in self.rows]
+        metrics = [(name, group.emotion_metrics["macro_f1"]) for name, group in self.rows]
         for name, scores in tables.baseline_scores(self.rows, "macro_f1"):
             metrics.append((name, tables.baseline_metric(scores, "macro_f1")))
         file_name = f"{self.slug}-comparison.png"
         figures.draw_comparison(self.folder / file_name, metrics, "macro-F1 on test, with its 95 % interval")
         drawn = [("Macro-F1 with intervals", file_name)]
-        best = {group.heads: (name, group) for name, group in reversed(self.rows)}  # of each number of heads
+        # Of each number of heads the first row.
+        best = {group.heads: (name, group) for name, group in reversed(self.rows)}
         for heads, (name, group) in sorted(best.items()):
             for kind, title, draw in GROUP_FIGURES:
                 if kind != "intensity" or set(figures.BEFORE_AND_AFTER) <= set(group.targets):
@@ -110,7 +111,7 @@ def page(groups: Sequence[Group], unfinished: dict[Path, dict], folder: Path) ->
     """The page in Markdown; its figures are drawn into `folder`."""
     sections = split_into_sections(groups, folder)
     template = Template(TEMPLATE.read_text(encoding="utf-8"), trim_blocks=True, keep_trailing_newline=True)
-    rows = [(section.slug, *row) for section in sections for row in section.rows]
+    rows = [(section.slug, name, group) for section in sections for name, group in section.rows]
     commands = [
         f"# {name}: {slug}\n{study_command(group.first.record, group.root, group.seeds)}" for slug, name, group in rows
     ]

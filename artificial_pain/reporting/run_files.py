@@ -11,7 +11,7 @@ from artificial_pain.data import text_csv
 from artificial_pain.data.vocabulary import INTENSITIES
 from artificial_pain.errors import UserError, first_line
 from artificial_pain.evaluation.tables import PRIMARY_METRICS, SECONDARY_METRICS
-from artificial_pain.runs.status import RECORD, finished
+from artificial_pain.runs.status import RECORD, finished_record
 
 # The metrics of the report, with their headings.
 EMOTION_METRICS = PRIMARY_METRICS["emotion"] | SECONDARY_METRICS["emotion"]
@@ -36,7 +36,7 @@ class Run:
     @classmethod
     def read(cls, folder: Path) -> "Run":
         """Raises UserError where there is no finished run, or a file is missing or not what the model script wrote."""
-        record = finished(folder)
+        record = finished_record(folder)
         try:
             results = json.loads((folder / "evaluation_results.json").read_text(encoding="utf-8"))
             predictions = text_csv.read_split(folder / "predictions_test.csv")
@@ -72,12 +72,13 @@ class Run:
         for target in self.targets:
             required.append((test["intensity"]["predicted_label"][INTENSITIES[target]]["micro"], INTENSITY_METRICS))
         columns = ["text", "label_name", "predicted", *(f"{target}_at_predicted" for target in self.targets)]
-        required.append(({*self.predictions}, columns))
+        required.append((self.predictions.columns, columns))
         missing = [key for part, keys in required for key in keys if key not in part]
         if missing:
             raise ValueError(f"it has no {', '.join(missing)}")
-        labels = {*self.predictions["label_name"], *self.predictions["predicted"]}
-        if len(self.predictions) != test["n"] or not labels <= {*self.label_names}:
+        labels = set(self.predictions["label_name"]) | set(self.predictions["predicted"])
+        if len(self.predictions) != test["n"] or not labels <= set(self.label_names):
             raise ValueError("predictions_test.csv has other examples or labels than were tested")
-        if not isinstance(self.seed, int) or not shlex.split(self.record["command"]):
+        if not isinstance(self.seed, int) or not isinstance(self.record["command"], str):
             raise ValueError(f"{RECORD} has another seed or command than a model script writes")
+        shlex.split(self.record["command"])  # a report takes it apart

@@ -57,13 +57,14 @@ def emotion_table(rows: Sequence[Row]) -> str:
     """A row a group, with its macro-F1 on validation; below, the baselines and the published figures."""
     lines = []
     for name, group in rows:
-        metrics = [group.validation, *(group.emotion[metric] for metric in EMOTION_METRICS)]
+        metrics = [group.validation_macro_f1, *(group.emotion_metrics[metric] for metric in EMOTION_METRICS)]
         lines.append([name, str(len(group.runs)), *map(metric_cell, metrics)])
     for name, scores in baseline_scores(rows, "macro_f1"):
         lines.append([name, "", "", *_baseline_cells(scores, EMOTION_METRICS)])
-    if group.arguments["dataset_name"] == "ESConv" and group.data["data_source"] != "sample":
+    best, blanks = rows[0][1], [""] * (len(EMOTION_METRICS) - 1)
+    if best.arguments["dataset_name"] == "ESConv" and best.data["data_source"] != "sample":
         for heads, score in PUBLISHED.items():
-            lines.append([f"*published*: {PUBLISHED_ON}, {heads_name(heads)}", "", "", f"{score:.2f} (F1)", "", ""])
+            lines.append([f"*published*: {PUBLISHED_ON}, {heads_name(heads)}", "", "", f"{score:.2f} (F1)", *blanks])
     return markdown_table(["", "seeds", "macro-F1 on validation", *EMOTION_METRICS.values()], lines)
 
 
@@ -73,7 +74,7 @@ def intensity_table(rows: Sequence[Row]) -> str:
     for target, target_name in INTENSITIES.items():
         for name, group in rows:
             if target in group.targets:
-                metrics = [group.intensity[target][metric] for metric in INTENSITY_METRICS]
+                metrics = [group.intensity_metrics[target][metric] for metric in INTENSITY_METRICS]
                 lines.append([target_name, name, *map(metric_cell, metrics)])
         for name, scores in baseline_scores(rows, "intensity"):
             scores = scores["intensity"]["predicted_label"].get(target_name)

@@ -27,7 +27,7 @@ class Predictor:
         """Raises UserError where the folder has no finished run, or a file of the run is damaged."""
         folder = Path(run_folder)
         self.device = distributed.device()
-        status.require_valid(folder, status.finished(folder))
+        status.require_valid(folder, status.finished_record(folder))
         self.model = EmotionModel.from_pretrained(folder).to(self.device).eval()
         self.tokenizer = tokenization.load_tokenizer(Encoder(str(folder), folder, None))
         self.label_names = [self.model.config.id2label[i] for i in range(self.model.config.num_labels)]

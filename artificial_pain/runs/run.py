@@ -32,8 +32,8 @@ def open_run(
     kind: the name of the run's folder; name: of the W&B run. Until the block ends, the folder is locked and the W&B run
     is open. In a job of several processes each calls this, and only the main process has to do with files and W&B.
 
-    Raises UserError where a run of other settings is in the folder or another process is at work there, where the
-    memory does not suffice. Ctrl-C and SIGTERM end the block with the command that goes on.
+    Raises UserError where a run of other settings is in the folder, another process is at work there, or the memory
+    does not suffice. Ctrl-C and SIGTERM end the block with the command that goes on.
     """
     precision = recipe.resolve_precision(args.precision)
     folder = layout.run_folder(kind, args.seed, args.debug)
@@ -46,9 +46,9 @@ def open_run(
     ):
         if args.push_to_hub:
             distributed.broadcast_from_main(lambda: hub.make_repository(args.push_to_hub))
-        earlier = distributed.broadcast_from_main(lambda: status.find(folder, record, args.restart))
+        earlier = distributed.broadcast_from_main(lambda: status.prepare(folder, record, args.restart))
         if status.is_finished(earlier):
-            logger.info(f"{folder}: the run is finished, and is evaluated; --restart trains it anew")
+            logger.info(f"{folder}: {status.EVALUATED_ONLY}; --restart trains it anew")
             yield Run(folder, earlier, precision, tracking.Tracker(None), encoder, splits)
             return
         config = {**vars(args), "git": record["git"]}
@@ -59,7 +59,7 @@ def open_run(
 
 @contextmanager
 def _stop_with_command() -> Iterator[None]:
-    """Ctrl-C and SIGTERM carry the command that goes on."""
+    """Add to the message of Ctrl-C and SIGTERM the command that goes on."""
     try:
         yield
     except (KeyboardInterrupt, Terminated) as stop:
@@ -103,7 +103,7 @@ class Run:
     def save(self, trainer: EmotionTrainer, results: dict, predictions: dict[str, pd.DataFrame]) -> None:
         """Write the run's files, all or none of them, log the results to W&B, and remove the checkpoints.
 
-        Of a finished run, only the files of the evaluation are written again. Raises UserError.
+        Of a finished run, only the files of the evaluation are written again. Raises UserError where that fails.
         """
         if not distributed.is_main_process():
             return
@@ -111,7 +111,7 @@ class Run:
             if not status.is_finished(self.record):
                 write_training(folder, trainer, self.splits, self.record)
             write_evaluation(folder, results, predictions, self.encoder, self.splits, self.record)
-        shutil.rmtree(self.checkpoints)
+        shutil.rmtree(self.checkpoints)  # the Trainer has made it, for a finished run too
         if not status.is_finished(self.record):
             with_texts = not self.record["arguments"]["no_log_predictions"]
             test = predictions["test"]

@@ -13,8 +13,10 @@ from artificial_pain.errors import UserError, as_user_error, logger
 from artificial_pain.training import checkpoints
 
 RECORD = "run.json"
-FORMAT = 2  # of a record and of the files beside it; 1 had none
-# A run may go on with another value of these flags.
+FORMAT = 2  # of a record and of the files beside it; records of format 1 do not say it
+EVALUATED_ONLY = "the run is finished, and is evaluated"  # a model script logs it instead of training again
+# A run may go on with another value of these flags. A flag that is new has no value in earlier records: every earlier
+# run then has other settings.
 RESUMABLE_FLAGS = {"output_dir", "restart", "precision", "no_log_predictions", "push_to_hub"}
 # The keys of a record that are read again.
 STARTED_KEYS = {
@@ -31,23 +33,24 @@ def checkpoints_folder(run_folder: Path) -> Path:
     return run_folder / "checkpoints"
 
 
-def find(run_folder: Path, record: dict, restart: bool) -> dict:
-    """The record of the interrupted or finished run that the command of `record` started, {} where there is none.
+def prepare(run_folder: Path, record: dict, restart: bool) -> dict:
+    """Make the folder ready for the run of `record`, and return the record of the interrupted or finished run that the
+    same command started, {} where there is none.
 
     With `restart` an interrupted run is removed, and a finished one is left until the new one has finished. Raises
     UserError where the run in the folder is one of other settings.
     """
     storage.commit_pending(run_folder)
     folder = checkpoints_folder(run_folder)
-    interrupted = {} if restart else unfinished(run_folder)
-    finished = {} if restart else _read(run_folder / RECORD, FINISHED_KEYS)
-    if interrupted and interrupted["started"] == finished.get("started"):
+    interrupted = {} if restart else unfinished_record(run_folder)
+    complete = {} if restart else _read(run_folder / RECORD, FINISHED_KEYS)
+    if interrupted and interrupted["started"] == complete.get("started"):
         interrupted = {}  # the process died after it had written the run, before it had removed the checkpoints
     if interrupted and _differences(interrupted, record) and not checkpoints.any_valid(folder):
         interrupted = {}  # nothing of its training is lost
     if folder.exists() and not interrupted:
-        shutil.rmtree(folder)  # nobody's, also where it was being removed when its process died
-    earlier = interrupted or finished
+        shutil.rmtree(folder)  # of no run, or its removal was cut short
+    earlier = interrupted or complete
     differences = _differences(earlier, record) if earlier else []
     if differences:
         state = "stopped" if interrupted else "finished"
@@ -69,7 +72,7 @@ def _read(path: Path, keys: dict[str, set[str]]) -> dict:
         record = json.loads(path.read_text(encoding="utf-8"))
         if record.get("format") != FORMAT:
             raise UserError(f"{path}: was written by an earlier version: add --restart to train the run anew")
-        missing = {"started"} - record.keys() | {name for part in keys for name in keys[part] - record[part].keys()}
+        missing = ({"started"} - record.keys()) | {name for part in keys for name in keys[part] - record[part].keys()}
         if missing:
             raise ValueError(f"it has no {', '.join(sorted(missing))}")
         return record
@@ -93,16 +96,16 @@ def _differences(earlier: dict, now: dict) -> list[str]:
 
 
 def _warn_of_changes(run_folder: Path, interrupted: dict, now: dict) -> None:
-    """Warn of what is not a setting, and can change the bits all the same."""
+    """Warn of what is not a setting, and can change the last digits of results all the same."""
     parts = {"git": "code", "versions": "versions of Python and packages", "device": "device or number of threads"}
     changed = [name for part, name in parts.items() if interrupted.get(part) != now[part]]
     if changed:
         changes = f"goes on with other {', '.join(changed)}"
-        logger.warning(f"{run_folder}: {changes}: the bits can be others than if never stopped")
+        logger.warning(f"{run_folder}: {changes}: results may differ in the last digits from a run never stopped")
 
 
 def start(run_folder: Path, record: dict) -> None:
-    """Note whose checkpoints will be in the folder. Raises UserError where that cannot be written."""
+    """Write the record of the run beside its checkpoints to come. Raises UserError where that cannot be written."""
     folder = checkpoints_folder(run_folder)
     with as_user_error(f"{folder}: cannot be written", OSError, remedy="make room, or give another --output_dir"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -110,7 +113,7 @@ def start(run_folder: Path, record: dict) -> None:
         (folder / f"{RECORD}.partial").replace(folder / RECORD)
 
 
-def finished(run_folder: Path) -> dict:
+def finished_record(run_folder: Path) -> dict:
     """The record of the finished run in the folder. Raises UserError where there is none."""
     record = _read(run_folder / RECORD, FINISHED_KEYS)
     if not record:
@@ -118,7 +121,7 @@ def finished(run_folder: Path) -> dict:
     return record
 
 
-def unfinished(run_folder: Path) -> dict:
+def unfinished_record(run_folder: Path) -> dict:
     """The record of the run that was started in the folder, {} if none was. Raises UserError where it is damaged."""
     return _read(checkpoints_folder(run_folder) / RECORD, STARTED_KEYS)
 

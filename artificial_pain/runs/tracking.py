@@ -16,8 +16,8 @@ PROJECT = "artificial-pain"
 # Seconds. By default wandb waits for 90 and without end, which is long where there is no network.
 INIT_TIMEOUT = 20
 FINISH_TIMEOUT = 20
-# Prefixes of the Trainer's names ("loss", "eval_loss_initial"). Its measurements of speed are not logged.
-CURVES = ("loss", "grad_norm", "learning_rate", "accuracy", "macro_f1", "mae", "pearson")
+# Of the Trainer's names ("loss", "eval_loss_initial"). Its measurements of speed are not logged.
+CURVE_PREFIXES = ("loss", "grad_norm", "learning_rate", "accuracy", "macro_f1", "mae", "pearson")
 
 
 class Tracker:
@@ -135,7 +135,7 @@ class Curves(TrainerCallback):
         curves = {}
         for name, value in logs.items():
             split, curve = ("validation", name.removeprefix("eval_")) if name.startswith("eval_") else ("train", name)
-            if curve.startswith(CURVES):
+            if curve.startswith(CURVE_PREFIXES):
                 curves[f"{split}/{curve}"] = value
         if curves and state.is_world_process_zero:
             self.tracker.log({**curves, "epoch": state.epoch}, step=state.global_step)

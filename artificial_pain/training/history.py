@@ -13,7 +13,7 @@ from artificial_pain.data.vocabulary import INTENSITIES
 class Best:
     """The best evaluation so far: its step and metric, and how many evaluations there were since."""
 
-    step: int | None = None  # None where no evaluation had a finite metric
+    step: int | None = None  # None before the first evaluation
     value: float | None = None
     evaluations_since: int = 0
 
@@ -21,11 +21,11 @@ class Best:
 def best_evaluation(history: Sequence[dict], metric: str) -> Best:
     """The best evaluation by a metric of validation: the lowest "loss", or the highest "accuracy" or "macro_f1".
 
-    Of equal ones the first.
+    Of equal ones the first. NaN is worse than any number.
     """
     sign = -1 if metric == "loss" else 1
     values = [(log["step"], log[f"eval_{metric}"]) for log in history if f"eval_{metric}" in log]
-    best = max(range(len(values)), key=lambda i: sign * values[i][1], default=None)
+    best = max(range(len(values)), key=lambda i: np.nan_to_num(sign * values[i][1], nan=-np.inf), default=None)
     return Best() if best is None else Best(*values[best], evaluations_since=len(values) - 1 - best)
 
 

@@ -98,7 +98,8 @@ def pad_to_full_batches(train: Dataset, batch_size: int, intensities: Sequence[s
 def training_arguments(
     args: Namespace, epochs: int, examples: int, intensities: Sequence[str], folder: Path, precision: str
 ) -> TrainingArguments:
-    """The Trainer's arguments for so many training examples.
+    """The Trainer's arguments for so many training examples. What is not named here is its default: gradients, for
+    example, are clipped to a norm of 1.
 
     Raises UsageError where a batch cannot be shared by the processes.
     """

@@ -92,7 +92,7 @@ def test_sigterm_stops_script_and_study_with_a_checkpoint(encoder, clean_environ
     study.send_signal(signal.SIGTERM)
     _, err = study.communicate(timeout=120)
     assert study.returncode == 143
-    assert err.splitlines()[-1].endswith("stopped: the same command goes on")
+    assert err.splitlines()[-1].endswith("stopped: give the same command to go on")
     log = (tmp_path / "study").glob("*seed42.log")
     assert "to go on: " in next(log).read_text() and list(folder.glob("checkpoints/checkpoint-*"))
 

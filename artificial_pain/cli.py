@@ -24,8 +24,10 @@ POOLINGS = ["cls", "mean"]  # the first is the published one
 SCHEDULES = ["linear", "cosine", "constant"]  # the first is the published one
 PRECISIONS = ["auto", "fp32", "bf16", "fp16"]
 MAX_COUNT = 1_000_000  # of anything that a flag counts: far more than any use, and no overflow in a library
-# What a user can mend, wherever a file is read, written or removed: full and failing disks, and rights.
+# What a user can mend, wherever a file is read, written or removed: full and failing disks, rights, and a folder in
+# place of a file or the other way round.
 MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM}
+MACHINE_ERRORS |= {errno.EISDIR, errno.ENOTDIR, errno.EEXIST}
 
 
 def run(main: Callable[[argparse.Namespace], None], parse_args: Callable[[], argparse.Namespace]) -> None:

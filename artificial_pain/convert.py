@@ -33,7 +33,8 @@ def main(args: argparse.Namespace) -> None:
     from artificial_pain.runs import model_card
 
     damage = f"{encoder.folder / encoders.PICKLED}: is not an encoder's tensors alone"
-    with as_user_error(damage, OSError, ValueError, RuntimeError, pickle.UnpicklingError):
+    kinds = OSError, ValueError, RuntimeError, LookupError, EOFError, AttributeError, pickle.UnpicklingError
+    with as_user_error(damage, *kinds):
         model = AutoModel.from_pretrained(
             encoder.folder, local_files_only=True, use_safetensors=False, weights_only=True, trust_remote_code=False
         )

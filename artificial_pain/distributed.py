@@ -6,6 +6,7 @@ files, logs to W&B and prints. Without a launcher there is one process, and noth
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -110,5 +111,6 @@ def lost_process_as_user_error() -> Iterator[None]:
 
         if not isinstance(error, DistError) and "gloo" not in str(error):
             raise
+        print(file=sys.stderr)  # the progress bar of a process that was killed has left its line open
         ended = "another process of the job has ended, and with it the job"
         raise UserError(f"{ended}: the same command goes on from the last checkpoint") from error

@@ -94,8 +94,7 @@ def fetch(name: str, revision: str, weights: str | None) -> Encoder:
 def _from_folder(name: str, weights: str | None) -> Encoder:
     folder = Path(name)
     config = folder / CONFIG
-    unreadable = f"{config}: cannot be read as an encoder's configuration"
-    with as_user_error(unreadable, OSError, ValueError, AttributeError):
+    with as_user_error(f"{config}: cannot be read as an encoder's configuration", OSError, ValueError, AttributeError):
         family = json.loads(config.read_text(encoding="utf-8")).get("model_type")
     if family not in FAMILIES:
         raise UserError(f"{folder}: its model_type is {family!r}: expected an encoder, one of {', '.join(FAMILIES)}")

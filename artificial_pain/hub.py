@@ -1,9 +1,10 @@
 """Files of the Hugging Face hub: downloads with limits, each file verified by the hub's digest; and uploads."""
 
+import functools
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -17,9 +18,13 @@ from artificial_pain.storage import checksum_like
 MAX_REQUESTS = 8  # for the same part of a file
 UPLOAD_TIMEOUT = 60  # seconds without a byte: the hub reads a large file before it answers
 UPLOAD_IGNORE_PATTERNS = ["predictions_*.csv", "checkpoints/*", ".*"]  # the predictions have the corpus' texts
-# The request hooks of the library's own client. They refuse every request where HF_HUB_OFFLINE is set.
-LIBRARY_HOOKS = get_session().event_hooks["request"]
 RETRY_DELAYS = (1, 2)  # seconds before the hub is asked again which files it has; for files its client retries itself
+
+
+@functools.cache
+def _library_hooks() -> list[Callable]:
+    """The request hooks of the library's own client. They refuse every request where HF_HUB_OFFLINE is set."""
+    return get_session().event_hooks["request"]
 
 
 def _limit_requests(timeout: float) -> None:
@@ -37,7 +42,7 @@ def _limit_requests(timeout: float) -> None:
         if counts[key] > MAX_REQUESTS:
             raise OSError(f"{request.url} was asked for {MAX_REQUESTS} times")
 
-    hooks = {"request": [*LIBRARY_HOOKS, limit]}
+    hooks = {"request": [*_library_hooks(), limit]}
     set_client_factory(lambda: httpx2.Client(event_hooks=hooks, follow_redirects=True))
 
 

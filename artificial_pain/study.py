@@ -73,8 +73,7 @@ def main(args: argparse.Namespace) -> None:
             time_left = tqdm.format_interval(num_left * fmean(seconds)) if seconds else "?"
             progress = f"[{len(outcomes)}/{num_runs}] {cell}, seed {seed}: {outcomes[-1]}"
             logger.info(f"{progress}; {num_left} left, about {time_left}")
-    num_done = outcomes.count("done")
-    print(f"{num_runs} runs: {num_done} done, {num_runs - num_done} failed")
+    print(f"{num_runs} runs: {outcomes.count('done')} done, {num_runs - outcomes.count('done')} failed")
     for failure in failures:
         print(f"failed: {failure}")
     if failures:

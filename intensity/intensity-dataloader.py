@@ -34,7 +34,7 @@ def main(args: argparse.Namespace) -> None:
     # 1. The tokenizer of the encoder that will read the splits.
     encoder = encoders.fetch(args.model_name, args.revision, weights=None)  # the tokenizer alone
     # Imported here, so that --help, a wrong flag and a gated encoder are answered at once.
-    from artificial_pain.data import corpora, sources, splits, statistics, tokenization
+    from artificial_pain.data import sources, splits, statistics, tokenization
 
     tokenizer = tokenization.load_tokenizer(encoder)
     tokenization.require_length(encoder, tokenizer, args.max_length)
@@ -42,7 +42,7 @@ def main(args: argparse.Namespace) -> None:
     # 2. The corpus, a row an example: all that the help seeker says in a dialogue, the emotion, its intensity before
     #    and after the talk, 1 to 5, and the change, -4 to 4; any may be missing. Rare emotions are dropped.
     path = sources.locate(args.dataset_name, args.data_source)
-    corpus = corpora.read_corpus(args.dataset_name, path, args.label_column)
+    corpus = sources.read_corpus(args.dataset_name, path, args.label_column)
     corpus, dropped = splits.drop_rare(corpus, MIN_EXAMPLES)
 
     # 3. Labels are indices into the labels' names in alphabetical order.

@@ -76,7 +76,14 @@ def test_unavailable_encoder_ends_in_one_line(fault, script_path, hub, command, 
 
 
 @pytest.mark.parametrize(
-    "setting", [{"HF_TOKEN": "hf_\u2026"}, {"HF_ENDPOINT": "hub.example"}, {"HF_HOME": "/proc/none"}], ids=str
+    "setting",
+    [
+        {"HF_TOKEN": "hf_\u2026"},
+        {"HF_ENDPOINT": "hub.example"},
+        {"HF_HOME": "/proc/none"},
+        {"HTTPS_PROXY": "bad://proxy"},
+    ],
+    ids=str,
 )
 def test_invalid_hub_setting_ends_in_one_line(setting, hub, command, tmp_path):
     environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hub"), **setting}

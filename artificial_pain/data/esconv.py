@@ -18,7 +18,7 @@ def read_esconv(content: bytes, path: Path) -> pd.DataFrame:
     messages. Raises UserError that names the dialogue and turn where the content has another shape.
     """
     # Of text that is no UTF-8 or no JSON, numbers of thousands of digits, brackets nested without end.
-    with as_user_error(f"{path}: is not JSON in UTF-8, as ESConv.json is", ValueError, RecursionError):
+    with as_user_error(f"{path}: cannot be read as JSON in UTF-8", ValueError, RecursionError):
         dialogues = json.loads(content)
     if not isinstance(dialogues, list) or not dialogues:
         raise UserError(f"{path}: expected a JSON list of dialogues, found {_kind(dialogues)}")

@@ -1,10 +1,13 @@
-"""A corpus file's source: the published one, downloaded and verified, the bundled sample, or the user's own."""
+"""A corpus: its file, which is the published one, the bundled sample or the user's own, and its frame."""
 
 from pathlib import Path
 
+import pandas as pd
 import pooch
 
-from artificial_pain.errors import as_user_error
+from artificial_pain.data.esconv import read_esconv
+from artificial_pain.data.sad import MAX_BYTES, read_sad
+from artificial_pain.errors import UserError, as_user_error
 from artificial_pain.storage import checksum_like
 
 RETRIES = 2  # after the first try
@@ -53,8 +56,7 @@ def download(url: str, digest: str | None, folder: Path) -> Path:
 
     def fetch_verified(url: str, output_file: str, pooch_object: object) -> None:
         pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT)(url, output_file, pooch_object)
-        found = digest and checksum_like(Path(output_file), digest)
-        if found != digest:
+        if digest and (found := checksum_like(Path(output_file), digest)) != digest:
             raise ValueError(f"it is not the published file: its digest is {found}, not {digest}")
 
     pooch.get_logger().setLevel("WARNING")
@@ -67,3 +69,22 @@ def download(url: str, digest: str | None, folder: Path) -> Path:
             path.unlink()
         cache = pooch.create(folder, "", registry={name: None}, urls={name: url}, retry_if_failed=RETRIES)
         return Path(cache.fetch(name, downloader=fetch_verified))
+
+
+def read_corpus(dataset_name: str, path: Path, label_column: str | None = None) -> pd.DataFrame:
+    """Read a corpus file into a frame with a row for each example: `text`, `label_name`, and for ESConv `turns` (the
+    seeker's, a list of str), `initial_intensity`, `final_intensity`, `intensity_change` (float, NaN where unknown),
+    `problem_type` and `experience_type`. Its index is the example's position in the corpus file, from 0.
+
+    Raises UserError that names the file and the place in it.
+    """
+    with as_user_error(f"{path}: cannot be read", OSError, remedy="give another --data_source"):
+        size = path.stat().st_size
+        if not path.is_file():  # a folder, or a device without an end
+            raise UserError(f"{path}: is not a file: give a file or a URL as --data_source")
+        if size > MAX_BYTES:
+            raise UserError(f"{path}: refused, it has {size:,} bytes: expected {MAX_BYTES:,} at most")
+        content = path.read_bytes()
+    if not content.strip():
+        raise UserError(f"{path}: the file is empty")
+    return read_esconv(content, path) if dataset_name == "ESConv" else read_sad(content, path, label_column)

@@ -22,6 +22,7 @@ from artificial_pain.encoders import Encoder
 from artificial_pain.errors import UsageError, UserError, as_user_error, first_line, redact
 
 METADATA_FILE = "tokenization.json"  # beside the tokenized splits: what they were made from and with
+READ_SETTINGS = {"data_source", "label_column", "label_counts", "max_length", "samples_per_label", "seed"}  # by a run
 # Files that make a tokenizer, whichever kind is there.
 TOKENIZER_KINDS = [{"tokenizer.json"}, {"vocab.txt"}, {"vocab.json", "merges.txt"}]
 CHUNK = 1000  # texts a call of the tokenizer: enough to keep its threads busy, few enough for a lively progress bar
@@ -179,7 +180,7 @@ def load_splits(
             reason = f"{error.filename or folder}: there are no such splits yet"
         except UserError as error:
             reason = str(error)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:  # of JSON, CSV and Arrow alike
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:  # of JSON, CSV and Arrow alike
             reason = f"{folder}: damaged ({first_line(error)})"
         raise UserError(f"{reason}: run {command(_settings(layout.corpus / layout.statistics))}")
 
@@ -194,6 +195,8 @@ def _load(layout: storage.Layout, encoder: Encoder, tokenizer: PreTrainedTokeniz
         raise ValueError(reason)
     texts = {name: text_csv.read_split(text_folder / f"{name}_split.csv") for name in SPLITS}
     tokenized = datasets.load_from_disk(folder)
+    if not metadata.keys() >= READ_SETTINGS:
+        raise ValueError(f"{METADATA_FILE} has no {', '.join(sorted(READ_SETTINGS - metadata.keys()))}")
     if metadata["tokenizer"] != tokenizer_digest(tokenizer):
         made_for = f"{metadata['model_name']} at revision {metadata['revision']}"
         raise UserError(f"{folder}: tokenized for {made_for}, not for {encoder.name} at {encoder.revision}")
@@ -209,5 +212,5 @@ def _settings(statistics: Path) -> dict:
     """The settings of the dataloader that wrote the text splits; {} where none can be read."""
     try:
         return json.loads(statistics.read_text())["settings"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return {}

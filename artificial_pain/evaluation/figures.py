@@ -62,8 +62,7 @@ def draw_reliability(path: Path, confidence: np.ndarray, correct: np.ndarray, ti
     """
     examples, confidences, right = calibration_bins(confidence, correct).T
     filled = examples > 0
-    heights = (3, 1)
-    figure, (axes, below) = plt.subplots(2, sharex=True, layout="constrained", figsize=(4.2, 5), height_ratios=heights)
+    figure, (axes, below) = plt.subplots(2, sharex=True, layout="constrained", figsize=(4.2, 5), height_ratios=(3, 1))
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1)  # perfect calibration
     axes.plot(confidences[filled] / examples[filled], right[filled] / examples[filled], marker="o")
     axes.set(ylabel="share correct", ylim=(0, 1), title=title)
@@ -120,7 +119,8 @@ def draw_learning_curves(
     size = (3.6 * len(losses) + 1, 3.6)
     figure, grid = plt.subplots(1, len(losses), figsize=size, squeeze=False, layout="constrained")
     for axes, name in zip(grid[0], losses, strict=True):
-        for column, label, color in ((name, "training", "tab:blue"), (f"eval_{name}", "validation", "tab:orange")):
+        kinds = (name, "training", "tab:blue"), (f"eval_{name}", "validation", "tab:orange")
+        for column, label, color in [kind for kind in kinds if kind[0] in runs[0]]:
             curves = pd.concat([run.filter([column]) for run in runs], axis=1)
             if len(runs) > 1:
                 axes.plot(curves.index, curves, color=color, linewidth=0.7, alpha=0.5)

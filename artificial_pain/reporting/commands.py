@@ -54,14 +54,14 @@ def missing_runs(groups: Sequence[Group], unfinished: dict[Path, dict]) -> list[
     """The cells of the published grid and the seeds without a finished run, each with the command that makes it."""
     groups = [group for group in groups if not group.arguments["debug"]]
     seeds = sorted({seed for group in groups for seed in group.seeds}) or [storage.PUBLISHED_SEED]
-    roots = {group.root for group in groups}
+    roots = list({group.root for group in groups})
     finished = {_cell(group.first.record) for group in groups if _is_published(group)}
     missing = []
     for encoder in PUBLISHED_ENCODERS:
         cells = [cell for cell in grid([encoder]) if cell not in finished]
         if cells:
             names = "; ".join(f"{cell.task}, {cell.dataset_name} {cell.balance}" for cell in cells)
-            words = _study(cells, *(roots if len(roots) == 1 else [None]), seeds)
+            words = _study(cells, roots[0] if len(roots) == 1 else None, seeds)
             missing.append((f"{encoder}: {names}", shlex.join(words)))
     for group in groups:
         missing_seeds = [seed for seed in seeds if seed not in group.seeds]

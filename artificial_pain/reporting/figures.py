@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from artificial_pain.evaluation import bootstrap, figures
+from artificial_pain.evaluation.classification import confusion_counts
 from artificial_pain.evaluation.figures import plt
 from artificial_pain.reporting.groups import Group, Metric
 
@@ -27,10 +28,10 @@ def draw_comparison(path: Path, metrics: Sequence[tuple[str, Metric]], title: st
 
 def draw_confusion(path: Path, group: Group) -> None:
     """The confusion matrix, as the mean over the seeds."""
-    counts = np.mean([run.results["test"]["confusion_matrix"] for run in group.runs], axis=0)
+    counts = [confusion_counts(group.labels, labels, len(group.label_names)) for labels in group.predicted_labels]
     seeds = f"mean of {len(group.runs)} seeds" if len(group.runs) > 1 else f"seed {group.seeds[0]}"
     title = f"test split, {seeds}, macro-F1 {group.emotion_metrics['macro_f1'].mean:.3f}"
-    figures.draw_confusion_matrix(path, counts, group.label_names, title, dpi=DPI)
+    figures.draw_confusion_matrix(path, np.mean(counts, axis=0), group.label_names, title, dpi=DPI)
 
 
 def draw_before_and_after(path: Path, group: Group) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from artificial_pain.data.vocabulary import INTENSITIES
+from artificial_pain.data.vocabulary import INTENSITIES, PROBABILITY
 from artificial_pain.evaluation import bootstrap, classification, regression
-from artificial_pain.reporting.run_files import EMOTION_METRICS, INTENSITY_METRICS, PROBABILITY, Run
+from artificial_pain.reporting.run_files import EMOTION_METRICS, INTENSITY_METRICS, Run
 from artificial_pain.runs.status import RECORD, RESUMABLE_FLAGS, checkpoints_folder, unfinished_record
 from artificial_pain.storage import TASK_FOLDERS
 
@@ -37,8 +37,8 @@ class Group:
     """The runs of one setting, by seed: they differ in nothing else."""
 
     def __init__(self, runs: Sequence[Run]):
-        self.runs = sorted(runs, key=lambda run: run.seed)
-        self.seeds = [run.seed for run in self.runs]
+        self.runs = sorted(runs, key=lambda run: run.record["seed"])
+        self.seeds = [run.record["seed"] for run in self.runs]
         self.first = self.runs[0]
         self.arguments = self.first.record["arguments"]
         self.data = self.first.record["data"]
@@ -154,8 +154,8 @@ def paired_tests(group: Group, other: Group) -> dict[str, dict]:
 
     By the name of the metric. On the seeds that both have; where they share none, on as many as both have.
     """
-    common = {*group.seeds} & {*other.seeds}
-    group, other = (Group([run for run in each.runs if not common or run.seed in common]) for each in (group, other))
+    seeds = set(group.seeds) & set(other.seeds) or set(group.seeds) | set(other.seeds)
+    group, other = (Group([run for run in each.runs if run.record["seed"] in seeds]) for each in (group, other))
     macro_f1 = partial(classification.macro_f1, classes=len(group.label_names))
     tests = {"macro-F1": bootstrap.paired_test(macro_f1, group.labels, group.predicted_labels, other.predicted_labels)}
     for target in [target for target in group.targets if target in other.targets]:

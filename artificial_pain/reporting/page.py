@@ -1,7 +1,7 @@
 """The page of a report: tables with intervals, paired tests, figures, and what is missing."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -50,24 +50,24 @@ class Section:
     def paired_tests(self) -> tuple[str, list[tuple[str, str, dict]]]:
         """A table with a row for each metric of each pair; and the tests of macro-F1 of more heads against one."""
         lines, answers = [], []
-        for (name, group), (other_name, other) in tqdm(self.pairs(), desc=f"Testing {self.slug}", unit=" pairs"):
+        for (name, group), (other_name, other) in tqdm(self.pairs(), f"Testing {self.slug}", leave=False):
             differences, tests = group.differences(other), paired_tests(group, other)
             for metric, test in tests.items():
                 difference = tables.metric_cell(Metric(test["difference"], None, test["interval"]), "+")
-                words = [name, other_name, ", ".join(sorted(differences)), metric]
-                lines.append([*words, difference, tables.format_p_value(test)])
+                names = [name, other_name, ", ".join(sorted(differences)), metric]
+                lines.append([*names, difference, tables.format_p_value(test)])
             if group.heads > 1 and other.heads == 1 and differences <= HEADS_SETTINGS:
                 answers.append((name, other_name, tests["macro-F1"]))
         return tables.markdown_table(["", "less", "they differ in", "of", "difference", "p"], lines), answers
 
-    def draw_figures(self) -> list[tuple[str, str]]:
-        """Draw the figures; their titles and the names of their files."""
+    def draw_figures(self) -> Iterator[tuple[str, str]]:
+        """Draw the figures; yield the title and the file's name of each."""
         metrics = [(name, group.emotion_metrics["macro_f1"]) for name, group in self.rows]
         for name, scores in tables.baseline_scores(self.rows, "macro_f1"):
             metrics.append((name, tables.baseline_metric(scores, "macro_f1")))
         file_name = f"{self.slug}-comparison.png"
         figures.draw_comparison(self.folder / file_name, metrics, "macro-F1 on test, with its 95 % interval")
-        drawn = [("Macro-F1 with intervals", file_name)]
+        yield "Macro-F1 with intervals", file_name
         # Of each number of heads the first row.
         best = {group.heads: (name, group) for name, group in reversed(self.rows)}
         for heads, (name, group) in sorted(best.items()):
@@ -75,8 +75,7 @@ class Section:
                 if kind != "intensity" or set(figures.BEFORE_AND_AFTER) <= set(group.targets):
                     file_name = f"{self.slug}-{kind}-{heads}.png"
                     draw(self.folder / file_name, group)
-                    drawn.append((f"{title}: {name}", file_name))
-        return drawn
+                    yield f"{title}: {name}", file_name
 
 
 def row_names(groups: Sequence[Group], with_root: bool) -> list[str]:
@@ -110,10 +109,9 @@ def split_into_sections(groups: Sequence[Group], folder: Path) -> list[Section]:
 def page(groups: Sequence[Group], unfinished: dict[Path, dict], folder: Path) -> str:
     """The page in Markdown; its figures are drawn into `folder`."""
     sections = split_into_sections(groups, folder)
-    template = Template(TEMPLATE.read_text(encoding="utf-8"), trim_blocks=True, keep_trailing_newline=True)
+    drawn = [(section, *section.paired_tests(), list(section.draw_figures())) for section in sections]
     rows = [(section.slug, name, group) for section in sections for name, group in section.rows]
-    commands = [
-        f"# {name}: {slug}\n{study_command(group.first.record, group.root, group.seeds)}" for slug, name, group in rows
-    ]
     missing = missing_runs(groups, unfinished)
-    return template.render(sections=sections, missing=missing, commands=commands, tables=tables, bootstrap=bootstrap)
+    template = Template(TEMPLATE.read_text(encoding="utf-8"), trim_blocks=True, keep_trailing_newline=True)
+    functions = {"study_command": study_command, "tables": tables, "bootstrap": bootstrap}
+    return template.render(functions, sections=drawn, rows=rows, missing=missing)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from artificial_pain.data import text_csv
-from artificial_pain.data.vocabulary import INTENSITIES
-from artificial_pain.errors import UserError, first_line
+from artificial_pain.data.vocabulary import INTENSITIES, PROBABILITY
+from artificial_pain.errors import as_user_error
 from artificial_pain.evaluation.tables import PRIMARY_METRICS, SECONDARY_METRICS
 from artificial_pain.runs.status import RECORD, finished_record
 
@@ -20,7 +20,7 @@ RECORD_KEYS = {  # the part of a record that a report reads
     "arguments": ["balanced", "dataset_name", "debug", "model_name", "revision"],
     "data": ["data_source", "fingerprint", "label_column", "max_length", "samples_per_label", "seed"],
 }
-PROBABILITY = "probability_"  # before a label, the name of a column of predictions
+RESULTS, PREDICTIONS, CURVES = "evaluation_results.json", "predictions_test.csv", "learning_curves.csv"
 
 
 @dataclass(frozen=True)
@@ -36,21 +36,18 @@ class Run:
     @classmethod
     def read(cls, folder: Path) -> "Run":
         """Raises UserError where there is no finished run, or a file is missing or not what the model script wrote."""
-        record = finished_record(folder)
-        try:
-            results = json.loads((folder / "evaluation_results.json").read_text(encoding="utf-8"))
-            predictions = text_csv.read_split(folder / "predictions_test.csv")
-            curves = pd.read_csv(folder / "learning_curves.csv", index_col=0)
-            run = cls(folder, record, results, predictions, curves)
+        record, incomplete = finished_record(folder), f"{folder}: is not a complete run"
+        remedy = "run its model script again, with --restart if that does not mend it"
+        with as_user_error(f"{incomplete}: {RESULTS}", OSError, ValueError, remedy=remedy):
+            results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+        with as_user_error(f"{incomplete}: {PREDICTIONS}", OSError, ValueError, remedy=remedy):
+            predictions = text_csv.read_split(folder / PREDICTIONS)
+        with as_user_error(f"{incomplete}: {CURVES}", OSError, ValueError, remedy=remedy):
+            curves = pd.read_csv(folder / CURVES, index_col=0)
+        run = cls(folder, record, results, predictions, curves)
+        with as_user_error(incomplete, ValueError, KeyError, TypeError, AttributeError, remedy=remedy):
             run._validate()
-            return run
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            incomplete = f"{folder}: is not a complete run ({first_line(error)})"
-            raise UserError(f"{incomplete}: run its model script again, with --restart") from None
-
-    @property
-    def seed(self) -> int:
-        return self.record["seed"]
+        return run
 
     @property
     def label_names(self) -> list[str]:
@@ -64,21 +61,21 @@ class Run:
     def _validate(self) -> None:
         """Raise ValueError, KeyError, TypeError or AttributeError where something that a report reads is missing."""
         test, baselines = self.results["test"], self.results["baselines"]
-        required = [(self.record[part], keys) for part, keys in RECORD_KEYS.items()]
-        required += [(self.record, ["seed", "command"]), (self.results["validation"], ["macro_f1"])]
-        required += [(test, [*EMOTION_METRICS, "confusion_matrix", "intervals"])]
-        for name in ("majority", "tfidf_logistic_regression"):
-            required.append((baselines[name], [*PRIMARY_METRICS["emotion"], "intervals"]))
-        for target in self.targets:
-            required.append((test["intensity"]["predicted_label"][INTENSITIES[target]]["micro"], INTENSITY_METRICS))
+        required = [(RECORD, self.record, ["seed", "command"]), (RESULTS, self.results["validation"], ["macro_f1"])]
+        required += [(RECORD, self.record[part], keys) for part, keys in RECORD_KEYS.items()]
         columns = ["text", "label_name", "predicted", *(f"{target}_at_predicted" for target in self.targets)]
-        required.append((self.predictions.columns, columns))
-        missing = [key for part, keys in required for key in keys if key not in part]
-        if missing:
-            raise ValueError(f"it has no {', '.join(missing)}")
+        required += [(RESULTS, test, [*EMOTION_METRICS, "intervals"]), (PREDICTIONS, self.predictions.columns, columns)]
+        for name in ("majority", "tfidf_logistic_regression"):
+            required.append((RESULTS, baselines.get(name, {}), [*PRIMARY_METRICS["emotion"], "intervals"]))
+        for target in self.targets:
+            scores = test["intensity"]["predicted_label"][INTENSITIES[target]]["micro"]
+            required.append((RESULTS, scores, INTENSITY_METRICS))
+        missing = [f"{key} in {file}" for file, part, keys in required for key in keys if key not in part]
+        if missing or self.curves.empty:
+            raise ValueError(f"there is no {', '.join(missing) or f'epoch in {CURVES}'}")
         labels = set(self.predictions["label_name"]) | set(self.predictions["predicted"])
         if len(self.predictions) != test["n"] or not labels <= set(self.label_names):
-            raise ValueError("predictions_test.csv has other examples or labels than were tested")
-        if not isinstance(self.seed, int) or not isinstance(self.record["command"], str):
+            raise ValueError(f"{PREDICTIONS} has other examples or labels than were tested")
+        if not isinstance(self.record["seed"], int) or not isinstance(self.record["command"], str):
             raise ValueError(f"{RECORD} has another seed or command than a model script writes")
         shlex.split(self.record["command"])  # a report takes it apart

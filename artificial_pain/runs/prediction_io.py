@@ -8,9 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from artificial_pain.data import text_csv
-from artificial_pain.errors import UserError, logger
-
-PREFIX = "probability_"  # of the columns with the labels' probabilities
+from artificial_pain.data.vocabulary import PROBABILITY
+from artificial_pain.errors import UserError, as_user_error, logger
 
 
 def read_texts(arguments: Sequence[str], file: Path | None) -> list[str]:
@@ -21,15 +20,14 @@ def read_texts(arguments: Sequence[str], file: Path | None) -> list[str]:
     """
     place = "the command line" if arguments else file or "standard input"
     try:
-        if arguments:
-            texts = arguments
-            "".join(texts).encode()  # fails where Python has put surrogates for bytes that are not UTF-8
-        elif file and file.suffix.lower() == ".csv":
-            texts = text_csv.read_texts(file)
-        else:
-            texts = _read_lines(file)
-    except OSError as error:
-        raise UserError(f"{place}: cannot be read ({error.strerror}): give another --file") from None
+        with as_user_error(f"{place}: cannot be read", OSError, remedy="give another --file"):
+            if arguments:
+                texts = arguments
+                "".join(texts).encode()  # fails where Python has put surrogates for bytes that are not UTF-8
+            elif file and file.suffix.lower() == ".csv":
+                texts = text_csv.read_texts(file)
+            else:
+                texts = _read_lines(file)
     except UnicodeError as error:
         raise UserError(f"{place}: is not UTF-8 ({error.reason} at position {error.start}): convert it first") from None
     except ValueError as error:
@@ -61,7 +59,7 @@ def print_predictions(predictions: pd.DataFrame, format: str) -> None:
         return
     for row in predictions.to_dict("records"):
         text, emotion = row.pop("text"), row.pop("emotion")
-        by_label = {name.removeprefix(PREFIX): row.pop(name) for name in [*row] if name.startswith(PREFIX)}
+        by_label = {name.removeprefix(PROBABILITY): row.pop(name) for name in [*row] if name.startswith(PROBABILITY)}
         intensities = row  # what is left
         if format == "jsonl":
             content = {"text": text, "emotion": emotion, "probabilities": by_label}

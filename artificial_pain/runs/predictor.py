@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from artificial_pain import distributed
 from artificial_pain.data import tokenization
-from artificial_pain.data.vocabulary import INTENSITIES
+from artificial_pain.data.vocabulary import INTENSITIES, PROBABILITY
 from artificial_pain.encoders import Encoder
 from artificial_pain.errors import logger
 from artificial_pain.evaluation import classification, regression
@@ -45,8 +45,7 @@ class Predictor:
         encoded = self.tokenizer(list(texts) or [""], truncation=True, return_token_type_ids=False)
         truncated = sum(bool(encoding.overflowing) for encoding in encoded.encodings)
         if truncated:
-            limit = self.tokenizer.model_max_length
-            longer = f"{truncated} of {len(texts)} texts are longer than {limit} tokens"
+            longer = f"{truncated} of {len(texts)} texts are longer than {self.tokenizer.model_max_length} tokens"
             logger.warning(f"{longer}: the model has not read their ends")
         order = np.argsort([-len(ids) for ids in encoded["input_ids"]], kind="stable")  # little padding
         with torch.inference_mode(), tqdm(total=len(texts), unit=" texts", delay=BAR_DELAY) as bar:
@@ -59,7 +58,7 @@ class Predictor:
                 bar.update(len(batch))
         predicted, probabilities = logits.argmax(axis=1), classification.probabilities(logits)
         columns = {"text": list(texts), "emotion": np.asarray(self.label_names)[predicted]}
-        columns |= {f"probability_{name}": probabilities[:, i] for i, name in enumerate(self.label_names)}
+        columns |= {f"{PROBABILITY}{name}": probabilities[:, i] for i, name in enumerate(self.label_names)}
         selected = regression.select_by_label(intensities, predicted)
         columns |= {INTENSITIES[target]: selected[:, i] for i, target in enumerate(self.model.config.intensity_targets)}
         return pd.DataFrame(columns)

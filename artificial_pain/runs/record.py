@@ -16,6 +16,7 @@ from transformers import Trainer
 from artificial_pain import distributed, storage
 from artificial_pain.data import text_csv
 from artificial_pain.data.tokenization import Splits
+from artificial_pain.data.vocabulary import PROBABILITY
 from artificial_pain.encoders import CONFIG, WEIGHTS, Encoder
 from artificial_pain.evaluation import figures
 from artificial_pain.runs import model_card
@@ -92,7 +93,7 @@ def write_evaluation(
         title = f"{split} split, macro-F1 {scores['macro_f1']:.3f}"
         path = folder / f"confusion_matrix_{split}.png"
         figures.draw_confusion_matrix(path, scores["confusion_matrix"], splits.label_names, title)
-        confidence = frame.filter(like="probability_").to_numpy().max(axis=1)
+        confidence = frame.filter(like=PROBABILITY).to_numpy().max(axis=1)
         correct = (frame["predicted"] == frame["label_name"]).to_numpy()
         title = f"{split} split, expected calibration error {scores['expected_calibration_error']:.3f}"
         figures.draw_reliability(folder / f"reliability_{split}.png", confidence, correct, title)

@@ -53,6 +53,7 @@ def open_run(
             return
         config = {**vars(args), "git": record["git"]}
         with tracking.start(name, config, args.output_dir, earlier.get("wandb")) as tracker:
+            # The tracker changes its description where W&B fails, and the record with it.
             record |= {"started": (earlier or record)["started"], "wandb": tracker.description}
             yield Run(folder, record, precision, tracker, encoder, splits)
 
@@ -116,7 +117,7 @@ class Run:
             with_texts = not self.record["arguments"]["no_log_predictions"]
             test = predictions["test"]
             tracking.log_results(self.tracker, results, test, self.splits.label_names, self.folder, with_texts)
-            self.tracker.finish()  # if it fails, the description in the record has no URL
+            self.tracker.finish()
 
     def report(self, args: argparse.Namespace, results: dict) -> None:
         """Print the results beside the baselines, and where to look; with --push_to_hub, upload the folder."""

@@ -79,7 +79,7 @@ def _read(path: Path, keys: dict[str, set[str]]) -> dict:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: cannot be read ({error!r}): add --restart to train the run anew") from None
+        raise UserError(f"{path}: cannot be read ({error!r}): train the run anew, with --restart") from None
 
 
 def _differences(earlier: dict, now: dict) -> list[str]:

@@ -14,8 +14,7 @@ from artificial_pain.errors import first_line, logger
 
 PROJECT = "artificial-pain"
 # Seconds. By default wandb waits for 90 and without end, which is long where there is no network.
-INIT_TIMEOUT = 20
-FINISH_TIMEOUT = 20
+INIT_TIMEOUT = FINISH_TIMEOUT = 20
 # Of the Trainer's names ("loss", "eval_loss_initial"). Its measurements of speed are not logged.
 CURVE_PREFIXES = ("loss", "grad_norm", "learning_rate", "accuracy", "macro_f1", "mae", "pearson")
 

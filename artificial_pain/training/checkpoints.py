@@ -114,7 +114,7 @@ def last_valid_checkpoint(folder: Path) -> Path | None:
             continue
         remove(checkpoint)
         before = f"step {max(valid)}" if valid else "the start"
-        logger.warning(f"{checkpoint} is damaged ({reason}) and was removed: what is left goes on from {before}")
+        logger.warning(f"{checkpoint} cannot be used ({reason}) and was removed: what is left goes on from {before}")
     return valid[max(valid)] if valid else None
 
 
@@ -125,7 +125,7 @@ def any_valid(folder: Path) -> bool:
 
 def _by_step(folder: Path) -> dict[int, Path]:
     """The checkpoints by their step, in ascending order, complete or not."""
-    return dict(sorted((int(path.name.split("-")[1]), path) for path in folder.glob("checkpoint-*")))
+    return dict(sorted((int(path.name.split("-")[1]), path) for path in folder.glob("checkpoint-[0-9]*")))
 
 
 def remove(checkpoint: Path) -> None:

@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 from transformers import EvalPrediction, Trainer
 
 from artificial_pain.data.tokenization import Splits, lengths
-from artificial_pain.data.vocabulary import INTENSITIES
+from artificial_pain.data.vocabulary import INTENSITIES, PROBABILITY
 from artificial_pain.errors import UserError
 from artificial_pain.evaluation import baselines, classification, regression
 from artificial_pain.modeling.losses import Loss, named_losses
@@ -58,8 +58,7 @@ def predict(trainer: Trainer, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]
     outputs = trainer.predict(dataset.select(order)).predictions
     if not all(np.isfinite(output).all() for output in outputs):
         raise UserError("the model's outputs are not finite: try a lower --learning_rate, or --precision fp32")
-    back = np.argsort(order)
-    return tuple(output[back].astype(float) for output in outputs)
+    return tuple(output[np.argsort(order)].astype(float) for output in outputs)
 
 
 def evaluate(trainer: Trainer, splits: Splits, fitted: dict[str, Pipeline]) -> tuple[dict, dict[str, pd.DataFrame]]:
@@ -97,7 +96,7 @@ def predictions_frame(
     predicted = logits.argmax(axis=1)
     probabilities = classification.probabilities(logits)
     columns = {"predicted": np.asarray(label_names)[predicted]}
-    columns |= {f"probability_{name}": probabilities[:, i] for i, name in enumerate(label_names)}
+    columns |= {f"{PROBABILITY}{name}": probabilities[:, i] for i, name in enumerate(label_names)}
     at_true = regression.select_by_label(intensities, texts["label"].to_numpy())
     at_predicted = regression.select_by_label(intensities, predicted)
     for i, name in enumerate(names):

@@ -82,7 +82,7 @@ def _loading(task: Task) -> dict[str, str]:
 def _dataloader(what: str, flags: Sequence[object], seconds: float) -> list[dict[str, str]]:
     """From start to end, and less a start of Python that imports what it imports."""
     taken = _median_seconds(CLASSIFICATION_DATALOADER, *flags)
-    work = taken - _median_seconds("-c", "import artificial_pain.data.corpora, artificial_pain.data.statistics")
+    work = taken - _median_seconds("-c", "import artificial_pain.data.sources, artificial_pain.data.statistics")
     return [_row(what, f"{taken:.1f} s", f"{seconds} s"), _row(f"{what}: without its imports", f"{work:.1f} s", "2 s")]
 
 

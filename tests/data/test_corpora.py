@@ -17,7 +17,7 @@ import pytest
 from conftest import DATALOADER, MINILM
 
 from artificial_pain.data import esconv, sad, sources, vocabulary
-from artificial_pain.data.corpora import read_corpus
+from artificial_pain.data.sources import read_corpus
 from artificial_pain.errors import UserError
 from artificial_pain.storage import checksum_like
 
@@ -116,8 +116,11 @@ def test_a_value_of_any_size_is_quoted_in_a_short_line(value):
 
 ESCONV_FAULTS = {
     "empty": (b"", "the file is empty"),
-    "not JSON": (b'[{"emotion_type": ', "is not JSON in UTF-8, as ESConv.json is (Expecting value: line 1 column 19"),
-    "not text": (b"\xff\xfe\x00\x80", "is not JSON in UTF-8"),
+    "not JSON": (
+        b'[{"emotion_type": ',
+        "cannot be read as JSON in UTF-8 (Expecting value: line 1 column 19",
+    ),
+    "not text": (b"\xff\xfe\x00\x80", "cannot be read as JSON in UTF-8"),
     "an object": (b"{}", "expected a JSON list of dialogues, found an object"),
     "an empty list": (b"[]", "found an empty list"),
     "a list of texts": (b'["a"]', "dialogue 0: expected an object with emotion_type and dialog, found a string"),
@@ -136,11 +139,11 @@ ESCONV_FAULTS = {
         [dialogue(dialog=[{"speaker": "usr", "content": "a"}, {"speaker": "sys", "content": "b"}])],
         "dialogue 0: has no text by the speaker 'seeker' (speakers in it: 'sys', 'usr')",
     ),
-    "a number without end": (
-        b'[{"emotion_type": ' + b"1" * 5000 + b"}]",
-        "is not JSON in UTF-8, as ESConv.json is (Exceeds the limit",
+    "a number without end": (b'[{"emotion_type": ' + b"1" * 5000 + b"}]", "as JSON in UTF-8 (Exceeds the limit"),
+    "nested without end": (
+        b"[" * 200_000,
+        "cannot be read as JSON in UTF-8 (maximum recursion depth",
     ),
-    "nested without end": (b"[" * 200_000, "is not JSON in UTF-8, as ESConv.json is (maximum recursion depth"),
     "too few of a label": ([dialogue()] * 20 + [dialogue(emotion_type="fear")] * 14, "found ['anxiety']"),
 }
 

@@ -7,7 +7,7 @@ from collections import Counter
 
 from conftest import REPOSITORY
 
-from artificial_pain.data.corpora import read_corpus
+from artificial_pain.data.sources import read_corpus
 
 FOLDER = REPOSITORY / "artificial_pain" / "data" / "sample"
 

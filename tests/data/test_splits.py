@@ -8,7 +8,7 @@ import pytest
 from sklearn.model_selection import train_test_split
 
 from artificial_pain.data import sources, splits
-from artificial_pain.data.corpora import read_corpus
+from artificial_pain.data.sources import read_corpus
 from artificial_pain.errors import UserError
 
 MIN_EXAMPLES = 15

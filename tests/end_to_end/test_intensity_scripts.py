@@ -19,7 +19,7 @@ from transformers import AutoTokenizer
 from wandb_server import KEY, WandbServer
 
 from artificial_pain.data import text_csv
-from artificial_pain.data.corpora import read_corpus
+from artificial_pain.data.sources import read_corpus
 from artificial_pain.evaluation import classification
 from artificial_pain.modeling.model import EmotionModel
 

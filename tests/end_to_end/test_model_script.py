@@ -261,8 +261,16 @@ def test_damaged_splits_are_told(encoder, sample_splits, script, tmp_path):
     for path in (arrow, state, sidecar):
         for damage in (path.read_bytes()[:-50], b"", None):
             refused(path, damage)
-    for damage in (b"{}", b"[]", b"null"):
+    metadata = json.loads(sidecar.read_text())
+    del metadata["label_counts"]
+    for damage in (b"{}", b"[]", b"null", json.dumps(metadata).encode()):
         refused(sidecar, damage)
+    sidecar.rename(tmp_path / "kept")
+    sidecar.mkdir()
+    done = script(MODEL, *words)
+    assert done.code == 1 and "classification-dataloader.py" in done.error, "a folder in place of the file"
+    sidecar.rmdir()
+    (tmp_path / "kept").rename(sidecar)
     (tmp_path / "SAD/dataset_statistics.json").write_text("[]")
     refused(sidecar, None)
 

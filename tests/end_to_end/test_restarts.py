@@ -216,7 +216,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(name, damage, e
     before, last = sealed(stopped / experiment.run / "checkpoints")
     DAMAGES[damage](last / name)
     told = experiment.goes_on(stopped)
-    assert f"warning: {last} is damaged ({name}" in told and f"going on from {before}" in told
+    assert f"warning: {last} cannot be used ({name}" in told and f"going on from {before}" in told
 
 
 @pytest.mark.fault("a damaged checkpoint", "it is found out and told, and the one before is used: the same bits again")

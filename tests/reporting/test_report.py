@@ -166,6 +166,7 @@ def test_folders_without_runs_are_refused(script, tmp_path):
     [
         ("predictions_test.csv", None),
         ("learning_curves.csv", None),
+        ("learning_curves.csv", "epoch,loss,eval_loss\n"),
         ("run.json", "{"),
         ("run.json", "[]"),
         ("evaluation_results.json", '{"test": {"macro_f1": 0.5}}'),  # of a version without intervals

@@ -18,7 +18,7 @@ os.environ["PYTHONPATH"] = str(REPOSITORY)
 os.environ["OMP_NUM_THREADS"] = "1"  # several run at once
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
-    ["artificial_pain.runs.run", "artificial_pain.data.statistics", "artificial_pain.data.corpora"]
+    ["artificial_pain.runs.run", "artificial_pain.data.statistics", "artificial_pain.data.sources"]
 )
 
 

@@ -242,7 +242,7 @@ def test_where_every_checkpoint_is_damaged_the_run_begins_anew(experiment, stopp
     for checkpoint in sealed(stopped / experiment.run / "checkpoints"):
         change(checkpoint / "model.safetensors")
     told = experiment.goes_on(stopped)
-    assert told.count("is damaged") == 2 and "goes on from the start" in told and "going on from" not in told
+    assert told.count("cannot be used") == 2 and "goes on from the start" in told and "going on from" not in told
 
 
 @pytest.mark.fault("a checkpoint that runs code", "it is not run; one line")
@@ -286,7 +286,8 @@ def test_a_finished_run_is_evaluated_only(experiment, stopped):
     assert damaged.wait() == 1 and "damaged (config.json cannot be read: No such file" in damaged.told()
     (folder / "run.json").write_text((folder / "run.json").read_text().replace('"wandb": {', '"other": {'))
     damaged = experiment.start(stopped)
-    assert damaged.wait() == 1 and "run.json: cannot be read (KeyError('wandb')): add --restart" in damaged.told()
+    unreadable = "run.json: cannot be read (KeyError('wandb')): train the run anew, with --restart"
+    assert damaged.wait() == 1 and unreadable in damaged.told()
 
 
 @pytest.mark.parametrize("experiment", ["intensity"], indirect=True)

@@ -1,7 +1,7 @@
 """The command lines of the scripts: flags that they share, and what ends a script as one line and an exit code.
 
-Nothing slow is imported here, so that `--help` and a wrong flag answer at once. The defaults are those
-that a script gives.
+Nothing slow is imported here, so that `--help` and a wrong flag answer at once. The defaults are those that a script
+gives.
 """
 
 import argparse

@@ -20,18 +20,14 @@ if TYPE_CHECKING:
 LAUNCHER_VARIABLES = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
 
 
-def is_launched() -> bool:
-    """Whether a launcher has started this process."""
-    return os.environ.keys() >= LAUNCHER_VARIABLES
-
-
 def num_processes() -> int:
-    return int(os.environ["WORLD_SIZE"]) if is_launched() else 1
+    """The processes of the job: 1 where no launcher has started this process."""
+    return int(os.environ["WORLD_SIZE"]) if os.environ.keys() >= LAUNCHER_VARIABLES else 1
 
 
 def is_main_process() -> bool:
     """Whether this is the process that writes files, logs and prints. The launcher's environment tells."""
-    return not is_launched() or os.environ["RANK"] == "0"
+    return num_processes() == 1 or os.environ["RANK"] == "0"
 
 
 # Errors are an exception: each process says why it ends.

@@ -23,11 +23,11 @@ ENCODERS = {
     OFFLINE: "apache-2.0",
 }
 
-TOKENIZER_FILES = ["config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"]
+CONFIG = "config.json"
+TOKENIZER_FILES = [CONFIG, "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"]
 TOKENIZER_FILES += ["added_tokens.json", "vocab.txt", "vocab.json", "merges.txt"]
 FAMILIES = ("bert", "roberta", "modernbert")  # tokenization.max_tokens knows their position embeddings
 DEFAULT_REVISION = "main"
-CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 PICKLED = "pytorch_model.bin"  # of repositories from before safetensors: only artificial_pain.convert reads it
 

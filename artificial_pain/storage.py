@@ -48,8 +48,7 @@ class Layout:
 def program(name: str) -> str:
     """How the user can call a program of this environment: by its name where that finds it, else by its path."""
     path = Path(sys.executable).with_name(name)
-    found = shutil.which(name)
-    if found and Path(found).parent == path.parent:
+    if shutil.which(name) == str(path):
         return name
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 

@@ -1,7 +1,9 @@
 """SAD as a frame, from an Excel file that is read in memory and never unpacked to disk."""
 
+import re
 import zipfile
 import zlib
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path, PureWindowsPath
 from reprlib import repr as short_repr
@@ -13,7 +15,8 @@ from artificial_pain.data.cleaning import clean_label, clean_text
 from artificial_pain.errors import UserError, as_user_error
 
 MAX_BYTES = 2**30  # of a corpus file, and of what it unpacks to: SAD unpacks to 5.5 MB
-WORKBOOK = "xl/workbook.xml"  # a member of every .xlsx, which is a zip
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, NotImplementedError)  # of a zip's member
+WORKBOOK, SHEET = "xl/workbook.xml", "xl/worksheets/sheet1.xml"  # members of every .xlsx, which is a zip
 
 
 def read_sad(content: bytes, path: Path, label_column: str) -> pd.DataFrame:
@@ -36,8 +39,14 @@ def read_sad(content: bytes, path: Path, label_column: str) -> pd.DataFrame:
 def _read_sheet(content: bytes, path: Path, columns: list[str]) -> pd.DataFrame:
     """Columns of sheet 1, every cell a text; row 1 has their names; the index is a row's number in the sheet, from 2.
 
-    pandas.read_excel would make Python objects of all columns, and take twice the memory and time.
+    pandas.read_excel would make Python objects of all columns, and take twice the memory and time. The Excel reader
+    makes all cells up to the last row and column, also the empty ones, and ends the process where the memory lacks: a
+    sheet that declares a column beyond ZZ, the 702nd, is refused.
     """
+    archive = _open_zip(content, path, f"{path}: cannot be read as an Excel file")
+    with suppress(KeyError, *DAMAGE):  # the Excel reader tells what is missing or damaged
+        if re.search(rb'<dimension ref="\w+:[A-Z]{3}\d', archive.open(SHEET).read(4096)):
+            raise UserError(f"{path}: refused, its sheet reaches beyond column ZZ: remove what is far from the table")
     with as_user_error(f"{path}: cannot be read as an Excel file", python_calamine.CalamineError, ValueError):
         sheet = python_calamine.load_workbook(BytesIO(content)).get_sheet_by_index(0)
     rows = iter(sheet.iter_rows())
@@ -91,6 +100,5 @@ def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> by
     # zipfile unpacks other methods without a bound.
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise UserError(f"{path}: its member {name} cannot be read (neither stored nor deflated)")
-    damaged = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, NotImplementedError)
-    with as_user_error(f"{path}: its member {name} cannot be read", *damaged), archive.open(member) as file:
+    with as_user_error(f"{path}: its member {name} cannot be read", *DAMAGE), archive.open(member) as file:
         return file.read(member.file_size)  # read() without a number would unpack up to 1 GiB, whatever is declared

@@ -13,9 +13,6 @@ from artificial_pain.storage import checksum_like
 RETRIES = 2  # after the first try
 TIMEOUT = 10  # seconds without an answer
 
-SAMPLE_FOLDER = Path(__file__).resolve().parent / "sample"
-
-
 # The published files: the URL names the commit, and the bytes have the digest, git's object id or SHA-256.
 PUBLISHED = {
     "ESConv": (
@@ -29,6 +26,7 @@ PUBLISHED = {
         "74595bc41dc3a91de0563f43bf8e945498bfddf53138167b21eb5355444be2fe",
     ),
 }
+SAMPLE_FOLDER = Path(__file__).with_name("sample")
 SAMPLE = {"ESConv": SAMPLE_FOLDER / "ESConv.json", "SAD": SAMPLE_FOLDER / "SAD_v1.zip"}
 
 

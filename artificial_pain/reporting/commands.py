@@ -66,7 +66,7 @@ def missing_runs(groups: Sequence[Group], unfinished: dict[Path, dict]) -> list[
     for group in groups:
         missing_seeds = [seed for seed in seeds if seed not in group.seeds]
         if missing_seeds:
-            name = f"{group.name(True)}, {group.arguments['dataset_name']}"
+            name = f"{group.name(with_root=True)}, {group.arguments['dataset_name']}"
             command = study_command(group.first.record, group.root, missing_seeds)
             missing.append((f"{name}: seeds {', '.join(map(str, missing_seeds))}", command))
     for folder, record in unfinished.items():

@@ -116,8 +116,10 @@ class Group:
 
 
 def metrics_over_seeds(names: Sequence[str], results: Sequence[dict], resampled: Sequence[dict]) -> dict[str, Metric]:
-    """Metrics by name. results, resampled: for each seed its metrics of all examples, and those of the resamples, {} if
-    none is defined."""
+    """Metrics by name.
+
+    results, resampled: for each seed its metrics of all examples and of the resamples; {} where nothing is annotated.
+    """
     return {
         name: Metric.over_seeds([scores[name] for scores in results], [scores[name] for scores in resampled if scores])
         for name in names

@@ -111,7 +111,6 @@ def page(groups: Sequence[Group], unfinished: dict[Path, dict], folder: Path) ->
     sections = split_into_sections(groups, folder)
     drawn = [(section, *section.paired_tests(), list(section.draw_figures())) for section in sections]
     rows = [(section.slug, name, group) for section in sections for name, group in section.rows]
-    missing = missing_runs(groups, unfinished)
     template = Template(TEMPLATE.read_text(encoding="utf-8"), trim_blocks=True, keep_trailing_newline=True)
     functions = {"study_command": study_command, "tables": tables, "bootstrap": bootstrap}
-    return template.render(functions, sections=drawn, rows=rows, missing=missing)
+    return template.render(functions, sections=drawn, rows=rows, missing=missing_runs(groups, unfinished))

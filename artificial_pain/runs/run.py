@@ -38,11 +38,10 @@ def open_run(
     precision = recipe.resolve_precision(args.precision)
     folder = layout.run_folder(kind, args.seed, args.debug)
     record = start_record(args, encoder, splits, precision)
-    is_main = distributed.is_main_process()
     with (
         _stop_with_command(),
         recipe.out_of_memory_as_user_error(args.batch_size, splits.settings["max_length"], args.precision),
-        storage.exclusive_lock(folder, wait=False) if is_main else nullcontext(),
+        storage.exclusive_lock(folder, wait=False) if distributed.is_main_process() else nullcontext(),
     ):
         if args.push_to_hub:
             distributed.broadcast_from_main(lambda: hub.make_repository(args.push_to_hub))
@@ -65,8 +64,7 @@ def _stop_with_command() -> Iterator[None]:
         yield
     except (KeyboardInterrupt, Terminated) as stop:
         words = [storage.program("python"), *(word for word in sys.argv if word != "--restart")]
-        alone = distributed.num_processes() == 1
-        again = shlex.join(words) if alone else "the same command again, without --restart"
+        again = "the same command again, without --restart" if distributed.num_processes() > 1 else shlex.join(words)
         raise type(stop)(f"{str(stop) or 'stopped'}: to go on: {again}") from None
 
 

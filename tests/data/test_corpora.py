@@ -338,6 +338,21 @@ def test_members_that_are_a_bomb_together_are_refused():
     assert "refused, unpacked it has 1,2" in refusal(many)
 
 
+FAR = pytest.mark.fault("sheet with a far cell", "one line and exit code 1; the empty cells between are not made")
+
+
+@FAR
+@pytest.mark.parametrize("end", ["XFD1048576", "AAA1", "XFD7"])
+def test_a_sheet_that_declares_a_far_cell_is_refused(end):
+    """a sheet that ends in the last row and column, where all cells between would be 400 GB"""
+    file = io.BytesIO(excel(GOOD_SHEET))
+    with zipfile.ZipFile(file) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    parts[SHEET] = re.sub(rb'(<dimension ref="A1:)[A-Z]+\d+', rb"\g<1>" + end.encode(), parts[SHEET])
+    assert end.encode() in parts[SHEET]
+    assert "reaches beyond column ZZ" in refusal(zipped(parts))
+
+
 def test_a_file_larger_than_the_largest_is_refused_unread(tmp_path):
     path = tmp_path / "huge.json"
     with path.open("wb") as file:

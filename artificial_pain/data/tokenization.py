@@ -22,7 +22,8 @@ from artificial_pain.encoders import Encoder
 from artificial_pain.errors import UsageError, UserError, as_user_error, first_line, redact
 
 METADATA_FILE = "tokenization.json"  # beside the tokenized splits: what they were made from and with
-READ_SETTINGS = {"data_source", "label_column", "label_counts", "max_length", "samples_per_label", "seed"}  # by a run
+# Settings in it that a run reads.
+READ_SETTINGS = {"data_source", "label_column", "label_counts", "max_length", "samples_per_label", "seed"}
 # Files that make a tokenizer, whichever kind is there.
 TOKENIZER_KINDS = [{"tokenizer.json"}, {"vocab.txt"}, {"vocab.json", "merges.txt"}]
 CHUNK = 1000  # texts a call of the tokenizer: enough to keep its threads busy, few enough for a lively progress bar

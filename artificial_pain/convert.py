@@ -29,7 +29,6 @@ def main(args: argparse.Namespace) -> None:
     from huggingface_hub import ModelCardData
     from transformers import AutoModel
 
-    from artificial_pain.data import tokenization
     from artificial_pain.runs import model_card
 
     damage = f"{encoder.folder / encoders.PICKLED}: is not an encoder's tensors alone"
@@ -40,7 +39,7 @@ def main(args: argparse.Namespace) -> None:
         )
     with storage.atomic_update(args.folder) as folder:
         model.save_pretrained(folder)
-        tokenization.load_tokenizer(encoder).save_pretrained(folder)
+        encoders.load_tokenizer(encoder).save_pretrained(folder)
         card = ModelCardData(license=model_card.encoder_licence(encoder), base_model=encoder.name)
         (folder / "README.md").write_text(f"---\n{card.to_yaml()}\n---\n", encoding="utf-8")
     print(f"{args.folder}: now an encoder for the scripts: --model_name {args.folder}")

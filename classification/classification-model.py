@@ -38,7 +38,7 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     storage.require_writable(args.output_dir)
 
-    # 1. The encoder, the splits that were tokenized for it, and baselines (TF-IDF) fitted to the same training texts.
+    # 1. The encoder, and the splits that were tokenized for it. Step 7 fits the baselines (TF-IDF) to the same texts.
     encoder = encoders.fetch(args.model_name, args.revision, weights=encoders.WEIGHTS)
     # Imported here, so that --help, a wrong flag and a gated encoder are answered at once.
     from transformers import set_seed
@@ -51,9 +51,9 @@ def main(args: argparse.Namespace) -> None:
     from artificial_pain.training import evaluate, recipe
 
     layout = storage.Layout(args.output_dir, args.dataset_name, encoder.short_name, args.balanced)
-    tokenizer = tokenization.load_tokenizer(encoder)
+    tokenizer = encoders.load_tokenizer(encoder)
     splits = tokenization.load_splits(layout, encoder, tokenizer, command.dataloader_command(TASK, args))
-    fitted = baselines.fit(splits.texts["train"], [])
+    baselines.require_fittable(splits.texts["train"], [])
 
     # 2. The run: a new one, an interrupted one that goes on, or a finished one that is evaluated again.
     balance = "balanced" if args.balanced else "unbalanced"
@@ -77,7 +77,7 @@ def main(args: argparse.Namespace) -> None:
         run.train(trainer)  # of a finished run, its weights are loaded
 
         # 7. Evaluate the kept weights once on validation and test, beside the baselines: macro-F1, accuracy, ...
-        results, predictions = evaluate.evaluate(trainer, splits, fitted)
+        results, predictions = evaluate.evaluate(trainer, splits)
 
         # 8. Save the model, its metrics and predictions in run.folder; print the table.
         run.save(trainer, results, predictions)

@@ -36,7 +36,7 @@ def main(args: argparse.Namespace) -> None:
     # Imported here, so that --help, a wrong flag and a gated encoder are answered at once.
     from artificial_pain.data import sources, splits, statistics, tokenization
 
-    tokenizer = tokenization.load_tokenizer(encoder)
+    tokenizer = encoders.load_tokenizer(encoder)
     tokenization.require_length(encoder, tokenizer, args.max_length)
 
     # 2. The corpus, a row an example: all that the help seeker says in a dialogue, the emotion, its intensity before

@@ -6,7 +6,6 @@ from reprlib import repr as short_repr
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import train_test_split
 
 from artificial_pain.data.vocabulary import SPLITS
 from artificial_pain.errors import UserError
@@ -50,6 +49,8 @@ def split(frame: pd.DataFrame, held_out_share: float, test_share: float, seed: i
     `held_out_share` of the examples leave the training split; `test_share` of those are the test split, the rest are
     the validation split. Adds the column `augmented`, False.
     """
+    from sklearn.model_selection import train_test_split  # here: the training reads splits, and draws none
+
     train, held_out = train_test_split(frame, test_size=held_out_share, stratify=frame["label"], random_state=seed)
     validation, test = train_test_split(held_out, test_size=test_share, stratify=held_out["label"], random_state=seed)
     parts = {"train": train, "validation": validation, "test": test}

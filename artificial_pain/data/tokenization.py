@@ -13,37 +13,18 @@ import pandas as pd
 import pyarrow as pa
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from tqdm import tqdm
-from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from artificial_pain import distributed, storage
 from artificial_pain.data import text_csv
 from artificial_pain.data.vocabulary import INTENSITIES, SPLITS
-from artificial_pain.encoders import Encoder
-from artificial_pain.errors import UsageError, UserError, as_user_error, first_line, redact
+from artificial_pain.encoders import Encoder, max_tokens
+from artificial_pain.errors import UsageError, UserError, first_line, redact
 
 METADATA_FILE = "tokenization.json"  # beside the tokenized splits: what they were made from and with
 # Settings in it that a run reads.
 READ_SETTINGS = {"data_source", "label_column", "label_counts", "max_length", "samples_per_label", "seed"}
-# Files that make a tokenizer, whichever kind is there.
-TOKENIZER_KINDS = [{"tokenizer.json"}, {"vocab.txt"}, {"vocab.json", "merges.txt"}]
 CHUNK = 1000  # texts a call of the tokenizer: enough to keep its threads busy, few enough for a lively progress bar
-
-
-def load_tokenizer(encoder: Encoder) -> PreTrainedTokenizerFast:
-    """The encoder's own tokenizer, from its files on disk. Raises UserError where there are none."""
-    names = {path.name for path in encoder.folder.iterdir()}
-    if not any(kind <= names for kind in TOKENIZER_KINDS):  # transformers would make one that knows no word
-        raise UserError(f"{encoder.folder}: has no tokenizer: save the encoder's there with save_pretrained()")
-    with as_user_error(f"{encoder.folder}: no tokenizer can be loaded", OSError, ValueError):
-        return AutoTokenizer.from_pretrained(encoder.folder, local_files_only=True, trust_remote_code=False)
-
-
-def max_tokens(encoder: Encoder) -> int:
-    """How long an input, with its special tokens, the encoder's position embeddings take."""
-    config = AutoConfig.from_pretrained(encoder.folder, local_files_only=True, trust_remote_code=False)
-    # RoBERTa numbers its positions from padding_idx + 1 on: 514 of them are 512 tokens.
-    reserved = config.pad_token_id + 1 if config.model_type == "roberta" else 0
-    return config.max_position_embeddings - reserved
 
 
 def require_length(encoder: Encoder, tokenizer: PreTrainedTokenizerFast, max_length: int) -> None:
@@ -84,7 +65,7 @@ def _encode(
     backend.no_padding()
     backend.enable_truncation(max_length, direction=tokenizer.truncation_side)
     chunks, cut = [], 0
-    with tqdm(total=len(texts), desc=description, unit=" texts") as bar:
+    with tqdm(total=len(texts), desc=description, unit=" texts", disable=None) as bar:
         for start in range(0, len(texts), CHUNK):
             encodings = backend.encode_batch_fast(texts[start : start + CHUNK])
             chunks.append(pa.array([encoding.ids for encoding in encodings], pa.list_(pa.int32())))

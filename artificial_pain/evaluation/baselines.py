@@ -1,48 +1,70 @@
 """What a fine-tuned model has to beat: the majority class, training means, and linear models of the words."""
 
+import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.pipeline import Pipeline, make_pipeline
 
 from artificial_pain.data.tokenization import Splits
-from artificial_pain.errors import UserError, as_user_error, logger
+from artificial_pain.errors import UserError, logger
 from artificial_pain.evaluation import classification, regression
 
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
-def fit(train: pd.DataFrame, targets: Sequence[str]) -> dict[str, Pipeline]:
+WORD = re.compile(r"\b\w\w+\b")  # two letters or more, as scikit-learn's default
+
+
+def require_fittable(train: pd.DataFrame, targets: Sequence[str]) -> None:
+    """Raise UserError before the training where `fit` could not follow it.
+
+    `train` has the columns of `fit`. An intensity (a target) needs a known value. A warning names the emotions for
+    which it has none.
+    """
+    for target in targets:
+        known = train[train[target].notna()]
+        if known.empty:
+            raise UserError(f"no training example has a known {target}, so it cannot be learned: lower --head_num")
+        unknown = sorted(set(train["label_name"]) - set(known["label_name"]))
+        if unknown:
+            untrained = f"no training example of {', '.join(unknown)} has a known {target}"
+            logger.warning(f"{untrained}: what is said of it is untrained")
+    examples = [train, *(train[train[target].notna()] for target in targets)]
+    if not all(any(map(WORD.search, part["text"])) for part in examples):
+        raise UserError("the training texts have no words of two letters or more: check the corpus")
+
+
+def fit(train: pd.DataFrame, targets: Sequence[str]) -> dict[str, "Pipeline"]:
     """Linear models of TF-IDF word weights: logistic regression of the `label`, ridge regression of each target.
 
     `train` has the columns `text`, `label`, `label_name` and the targets. An example whose target is missing (NaN) is
-    left out. Raises UserError where the texts have no words, or a target is missing everywhere; warns where it is
-    missing in all examples of an emotion.
+    left out. What `require_fittable` refuses raises ValueError.
     """
-    with as_user_error("the training texts have no words of two letters or more", ValueError):
-        models = {"label": make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000))}
-        models["label"].fit(train["text"], train["label"])
-        for target in targets:
-            known = train[train[target].notna()]
-            if known.empty:
-                raise UserError(f"no training example has a known {target}, so it cannot be learned: lower --head_num")
-            unknown = sorted(set(train["label_name"]) - set(known["label_name"]))
-            if unknown:
-                untrained = f"no training example of {', '.join(unknown)} has a known {target}"
-                logger.warning(f"{untrained}: what is said of it is untrained")
-            models[target] = make_pipeline(TfidfVectorizer(), Ridge()).fit(known["text"], known[target])
+    # Imported here: nothing needs scikit-learn before the training has ended.
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.pipeline import make_pipeline
+
+    models = {"label": make_pipeline(TfidfVectorizer(token_pattern=WORD.pattern), LogisticRegression(max_iter=1000))}
+    models["label"].fit(train["text"], train["label"])
+    for target in targets:
+        known = train[train[target].notna()]
+        models[target] = make_pipeline(TfidfVectorizer(token_pattern=WORD.pattern), Ridge())
+        models[target].fit(known["text"], known[target])
     return models
 
 
-def evaluate(models: dict[str, Pipeline], splits: Splits, targets: Sequence[str]) -> dict[str, dict]:
-    """The metrics of each baseline on the test split, by its name.
+def evaluate(splits: Splits, targets: Sequence[str]) -> dict[str, dict]:
+    """Fit the baselines to the training split, and return the metrics of each on the test split, by its name.
 
     The majority is that of the training labels before balancing: balanced labels have none. The means are those of the
     training split; an emotion without a known value has the mean of all. For the intensities at the predicted emotion,
     logistic regression predicts the emotion.
     """
     train, test, label_names = splits.texts["train"], splits.texts["test"], splits.label_names
+    models = fit(train, targets)
     label_counts = splits.settings["label_counts"]
     majority = label_names.index(max(label_counts, key=label_counts.get))
     labels, by_words = test["label"].to_numpy(), models["label"].predict(test["text"])

@@ -9,9 +9,8 @@ import torch
 from tqdm import tqdm
 
 from artificial_pain import distributed
-from artificial_pain.data import tokenization
 from artificial_pain.data.vocabulary import INTENSITIES, PROBABILITY
-from artificial_pain.encoders import Encoder
+from artificial_pain.encoders import Encoder, load_tokenizer
 from artificial_pain.errors import logger
 from artificial_pain.evaluation import classification, regression
 from artificial_pain.modeling.model import EmotionModel
@@ -29,7 +28,7 @@ class Predictor:
         self.device = distributed.device()
         status.require_valid(folder, status.finished_record(folder))
         self.model = EmotionModel.from_pretrained(folder).to(self.device).eval()
-        self.tokenizer = tokenization.load_tokenizer(Encoder(str(folder), folder, None))
+        self.tokenizer = load_tokenizer(Encoder(str(folder), folder, None))
         self.label_names = [self.model.config.id2label[i] for i in range(self.model.config.num_labels)]
 
     def __call__(self, texts: str | Sequence[str], batch_size: int = 32) -> pd.DataFrame:
@@ -48,7 +47,7 @@ class Predictor:
             longer = f"{truncated} of {len(texts)} texts are longer than {self.tokenizer.model_max_length} tokens"
             logger.warning(f"{longer}: the model has not read their ends")
         order = np.argsort([-len(ids) for ids in encoded["input_ids"]], kind="stable")  # little padding
-        with torch.inference_mode(), tqdm(total=len(texts), unit=" texts", delay=BAR_DELAY) as bar:
+        with torch.inference_mode(), tqdm(total=len(texts), unit=" texts", delay=BAR_DELAY, disable=None) as bar:
             for start in range(0, len(texts), batch_size):
                 batch = order[start : start + batch_size]
                 unpadded = {name: [encoded[name][i] for i in batch] for name in ("input_ids", "attention_mask")}

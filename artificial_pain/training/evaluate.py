@@ -1,14 +1,12 @@
 """A model on a split: its metrics beside the baselines', and its predictions."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
 from datasets import Dataset
-from sklearn.metrics import accuracy_score, f1_score
-from sklearn.pipeline import Pipeline
-from transformers import EvalPrediction, Trainer
 
 from artificial_pain.data.tokenization import Splits, lengths
 from artificial_pain.data.vocabulary import INTENSITIES, PROBABILITY
@@ -16,13 +14,18 @@ from artificial_pain.errors import UserError
 from artificial_pain.evaluation import baselines, classification, regression
 from artificial_pain.modeling.losses import Loss, named_losses
 
+if TYPE_CHECKING:
+    from transformers import EvalPrediction, Trainer
 
-def validation_metrics(prediction: EvalPrediction, loss: Loss, names: Sequence[str]) -> dict[str, float]:
+
+def validation_metrics(prediction: "EvalPrediction", loss: Loss, names: Sequence[str]) -> dict[str, float]:
     """What an evaluation during the training reports: losses over the whole split, and metrics of every head.
 
     names: of the intensities, which are read at the true emotion. What is not defined (the correlation of a constant)
     is left out.
     """
+    from sklearn.metrics import accuracy_score, f1_score  # here: the first step shall not wait for this import
+
     logits, intensities = prediction.predictions
     columns = np.atleast_2d(prediction.label_ids)  # (1 + intensities, n): the Trainer gives one column bare
     labels, targets = columns[0].astype(int), columns[1:].T
@@ -47,7 +50,7 @@ def by_length(dataset: Dataset) -> np.ndarray:
     return np.argsort(-lengths(dataset), kind="stable")
 
 
-def predict(trainer: Trainer, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+def predict(trainer: "Trainer", dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """The model's logits (n, labels) and intensities (n, intensities, labels), row i for example i of the dataset.
 
     In double precision, so that the metrics are those of the numbers in the CSV files to the last digit.
@@ -61,10 +64,10 @@ def predict(trainer: Trainer, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]
     return tuple(output[np.argsort(order)].astype(float) for output in outputs)
 
 
-def evaluate(trainer: Trainer, splits: Splits, fitted: dict[str, Pipeline]) -> tuple[dict, dict[str, pd.DataFrame]]:
+def evaluate(trainer: "Trainer", splits: Splits) -> tuple[dict, dict[str, pd.DataFrame]]:
     """The content of evaluation_results.json, and the predictions by split; one pass of the model over each split.
 
-    `fitted` are the baselines' models. The test split is read here, after the training, for the first and only time.
+    The test split is read here, after the training, for the first and only time.
     """
     names, label_names = trainer.model.config.intensity_targets, splits.label_names
     results, predictions = {}, {}
@@ -81,7 +84,7 @@ def evaluate(trainer: Trainer, splits: Splits, fitted: dict[str, Pipeline]) -> t
             metrics = regression.intensity(annotated, intensities, labels, predicted, names, label_names, intervals)
             results[split]["intensity"] = metrics
         predictions[split] = predictions_frame(texts, logits, intensities, names, label_names)
-    results["baselines"] = baselines.evaluate(fitted, splits, names)
+    results["baselines"] = baselines.evaluate(splits, names)
     return results, predictions
 
 

@@ -1,7 +1,10 @@
 """What is around the training: validation, loading, the dataloader, start-up, the model script's own time."""
 
+import json
 import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 import timeit
@@ -29,6 +32,18 @@ SCRIPTS = [
     for part in ("dataloader", "model")
 ]
 CLASSIFICATION_DATALOADER, CLASSIFICATION_MODEL = SCRIPTS[:2]
+START_UP = Path(__file__).with_name("start_up.py")
+# Programs that import what a start needs at least, and their names.
+TRAINING_FLOOR = "import torch, datasets; from transformers import Trainer"
+DATALOADER_FLOOR = "import pandas, datasets, python_calamine, pooch; from huggingface_hub import snapshot_download; "
+DATALOADER_FLOOR += "from sklearn.model_selection import train_test_split; "
+DATALOADER_FLOOR += "from transformers import BertTokenizer"
+PREDICT_FLOOR = "import torch; from transformers import BertModel, BertTokenizer"
+FLOORS = {
+    TRAINING_FLOOR: "torch, datasets and the Trainer",
+    DATALOADER_FLOOR: "its libraries, without torch",
+    PREDICT_FLOOR: "torch, tokenizer and model",
+}
 
 
 def rows(model_name: str, sources: dict[str, str], folder: Path) -> list[dict[str, str]]:
@@ -44,6 +59,7 @@ def rows(model_name: str, sources: dict[str, str], folder: Path) -> list[dict[st
         measured.append(_row("tokenized SAD on disk, balanced", f"{size / 1e6:.2f} MB", "3 MB"))
     for script in SCRIPTS:
         measured.append(_row(f"{script.name} --help", f"{_median_seconds(script, '--help'):.2f} s", "0.5 s"))
+    measured += _start_up(model_name, sources["SAD"], folder)
     measured.append(_model_script([*sad, "--output_dir", folder, "--debug", "--restart"]))
     measured.append(in_a_process(_checkpoint, tasks[0]))
     return measured
@@ -84,6 +100,45 @@ def _dataloader(what: str, flags: Sequence[object], seconds: float) -> list[dict
     taken = _median_seconds(CLASSIFICATION_DATALOADER, *flags)
     work = taken - _median_seconds("-c", "import artificial_pain.data.sources, artificial_pain.data.statistics")
     return [_row(what, f"{taken:.1f} s", f"{seconds} s"), _row(f"{what}: without its imports", f"{work:.1f} s", "2 s")]
+
+
+def _start_up(model_name: str, source: str, folder: Path) -> list[dict[str, str]]:
+    """The CPU of a start until the work begins, above that of a process that imports what this work needs at least."""
+    sad = ["--model_name", model_name, "--dataset_name", "SAD", "--output_dir", folder]
+    training = [CLASSIFICATION_MODEL, *sad, "--debug", "--restart"]
+    with tempfile.TemporaryDirectory() as scratch:
+        dataloader = [CLASSIFICATION_DATALOADER, *sad[:-1], scratch, "--data_source", source]
+        trained = [*training[:-3], scratch, "--epochs", "1", "--batch_size", "64"]
+        timed(*dataloader)
+        timed(*trained, environment={"WANDB_MODE": "disabled"})
+        (run,) = Path(scratch).glob("SAD/*/loss-classification")
+        starts = [
+            ("model script, SAD, to its first step", training, TRAINING_FLOOR, 1.0),
+            ("dataloader, SAD, to its first bar", dataloader, DATALOADER_FLOOR, 0.5),
+            (
+                "predict, one sentence",
+                [REPOSITORY / "artificial_pain/predict.py", run, "I am late"],
+                PREDICT_FLOOR,
+                0.7,
+            ),
+        ]
+        rows = []
+        for what, words, floor, goal in starts:
+            seconds = statistics.median(start_up(*words)["seconds"] for _ in range(TURNS))
+            least = statistics.median(start_up(floor)["seconds"] for _ in range(TURNS))
+            measured = f"{seconds - least:+.2f} s of CPU ({seconds:.2f} and {least:.2f} s)"
+            rows.append(_row(f"{what}: above {FLOORS[floor]}", measured, f"{goal} s"))
+    return rows
+
+
+def start_up(*words: object) -> dict:
+    """What `start_up.py` prints of a script, or of a program in the string `words`, in a process of one thread."""
+    program = ["-c", f"{words[0]}; import start_up; start_up.stop()"] if isinstance(words[0], str) else words
+    command = [sys.executable, *([] if program[0] == "-c" else [START_UP]), *map(str, program)]
+    paths = os.pathsep.join(map(str, (REPOSITORY, START_UP.parent)))
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", "PYTHONPATH": paths}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def _median_seconds(*words: object) -> float:

@@ -48,7 +48,7 @@ class Task:
 
     def load(self) -> tuple[encoders.Encoder, PreTrainedTokenizerFast, tokenization.Splits]:
         encoder = encoders.fetch(self.encoder, encoders.DEFAULT_REVISION, weights=encoders.WEIGHTS)
-        tokenizer = tokenization.load_tokenizer(encoder)
+        tokenizer = encoders.load_tokenizer(encoder)
         return encoder, tokenizer, self.load_splits(encoder, tokenizer)
 
     def load_splits(self, encoder: encoders.Encoder, tokenizer: PreTrainedTokenizerFast) -> tokenization.Splits:

@@ -27,7 +27,7 @@ from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from test_splits import AUGMENTATIONS, MIN_EXAMPLES, published_split
 
 from artificial_pain.data import esconv, sad, splits, text_csv, tokenization
-from artificial_pain.encoders import Encoder
+from artificial_pain.encoders import Encoder, load_tokenizer
 from artificial_pain.errors import UserError
 from artificial_pain.evaluation import classification, regression
 
@@ -51,7 +51,7 @@ def cases(number: int, **strategies: st.SearchStrategy) -> Callable:
     return decorate
 
 
-INPUT = pytest.mark.fault("input of any shape", "one line that names the file, or splits that keep what is promised")
+INPUT = pytest.mark.fault("input of any shape", "one line that names the file, or valid splits")
 
 # Nothing to see, or not from left to right, of several code points, for a terminal, a spreadsheet, a CSV reader, a
 # browser or a tokenizer to take for something else, and the long ones.
@@ -325,7 +325,7 @@ def test_texts_come_back_from_the_csv(tmp_path_factory, texts, change):
     max_length=st.integers(3, 512),
 )
 def test_any_text_can_be_tokenized(tiny, name, texts, names, max_length):
-    tokenizer = tokenization.load_tokenizer(Encoder(name, tiny[name], "main"))
+    tokenizer = load_tokenizer(Encoder(name, tiny[name], "main"))
     frame = pd.DataFrame({"text": texts, "label": [i % len(names) for i in range(len(texts))]})
     frame["final_intensity"] = np.where(frame["label"] == 0, np.nan, 3.0)
     parts = {"train": frame[2:], "validation": frame[:1], "test": frame[1:2]}

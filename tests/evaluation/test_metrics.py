@@ -156,10 +156,9 @@ def test_intensities_are_selected_at_true_and_predicted_emotion():
 def test_baselines_are_fit_on_train_and_evaluated_on_test():
     train = pd.DataFrame({"text": ["red apple", "red rose", "red car", "blue sea"] * 5, "label": [0, 0, 0, 1] * 5})
     test = pd.DataFrame({"text": ["a red thing", "the blue sea"], "label": [0, 1]})
-    models = baselines.fit(train, [])
     settings = {"label_counts": {"blue": 7, "red": 3}}
     splits = Splits(DatasetDict(), {"train": train, "test": test}, ["red", "blue"], "", settings, None)
-    got = baselines.evaluate(models, splits, [])
+    got = baselines.evaluate(splits, [])
     assert got.keys() == {"majority", "tfidf_logistic_regression"}
     assert got["majority"]["confusion_matrix"] == [[0, 1], [0, 1]], "as it was before balancing"
     assert got["tfidf_logistic_regression"]["accuracy"] == 1
@@ -178,11 +177,11 @@ def test_intensity_baselines_match_hand_calculation(capsys):
     )
     test = pd.DataFrame({"text": ["red rose", "blue sea", "red"], "label": [0, 1, 2], "final_intensity": [2, 4.5, 3.0]})
     targets, names = ["final_intensity"], ["red", "blue", "green"]
-    models = baselines.fit(train, targets)
+    baselines.require_fittable(train, targets)
     assert "no training example of green has a known final_intensity" in capsys.readouterr().err
     settings = {"label_counts": {"red": 3, "blue": 1, "green": 1}}
     splits = Splits(DatasetDict(), {"train": train, "test": test}, names, "", settings, None)
-    got = baselines.evaluate(models, splits, targets)
+    got = baselines.evaluate(splits, targets)
 
     def micro(name: str, emotion_source: str) -> dict:
         return got[name]["intensity"][emotion_source]["final"]["micro"]
@@ -200,9 +199,19 @@ def test_intensity_baselines_match_hand_calculation(capsys):
 def test_target_without_known_value_is_refused():
     train = pd.DataFrame({"text": ["a red car", "a blue sea"], "label": [0, 1], "final_intensity": [MISSING, MISSING]})
     with pytest.raises(UserError, match="no training example has a known final_intensity"):
+        baselines.require_fittable(train, ["final_intensity"])
+
+
+@pytest.mark.parametrize(
+    ("texts", "known"), [(["? !", "a b"], [1, 2]), (["red car", "a b"], [MISSING, 2])], ids=["all", "of an intensity"]
+)
+def test_texts_without_words_are_refused(texts, known):
+    """Where scikit-learn would find no vocabulary"""
+    train = pd.DataFrame({"text": texts, "label": [0, 1], "label_name": ["a", "b"], "final_intensity": known})
+    with pytest.raises(ValueError, match="empty vocabulary"):
         baselines.fit(train, ["final_intensity"])
-
-
-def test_texts_without_words_are_refused():
     with pytest.raises(UserError, match="no words"):
-        baselines.fit(pd.DataFrame({"text": ["? !", "..."], "label": [0, 1]}), [])
+        baselines.require_fittable(train, ["final_intensity"])
+    train["text"] = ["\u611f\u60c5 \u75bc", "\u00fcb"]
+    baselines.require_fittable(train, ["final_intensity"])
+    baselines.fit(train, ["final_intensity"])

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from artificial_pain.evaluation import bootstrap, classification, regression
 
@@ -104,3 +105,13 @@ def test_p_values_under_the_null_are_not_too_small(monkeypatch):
         ours, theirs = (rng.random((2, 40)) < 0.4).astype(int)
         small += bootstrap.paired_test(accuracy, truth, ours[None], theirs[None])["p_value"] < 0.1
     assert small <= 34  # 20 expected at most; more than 34 in 1 of 1,000 cases
+
+
+def test_rank_correlation_of_a_resample_is_that_of_scipy():
+    """Of values with ties, and of one that is constant in some resamples"""
+    rng = np.random.default_rng(7)
+    annotated, predicted = rng.integers(1, 6, 12).astype(float), np.round(rng.normal(3, 1, 12), 1)
+    got = regression.resampled_scores(annotated, predicted, (1, 5), stream=3)["spearman"]
+    for score, indices in zip(got[:200], bootstrap.bootstrap_indices(12, 3), strict=False):
+        expected = stats.spearmanr(annotated[indices], predicted[indices]).statistic
+        assert score == pytest.approx(expected, abs=1e-12, nan_ok=True)

@@ -1,6 +1,8 @@
 """The files of a run's folder."""
 
 import argparse
+import hashlib
+import json
 import platform
 import shlex
 import subprocess
@@ -8,23 +10,26 @@ import sys
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
-from transformers import Trainer
 
 from artificial_pain import distributed, storage
 from artificial_pain.data import text_csv
 from artificial_pain.data.tokenization import Splits
 from artificial_pain.data.vocabulary import PROBABILITY
 from artificial_pain.encoders import CONFIG, WEIGHTS, Encoder
-from artificial_pain.evaluation import figures
 from artificial_pain.runs import model_card
-from artificial_pain.runs.status import FORMAT, RECORD
+from artificial_pain.runs.status import FORMAT, RECORD, RESUMABLE_FLAGS
 from artificial_pain.training.history import learning_curves
+
+if TYPE_CHECKING:
+    from transformers import Trainer
 
 PACKAGES = ["torch", "transformers", "datasets", "accelerate", "scikit-learn", "scipy", "pandas", "numpy", "wandb"]
 PACKAGES += ["huggingface_hub"]
+NOT_OF_A_SETTING = {*RESUMABLE_FLAGS, "seed"}  # flags that do not tell the settings of two runs apart
 
 
 def git_state() -> dict | None:
@@ -63,8 +68,37 @@ def start_record(args: argparse.Namespace, encoder: Encoder, splits: Splits, pre
     }
 
 
-def write_training(folder: Path, trainer: Trainer, splits: Splits, record: dict) -> None:
+def describe(name: str, record: dict, splits: Splits) -> dict:
+    """What W&B is told of a run when it starts: name, config, group, job_type and tags, as wandb.init takes them.
+
+    The config tells runs apart. The group is one setting: its name ends in a digest of the flags, less the seed and
+    those that change no result, the precision, the encoder, and the data.
+    """
+    arguments, data = record["arguments"], record["data"]
+    heads = arguments.get("head_num", 1)
+    balance = "balanced" if arguments["balanced"] else "unbalanced"
+    sizes = {split: len(frame) for split, frame in splits.texts.items()}
+    setting = {flag: value for flag, value in arguments.items() if flag not in NOT_OF_A_SETTING}
+    setting |= {name: record[name] for name in ("precision", "encoder")}
+    setting |= {name: data[name] for name in ("fingerprint", "max_length")}
+    digest = hashlib.sha256(json.dumps(setting, sort_keys=True).encode()).hexdigest()
+    return {
+        "name": name,
+        "group": f"{name}_{digest[:8]}",
+        "job_type": "debug" if arguments["debug"] else "train",
+        "tags": [data["dataset_name"], Path(record["encoder"]["name"]).resolve().name, balance, f"heads: {heads}"],
+        "config": {
+            **arguments,
+            **{part: record[part] for part in ("precision", "encoder", "device", "git", "versions")},
+            "data": {**data, "examples": sizes, "labels": splits.label_names},
+        },
+    }
+
+
+def write_training(folder: Path, trainer: "Trainer", splits: Splits, record: dict) -> None:
     """The files that come of a training: the model, its tokenizer, the learning curves, and the record."""
+    from artificial_pain.evaluation import figures  # here, as below: the training does not need matplotlib
+
     tokenizer, state = trainer.processing_class, trainer.state
     tokenizer.model_max_length = splits.settings["max_length"]  # it cuts texts where the training did
     trainer.model.save_pretrained(folder)
@@ -86,6 +120,8 @@ def write_evaluation(
     folder: Path, results: dict, predictions: dict[str, pd.DataFrame], encoder: Encoder, splits: Splits, record: dict
 ) -> None:
     """The files that come of an evaluation: metrics, predictions, figures, and the model card."""
+    from artificial_pain.evaluation import figures
+
     storage.write_json(folder / "evaluation_results.json", results)
     for split, frame in predictions.items():
         scores = results[split]

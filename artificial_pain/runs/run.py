@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -18,7 +19,7 @@ from artificial_pain.encoders import WEIGHTS, Encoder
 from artificial_pain.errors import Terminated, logger
 from artificial_pain.evaluation import tables
 from artificial_pain.runs import status, tracking
-from artificial_pain.runs.record import start_record, write_evaluation, write_training
+from artificial_pain.runs.record import describe, start_record, write_evaluation, write_training
 from artificial_pain.training import recipe
 from artificial_pain.training.trainer import EmotionTrainer
 
@@ -30,7 +31,8 @@ def open_run(
     """Open the run that the flags of a model script ask for: a new, an interrupted or a finished one.
 
     kind: the name of the run's folder; name: of the W&B run. Until the block ends, the folder is locked and the W&B run
-    is open. In a job of several processes each calls this, and only the main process has to do with files and W&B.
+    is open, which starts with the first point of the learning curves. In a job of several processes each calls this,
+    and only the main process has to do with files and W&B.
 
     Raises UserError where a run of other settings is in the folder, another process is at work there, or the memory
     does not suffice. Ctrl-C and SIGTERM end the block with the command that goes on.
@@ -48,11 +50,13 @@ def open_run(
         earlier = distributed.broadcast_from_main(lambda: status.prepare(folder, record, args.restart))
         if status.is_finished(earlier):
             logger.info(f"{folder}: {status.EVALUATED_ONLY}; --restart trains it anew")
-            yield Run(folder, earlier, precision, tracking.Tracker(None), encoder, splits)
+            yield Run(folder, earlier, precision, None, encoder, splits)
             return
-        config = {**vars(args), "git": record["git"]}
-        with tracking.start(name, config, args.output_dir, earlier.get("wandb")) as tracker:
-            # The tracker changes its description where W&B fails, and the record with it.
+        init = describe(name, record, splits)
+        # Written again when the W&B run has started: a run that goes on has to know it.
+        write_record = partial(status.start, folder, record)
+        with tracking.Tracker(init, args.output_dir, earlier.get("wandb"), on_start=write_record) as tracker:
+            # The tracker changes its description where W&B starts or fails, and the record with it.
             record |= {"started": (earlier or record)["started"], "wandb": tracker.description}
             yield Run(folder, record, precision, tracker, encoder, splits)
 
@@ -75,7 +79,7 @@ class Run:
     folder: Path
     record: dict  # run.json; of a finished run, also how its training went
     precision: str  # "fp32", "bf16" or "fp16"
-    tracker: tracking.Tracker
+    tracker: tracking.Tracker | None  # of a finished run None: nothing is logged
     encoder: Encoder
     splits: Splits
 
@@ -96,8 +100,13 @@ class Run:
             return
         if distributed.is_main_process():
             status.start(self.folder, self.record)
+            self.tracker.init["config"]["parameters"] = trainer.model.num_parameters()
         trainer.add_callback(tracking.Curves(self.tracker))
-        recipe.train(trainer)
+        try:
+            recipe.train(trainer)
+        except Exception:
+            self.tracker.start()  # a training that fails before its first point is a failed run in W&B too
+            raise
 
     def save(self, trainer: EmotionTrainer, results: dict, predictions: dict[str, pd.DataFrame]) -> None:
         """Write the run's files, all or none of them, log the results to W&B, and remove the checkpoints.
@@ -106,6 +115,8 @@ class Run:
         """
         if not distributed.is_main_process():
             return
+        if not status.is_finished(self.record):
+            self.tracker.start()  # where no step was trained: the training had been stopped after its last checkpoint
         with storage.atomic_update(self.folder) as folder:
             if not status.is_finished(self.record):
                 write_training(folder, trainer, self.splits, self.record)
@@ -114,7 +125,7 @@ class Run:
         if not status.is_finished(self.record):
             with_texts = not self.record["arguments"]["no_log_predictions"]
             test = predictions["test"]
-            tracking.log_results(self.tracker, results, test, self.splits.label_names, self.folder, with_texts)
+            tracking.log_results(self.tracker, results, trainer.state, test, self.folder, with_texts)
             self.tracker.finish()
 
     def report(self, args: argparse.Namespace, results: dict) -> None:

@@ -2,36 +2,45 @@
 
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
-import wandb
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerState
 
 from artificial_pain import distributed, storage
 from artificial_pain.errors import first_line, logger
+from artificial_pain.runs import tracked_metrics
+
+if TYPE_CHECKING:
+    import wandb
 
 PROJECT = "artificial-pain"
-# Seconds. By default wandb waits for 90 and without end, which is long where there is no network.
-INIT_TIMEOUT = FINISH_TIMEOUT = 20
-# Of the Trainer's names ("loss", "eval_loss_initial"). Its measurements of speed are not logged.
-CURVE_PREFIXES = ("loss", "grad_norm", "learning_rate", "accuracy", "macro_f1", "mae", "pearson")
+# Seconds, unless W&B's variable says otherwise. Its defaults, 90 and without end, are long where there is no network.
+TIMEOUTS = {"init_timeout": 20, "finish_timeout": 20}
+MAX_TAG_LENGTH = 64  # W&B's
 
 
 class Tracker:
     """A W&B run that cannot stop the training: the first call that fails is a warning, and the work goes on.
 
-    A context manager: the W&B run ends with the block, as failed where an error leaves it.
+    It starts with the first call, so that the first training steps wait neither for wandb's import nor for its server.
+    A context manager: the W&B run ends with the block, as failed where an error leaves it. Only the main process logs.
     """
 
-    def __init__(self, run: wandb.Run | None, folders: Sequence[str] = ()):
-        """run: None logs nothing. folders: of the earlier parts of a run that goes on."""
-        self._run, self._works = run, True
-        self.mode = "disabled" if run is None or run.disabled else "offline" if run.offline else "online"
-        self.description = {name: getattr(run, name, None) for name in ("id", "name", "project")}  # for run.json
-        self.description |= {"mode": self.mode, "url": run.url if self.mode == "online" else None}
-        self.description["folders"] = [*folders, run.settings.sync_dir] if self.mode != "disabled" else [*folders]
+    def __init__(
+        self, init: dict, folder: Path, earlier: dict | None = None, on_start: Callable[[], object] = lambda: None
+    ):
+        """init: name, config, group, job_type and tags of a new run, see `describe`. folder: for W&B's files.
+
+        earlier: what `description` was in an earlier part of the run, which goes on. on_start is called when
+        `description`, for run.json, is known.
+        """
+        self.init, self._folder, self._on_start = init, folder, on_start
+        self._run, self.started, self._works = None, False, True
+        nothing = {"id": None, "name": None, "project": None, "folders": []}
+        self.description = nothing | (earlier or {}) | {"mode": "disabled", "url": None}
 
     def __enter__(self) -> "Tracker":
         return self
@@ -41,14 +50,16 @@ class Tracker:
 
     def finish(self, exit_code: int = 0) -> None:
         """End the W&B run, as failed if the exit code is not 0. Only the first call has an effect."""
-        self.attempt(lambda run: run.finish(exit_code=exit_code))
-        self._run = None
+        if self._run is not None:
+            self.attempt(lambda run: run.finish(exit_code=exit_code))
+        self._run, self.started = None, True
 
     def log(self, values: dict, step: int) -> None:
         self.attempt(lambda run: run.log(values, step=step))
 
-    def attempt(self, call: Callable[[wandb.Run], object]) -> None:
+    def attempt(self, call: Callable[["wandb.Run"], object]) -> None:
         """Call it with the W&B run, if there is one. An error is a warning, the first time."""
+        self.start()
         if self._run is None:
             return
         try:
@@ -57,6 +68,68 @@ class Tracker:
             if self._works:
                 logger.warning(f"W&B failed ({_reason(error)}): the work goes on, and the run's folder gets all of it")
             self._works, self.description["url"] = False, None  # the page lacks a part of the run
+
+    def start(self) -> None:
+        """Start the W&B run, if it has not started.
+
+        Where W&B cannot be used as set up, the run is offline, and where that fails too, it is not logged: each with a
+        warning.
+        """
+        if self.started or not distributed.is_main_process():
+            return
+        self.started = True
+        if os.environ.get("WANDB_MODE") == "disabled":
+            return  # without the second that wandb's import takes
+        for mode, failure in (
+            (None, "cannot be used as set up ({}): the run is logged offline"),
+            ("offline", "cannot log offline either ({}): the run is not logged to it"),
+        ):
+            try:
+                run = self._init(mode or _mode())
+                self._describe(run)
+                break
+            except Exception as error:  # as many families as in `attempt`
+                logger.warning(f"W&B {failure.format(_reason(error))}")
+        else:
+            return
+        self._run = run
+        if self.description["url"]:
+            logger.info(f"W&B: {self.description['url']}")
+        self._on_start()
+        self.attempt(tracked_metrics.define)
+
+    def _describe(self, run: "wandb.Run") -> None:
+        self.description |= {name: getattr(run, name, None) for name in ("id", "name", "project")}
+        self.description["mode"] = "disabled" if run.disabled else "offline" if run.offline else "online"
+        self.description["url"] = run.url if self.description["mode"] == "online" else None
+        if not run.disabled:
+            self.description["folders"] = [*self.description["folders"], run.settings.sync_dir]
+
+    def _init(self, mode: str) -> "wandb.Run":
+        """wandb.init, in which W&B's variables of the environment win over what is set here."""
+        import wandb  # here: the first training steps shall not wait for this import
+
+        tags = [*self.init.get("tags", []), *filter(None, os.environ.get("WANDB_TAGS", "").split(","))]
+        return wandb.init(
+            project=os.environ.get("WANDB_PROJECT") or PROJECT,
+            name=os.environ.get("WANDB_NAME") or self.init["name"],
+            group=os.environ.get("WANDB_RUN_GROUP") or self.init.get("group"),
+            job_type=os.environ.get("WANDB_JOB_TYPE") or self.init.get("job_type"),
+            tags=[tag[:MAX_TAG_LENGTH] for tag in tags],
+            config=self.init["config"],
+            dir=os.environ.get("WANDB_DIR") or str(self._folder),
+            mode=mode,
+            id=self.description["id"],
+            resume="allow" if self.description["id"] else None,
+            reinit="create_new",  # a run of the same process that is still open stays apart
+            settings=wandb.Settings(
+                **{name: seconds for name, seconds in TIMEOUTS.items() if f"WANDB_{name.upper()}" not in os.environ},
+                finish_timeout_raises=True,
+                disable_git=True,  # it would log the remote's URL with the user, which may be a token
+                silent=True,
+                console="off",
+            ),
+        )
 
 
 def how_to_look(described: dict) -> str:
@@ -69,45 +142,6 @@ def how_to_look(described: dict) -> str:
     return f"W&B: logged offline; to see it in the browser, with a key (wandb login): {command}"
 
 
-def start(name: str, config: dict, folder: Path, earlier: dict | None = None) -> Tracker:
-    """Start a W&B run, or go on with the one that `earlier`, from run.json, describes.
-
-    WANDB_MODE, WANDB_PROJECT, WANDB_ENTITY and WANDB_DIR win over what is set here. Where W&B cannot be used so, the
-    run is offline, and where that fails too, it is not logged: each with a warning. Only the main process logs.
-    """
-    if not distributed.is_main_process():
-        return Tracker(None)
-    earlier = earlier or {"id": None, "folders": []}
-
-    for mode, failure in (
-        (None, "cannot be used as set up ({}): the run is logged offline"),
-        ("offline", "cannot log offline either ({}): the run is not logged to it"),
-    ):
-        try:
-            run = wandb.init(
-                project=os.environ.get("WANDB_PROJECT") or PROJECT,
-                name=os.environ.get("WANDB_NAME") or name,
-                config=config,
-                dir=os.environ.get("WANDB_DIR") or str(folder),
-                mode=mode or _mode(),
-                id=earlier["id"],
-                resume="allow" if earlier["id"] else None,
-                reinit="create_new",  # a run of the same process that is still open stays apart
-                settings=wandb.Settings(
-                    init_timeout=INIT_TIMEOUT,
-                    finish_timeout=FINISH_TIMEOUT,
-                    finish_timeout_raises=True,
-                    disable_git=True,  # it would log the remote's URL with the user, which may be a token
-                    silent=True,
-                    console="off",
-                ),
-            )
-            return Tracker(run, earlier["folders"])
-        except Exception as error:  # as many families as in Tracker.attempt
-            logger.warning(f"W&B {failure.format(_reason(error))}")
-    return Tracker(None, earlier["folders"])
-
-
 def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {first_line(error)}"
 
@@ -115,8 +149,10 @@ def _reason(error: Exception) -> str:
 def _mode() -> str:
     """WANDB_MODE where it needs no key; else online if there is a key, and offline if there is none."""
     mode = os.environ.get("WANDB_MODE")
-    if mode in ("offline", "disabled", "dryrun"):
+    if mode in ("offline", "dryrun"):
         return mode
+    import wandb
+
     if wandb.login(prompt=False, verify=False):
         return mode or "online"
     if mode:
@@ -131,52 +167,32 @@ class Curves(TrainerCallback):
         self.tracker = tracker
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        curves = {}
-        for name, value in logs.items():
-            split, curve = ("validation", name.removeprefix("eval_")) if name.startswith("eval_") else ("train", name)
-            if curve.startswith(CURVE_PREFIXES):
-                curves[f"{split}/{curve}"] = value
+        if control.should_save and not state.epoch.is_integer() and not self.tracker.started:
+            return  # a signal stops the training: its checkpoint does not wait until W&B has started
+        curves = tracked_metrics.curves(logs)
         if curves and state.is_world_process_zero:
             self.tracker.log({**curves, "epoch": state.epoch}, step=state.global_step)
 
 
 def log_results(
-    tracker: Tracker, results: dict, predictions: pd.DataFrame, label_names: list[str], run_folder: Path, texts: bool
+    tracker: Tracker, results: dict, state: TrainerState, predictions: pd.DataFrame, run_folder: Path, texts: bool
 ) -> None:
-    """Log the test metrics and baselines to the run's summary, the test split's confusion matrix as a table, and the
-    figures of the run's folder; if `texts`, also the predictions as a table with their texts.
+    """Log the end of a run: a few numbers to its summary, all metrics and baselines as tables, and the figures.
 
-    In the summary `validation/macro_f1`, by which sweeps choose, becomes that of the kept epoch.
+    state: of the Trainer, for the kept epoch. predictions: of the test split, logged with their texts if `texts`.
     """
 
-    def log(run: wandb.Run) -> None:
-        for name, metrics in {"test": results["test"], **results["baselines"]}.items():
-            run.summary.update(_scalars(metrics, name))
+    def log(run: "wandb.Run") -> None:
+        import wandb
+
+        frames = tracked_metrics.tables(results) | ({"test/predictions": predictions.reset_index()} if texts else {})
+        tables = {name: wandb.Table(dataframe=frame) for name, frame in frames.items()}
+        label_names = list(results["test"]["per_class"])
         true, predicted = (predictions[name].map(label_names.index).tolist() for name in ("label_name", "predicted"))
         matrix = wandb.plot.confusion_matrix(y_true=true, preds=predicted, class_names=label_names)
-        tables = {"test/predictions": wandb.Table(dataframe=predictions.reset_index())} if texts else {}
         images = {f"figures/{path.stem}": wandb.Image(str(path)) for path in sorted(run_folder.glob("*.png"))}
         run.log({"test/confusion_matrix": matrix, **tables, **images})
-        # After that log, which ends the step before. Otherwise the summary keeps the curve's last point, which may be
-        # of another epoch than the kept one.
-        run.summary["validation/macro_f1"] = results["validation"]["macro_f1"]
 
     tracker.attempt(log)
-
-
-def _scalars(metrics: dict, prefix: str) -> dict[str, float]:
-    """The numbers in nested metrics by their paths, and the bounds of their intervals as …_low and …_high.
-
-    Those of single classes are in the run's files alone.
-    """
-    scalars = {}
-    for name, value in metrics.items():
-        if name == "intervals":
-            for metric, bounds in value.items():
-                if bounds:  # None where the metric is not defined
-                    scalars[f"{prefix}/{metric}_low"], scalars[f"{prefix}/{metric}_high"] = bounds
-        elif isinstance(value, dict) and not name.startswith("per_"):
-            scalars |= _scalars(value, f"{prefix}/{name}")
-        elif isinstance(value, float):
-            scalars[f"{prefix}/{name}"] = value
-    return scalars
+    # After that log, which ends the step before: otherwise a curve's last point would replace the kept epoch's.
+    tracker.attempt(lambda run: run.summary.update(tracked_metrics.summary(results, state)))

@@ -2,10 +2,10 @@
 
 import inspect
 import json
+import os
 import re
 import shutil
 import subprocess
-import sys
 from io import BytesIO, StringIO, TextIOWrapper
 
 import numpy as np
@@ -103,7 +103,7 @@ def test_long_text_is_truncated_with_a_warning(predictor, capsys):
 
 
 def test_closed_pipe_ends_without_a_traceback(run_folder, clean_environment):
-    words = [sys.executable, "-m", PREDICT, str(run_folder), "--format", "jsonl"]
+    words = [os.environ["WARM_PYTHON"], "-m", PREDICT, str(run_folder), "--format", "jsonl"]
     environment = {**clean_environment, "PYTHONPATH": str(REPOSITORY)}
     pipe = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(words, env=environment, **pipe) as process:

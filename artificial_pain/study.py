@@ -8,17 +8,21 @@ import shlex
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from statistics import fmean
+from typing import BinaryIO
 
 from tqdm import tqdm
 
 from artificial_pain import cli, encoders, storage
+from artificial_pain.data.vocabulary import EPOCH_LINE
 from artificial_pain.errors import Terminated, UserError, logger
 from artificial_pain.reporting import grid
 from artificial_pain.runs.status import EVALUATED_ONLY
 
 # The scripts' flags that the study sets, each from a flag of its own.
 RESERVED = {"--model_name", "--dataset_name", "--balanced", "--output_dir"}
+POLL_SECONDS = 0.5  # between two looks at a script's log
 
 
 def parse_args() -> argparse.Namespace:
@@ -99,12 +103,14 @@ def call_script(args: argparse.Namespace, cell: grid.Cell, seed: int | None, fai
     logger.info(f"{cell}, {step}: started, its output goes to {log}")
     log.parent.mkdir(parents=True, exist_ok=True)
     # A run that is evaluated again keeps the log of its training.
-    with log.open("a+", encoding="utf-8", errors="replace") as file:
+    with log.open("ab") as file:
         start = file.tell()
         script = subprocess.Popen([sys.executable, *command], stdout=file, stderr=file, stdin=subprocess.DEVNULL)
-        exit_code = wait_for(script)
-        file.seek(start)
-        output = file.read()
+        with log.open("rb") as progress:
+            progress.seek(start)
+            exit_code = wait_for(script, progress)
+            progress.seek(start)
+            output = progress.read().decode(errors="replace")
     if exit_code == 0:
         return output
     lines = output.strip().splitlines() or [f"exit code {exit_code}"]
@@ -113,15 +119,33 @@ def call_script(args: argparse.Namespace, cell: grid.Cell, seed: int | None, fai
     return None
 
 
-def wait_for(script: subprocess.Popen) -> int:
-    """The exit code of a script. What stops the study stops the script too, and is raised again when it has ended."""
+def wait_for(script: subprocess.Popen, log: BinaryIO) -> int:
+    """The exit code of a script. Until it ends, the lines of its training's progress are shown, from its log.
+
+    What stops the study stops the script too, and is raised again when it has ended.
+    """
     try:
-        return script.wait()
+        while script.poll() is None:
+            with suppress(subprocess.TimeoutExpired):
+                script.wait(POLL_SECONDS)
+            show_progress(log)
+        show_progress(log)
+        return script.returncode
     except (KeyboardInterrupt, Terminated) as stop:
         if isinstance(stop, Terminated):  # Ctrl-C reaches every process of the terminal by itself
             script.terminate()
         script.wait()
         raise type(stop)("stopped: give the same command to go on") from None
+
+
+def show_progress(log: BinaryIO) -> None:
+    """Show the lines about epochs that are new in a log. A line that is not finished stays for the next call."""
+    begin = log.tell()
+    while (line := log.readline()).endswith(b"\n"):
+        begin = log.tell()
+        if line.startswith(EPOCH_LINE.encode()):
+            logger.info(line.decode(errors="replace").rstrip())
+    log.seek(begin)
 
 
 if __name__ == "__main__":

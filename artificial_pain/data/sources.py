@@ -1,5 +1,6 @@
 """A corpus: its file, which is the published one, the bundled sample or the user's own, and its frame."""
 
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -53,7 +54,7 @@ def download(url: str, digest: str | None, folder: Path) -> Path:
     """
 
     def fetch_verified(url: str, output_file: str, pooch_object: object) -> None:
-        pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT)(url, output_file, pooch_object)
+        pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT)(url, output_file, pooch_object)
         if digest and (found := checksum_like(Path(output_file), digest)) != digest:
             raise ValueError(f"it is not the published file: its digest is {found}, not {digest}")
 

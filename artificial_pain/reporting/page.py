@@ -50,7 +50,7 @@ class Section:
     def paired_tests(self) -> tuple[str, list[tuple[str, str, dict]]]:
         """A table with a row for each metric of each pair; and the tests of macro-F1 of more heads against one."""
         lines, answers = [], []
-        for (name, group), (other_name, other) in tqdm(self.pairs(), f"Testing {self.slug}", leave=False):
+        for (name, group), (other_name, other) in tqdm(self.pairs(), f"Testing {self.slug}", leave=False, disable=None):
             differences, tests = group.differences(other), paired_tests(group, other)
             for metric, test in tests.items():
                 difference = tables.metric_cell(Metric(test["difference"], None, test["interval"]), "+")

@@ -2,17 +2,19 @@
 
 import signal
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 
 import torch
 from safetensors.torch import load_file
+from tqdm import tqdm
 from transformers import ProgressCallback, TrainerCallback, TrainerState
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from artificial_pain import distributed
-from artificial_pain.data.vocabulary import INTENSITIES
+from artificial_pain.data.vocabulary import EPOCH_LINE, INTENSITIES
 from artificial_pain.errors import Terminated, UserError
 from artificial_pain.modeling.model import EmotionModel
 from artificial_pain.training import checkpoints
@@ -22,12 +24,11 @@ from artificial_pain.training.history import best_evaluation, learning_curves
 PRINTED = {"validation loss": "eval_loss", "accuracy": "eval_accuracy", "macro-F1": "eval_macro_f1"}
 PRINTED |= {f"MAE {name}": f"eval_mae_{name}" for name in INTENSITIES.values()}
 
+SECONDS_BETWEEN_LINES = 60
 
-class ProgressLines(ProgressCallback):
-    """The Trainer's progress bars, with a line an epoch instead of its printed dictionaries."""
 
-    def on_epoch_end(self, args, state, control, **kwargs):
-        control.should_log = True  # so that no point of the learning curves is of two epochs
+class ProgressBars(ProgressCallback):
+    """The Trainer's progress bars, for a terminal, without its printed dictionaries."""
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         pass
@@ -38,14 +39,51 @@ class ProgressLines(ProgressCallback):
             if bar is not None:
                 bar.close()
 
+
+class ProgressLines(TrainerCallback):
+    """A line an epoch. In a log file, where nobody sees a bar, also a line a minute, with the time that is left."""
+
+    def __init__(self, in_log_file: bool):
+        self.in_log_file, self._trains = in_log_file, False
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self._trains, self._begun = True, None
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        if self._begun is None:  # a training that goes on has skipped the batches before
+            self._begun = self._written = time.monotonic()
+            self._first_step = state.global_step
+
+    def on_step_end(self, args, state, control, **kwargs):
+        now = time.monotonic()
+        if not self.in_log_file or now - self._written < SECONDS_BETWEEN_LINES:
+            return
+        seconds = (now - self._begun) / (state.global_step - self._first_step)  # a step, with its share of evaluations
+        steps = state.max_steps // state.num_train_epochs
+        epoch, step = divmod(state.global_step - 1, steps)
+        left = [tqdm.format_interval(n * seconds) for n in (steps - step - 1, state.max_steps - state.global_step)]
+        told = (
+            f"step {step + 1:,} of {steps:,}   {left[0]} left of the epoch, {left[1]} of all {state.num_train_epochs}"
+        )
+        self._write(state, epoch + 1, told)
+
+    def on_epoch_end(self, args, state, control, **kwargs):
+        control.should_log = True  # so that no point of the learning curves is of two epochs
+
+    def on_train_end(self, args, state, control, **kwargs):
+        self._trains = False
+
     def on_evaluate(self, args, state, control, metrics=None, **kwargs):
-        super().on_evaluate(args, state, control, **kwargs)
-        if self.training_bar is None:
+        if not self._trains:
             return
         values = {"train loss": learning_curves(state.log_history)["loss"].iloc[-1]}
         values |= {name: metrics[key] for name, key in PRINTED.items() if key in metrics}
-        line = "".join(f"   {name} {value:.3f}" for name, value in values.items())
-        self.training_bar.write(f"epoch {round(state.epoch):4d}{line}", file=sys.stderr)
+        self._write(state, round(state.epoch), "   ".join(f"{name} {value:.3f}" for name, value in values.items()))
+
+    def _write(self, state: TrainerState, epoch: int, text: str) -> None:
+        self._written = time.monotonic()
+        if state.is_world_process_zero:
+            tqdm.write(f"{EPOCH_LINE}{epoch:4d}   {text}", file=sys.stderr)
 
 
 class BestCheckpoint(TrainerCallback):

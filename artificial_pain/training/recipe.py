@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from accelerate.utils.memory import should_reduce_batch_size
 from datasets import Dataset, Value, concatenate_datasets
-from sklearn.utils.class_weight import compute_class_weight
 from torch.optim import Adam
 from transformers import DataCollatorWithPadding, TrainerState, TrainingArguments
 
@@ -26,7 +25,7 @@ from artificial_pain.modeling import cpu
 from artificial_pain.modeling.losses import IGNORE_INDEX
 from artificial_pain.modeling.model import EmotionModel
 from artificial_pain.training import checkpoints
-from artificial_pain.training.callbacks import BestCheckpoint, ProgressLines
+from artificial_pain.training.callbacks import BestCheckpoint, ProgressBars
 from artificial_pain.training.evaluate import by_length, validation_metrics
 from artificial_pain.training.trainer import EmotionTrainer
 
@@ -79,6 +78,8 @@ def adam(model: EmotionModel, learning_rate: float, head_learning_rate: float, l
 
 def balanced_class_weights(splits: Splits) -> torch.Tensor:
     """A weight for each label, (labels,), the larger the rarer it is in training: scikit-learn's "balanced"."""
+    from sklearn.utils.class_weight import compute_class_weight  # here: without --class_weights nobody waits for it
+
     classes = np.arange(len(splits.label_names))
     weights = compute_class_weight("balanced", classes=classes, y=splits.tokenized["train"]["labels"][:])
     return torch.tensor(weights, dtype=torch.float32)
@@ -159,7 +160,7 @@ def make_trainer(
         compute_metrics=partial(validation_metrics, loss=model.loss, names=intensities),
         optimizers=(optimizer, None),
         best_checkpoint=BestCheckpoint(folder, args.model_metric, args.patience),
-        progress=ProgressLines(),
+        bars=ProgressBars(),
     )
     # As the Trainer does when it begins to train: a run that was stopped after that has the same configuration.
     for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
@@ -197,7 +198,7 @@ def _train_from(trainer: EmotionTrainer, checkpoint: Path | None, folder: Path) 
         with checkpoints.unwritable_as_user_error(folder), only_numbers:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     finally:
-        trainer.progress.close()
+        trainer.bars.close()
         trainer.best_checkpoint.finish()
 
 

@@ -1,16 +1,27 @@
 """Hugging Face's Trainer for emotions: examples grouped by length, the loss of each head, the best checkpoint."""
 
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
-from transformers import ProgressCallback, Trainer
 
 from artificial_pain import distributed
 from artificial_pain.data.tokenization import lengths
 from artificial_pain.modeling.losses import IGNORE_INDEX, named_losses, num_valid
-from artificial_pain.training.callbacks import BestCheckpoint, ProgressLines, StopIfNotFinite, StopOnSignal, not_finite
+from artificial_pain.training.callbacks import (
+    BestCheckpoint,
+    ProgressBars,
+    ProgressLines,
+    StopIfNotFinite,
+    StopOnSignal,
+    not_finite,
+)
+
+with redirect_stdout(sys.stderr):  # with WANDB_MODE=offline it prints a line, and our standard output is results alone
+    from transformers import ProgressCallback, Trainer
 
 BATCHES_OF_A_GROUP = 50  # at most: the examples of so many batches are sorted by length
 MIN_GROUPS = 4  # but for a training split of fewer batches
@@ -54,14 +65,17 @@ class EmotionTrainer(Trainer):
     It stops where a loss is not finite. Everything is done in the Trainer's public hooks, but for `_load_scaler`.
     """
 
-    def __init__(self, *args, best_checkpoint: BestCheckpoint, progress: ProgressLines, **kwargs):
-        """The two callbacks that are needed again once the training has ended."""
+    def __init__(self, *args, best_checkpoint: BestCheckpoint, bars: ProgressBars, **kwargs):
+        """The two callbacks that are needed again once the training has ended. The bars are shown on a terminal."""
         # The best checkpoint is complete before a signal ends the training.
         super().__init__(*args, callbacks=[best_checkpoint, StopIfNotFinite(), StopOnSignal()], **kwargs)
-        self.best_checkpoint, self.progress = best_checkpoint, progress
+        self.best_checkpoint, self.bars = best_checkpoint, bars
         self._head_losses: list[torch.Tensor] = []  # of the steps since the last log, left on their device
         self.remove_callback(ProgressCallback)
-        self.add_callback(progress)
+        on_terminal = sys.stderr.isatty()
+        if on_terminal:
+            self.add_callback(bars)
+        self.add_callback(ProgressLines(in_log_file=not on_terminal))
 
     def get_train_dataloader(self) -> DataLoader:
         padding = self.train_dataset["labels"][:].count(IGNORE_INDEX)

@@ -1,6 +1,7 @@
 """A study of the sample with a tiny encoder: its runs, its failures, and what happens when it is given again."""
 
 import json
+import os
 import shlex
 import shutil
 import signal
@@ -14,7 +15,6 @@ from conftest import REPOSITORY, STUDY, module
 from artificial_pain.storage import TASK_FOLDERS
 
 pytestmark = pytest.mark.xdist_group("study")
-SCRIPT = [sys.executable, "-m", "artificial_pain.study"]
 
 
 def test_study_trains_all_cells_and_seeds(studied):
@@ -28,6 +28,8 @@ def test_study_trains_all_cells_and_seeds(studied):
     assert studied.done.out.splitlines() == ["4 runs: 4 done, 0 failed"]
     progress = [line for line in studied.done.err.splitlines() if line.startswith("[")]
     assert [line.split("]")[0] for line in progress] == [f"[{n}/4" for n in (1, 2, 3, 4)]
+    epochs = [line.split()[1] for line in studied.done.err.splitlines() if line.startswith("epoch ")]
+    assert epochs == ["1", "2"] * 4, "the lines of the trainings are shown, each once"
     assert "3 left, about 0" in progress[0] and "0 left, about 00:00" in progress[3]
 
 
@@ -84,7 +86,8 @@ def test_sigterm_stops_script_and_study_with_a_checkpoint(encoder, clean_environ
     flags = "--epochs 40 --batch_size 16 --learning_rate 1e-3 --precision fp32"
     words += ["--dataloader_flags", "--data_source sample", "--model_flags", flags]
     environment = {**clean_environment, "PYTHONPATH": str(REPOSITORY), "WANDB_MODE": "disabled"}
-    study = subprocess.Popen([*SCRIPT, *map(str, words)], env=environment, stderr=subprocess.PIPE, text=True)
+    script = [os.environ["WARM_PYTHON"], "-m", "artificial_pain.study"]
+    study = subprocess.Popen([*script, *map(str, words)], env=environment, stderr=subprocess.PIPE, text=True)
     folder = tmp_path / "SAD" / "mental-bert-base-uncased" / "loss-classification"
     until = time.monotonic() + 120
     while not list(folder.glob("checkpoints/checkpoint-*")) and time.monotonic() < until:

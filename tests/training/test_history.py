@@ -26,6 +26,7 @@ def test_best_evaluation_is_the_first_of_the_lowest_losses(losses, best):
     assert best_evaluation(logged(*losses), "loss") == best
 
 
-def test_accuracy_is_better_the_higher_it_is():
-    log = [{"eval_accuracy": value, "step": step} for step, value in enumerate([0.5, 0.75, 0.25], 1)]
-    assert best_evaluation(log, "accuracy") == Best(2, 0.75, 1)
+@pytest.mark.parametrize("metric", ["accuracy", "macro_f1"])
+def test_a_score_is_better_the_higher_it_is(metric):
+    log = [{"eval_loss": value, f"eval_{metric}": value, "step": i} for i, value in enumerate([0.5, 0.75, 0.75], 1)]
+    assert best_evaluation(log, metric) == Best(2, 0.75, 1)

@@ -59,6 +59,8 @@ def run(main: Callable[[argparse.Namespace], None], parse_args: Callable[[], arg
         else:  # a bug of ours: the traceback may quote a secret, as Python's own would
             print(redact(traceback.format_exc()), file=sys.stderr)
         sys.exit(1)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # in Python's own ending it would be a traceback
 
 
 def _terminate(*_: object) -> NoReturn:

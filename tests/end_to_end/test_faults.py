@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import trainers
-from conftest import DATALOADER, INTENSITY_MODEL, MODEL
+from conftest import DATALOADER, INTENSITY_MODEL, MODEL, REPOSITORY
 from transformers import TrainerCallback
 from warm import Script, sealed, wait_for
 
@@ -61,7 +61,10 @@ def fill(disk: Path, left: int) -> Path:
     return filler
 
 
-DISK = ("a disk that is full", "one line; the last whole checkpoint is intact, and the run goes on from it")
+DISK = (
+    "a disk that fills up in the training",
+    "one line says so. The last complete checkpoint is intact, and the same command resumes from it",
+)
 
 
 @pytest.mark.fault(*DISK)
@@ -83,7 +86,7 @@ def test_a_disk_that_fills_up_leaves_the_last_checkpoint(words, disk, tmp_path):
     assert script.wait() == 0 and f"going on from {whole[-1]}" in script.told()
 
 
-@pytest.mark.fault("too small a disk", "one line before anything is trained")
+@pytest.mark.fault("too little disk space at the start", "one line says so before anything is trained")
 def test_the_needed_space_is_checked_before_the_training(words, disk, tmp_path):
     """A tmpfs with 500 KB left, for checkpoints of more."""
     fill(disk, left=500_000)
@@ -122,7 +125,10 @@ def test_a_run_that_cannot_be_written_leaves_the_one_before(encoder, disk):
     assert os.listdir(disk / "run") == ["model.safetensors"]
 
 
-NOT_FINITE = ("a loss or gradient not finite", "the run stops at that step, with what to try; the checkpoint is kept")
+NOT_FINITE = (
+    "a loss or gradient that is NaN or infinite",
+    "the run stops at that step and says what to try. The checkpoint is kept",
+)
 
 
 @pytest.mark.fault(*NOT_FINITE)
@@ -138,7 +144,7 @@ def test_a_training_that_diverges_stops_at_the_step(words, root, tmp_path):
 def trainer(encoder, root, tmp_path) -> EmotionTrainer:
     """A Trainer as the script makes it, of 2 epochs of 18 steps."""
     source = encoders.Encoder(str(encoder), encoder, None)
-    tokenizer = tokenization.load_tokenizer(source)
+    tokenizer = encoders.load_tokenizer(source)
     layout = storage.Layout(root, "SAD", source.short_name, balanced=False)
     splits = tokenization.load_splits(layout, source, tokenizer, lambda settings: "")
     return trainers.make_trainer(source, tokenizer, splits, tmp_path / "checkpoints", epochs=2, batch_size=16)
@@ -218,7 +224,9 @@ def test_the_traceback_of_a_bug_has_no_secrets(capsys, monkeypatch):
     assert ended.value.code == 1 and told.startswith("Traceback") and "KeyError: '***'" in told
 
 
-@pytest.mark.fault("SIGTERM, Ctrl-C", "a checkpoint, one line with the command that goes on; exit code 143, 130")
+@pytest.mark.fault(
+    "SIGTERM, Ctrl-C", "a checkpoint is saved, and one line has the command that resumes. Exit code 143 or 130"
+)
 def test_a_signal_after_the_last_checkpoint_is_not_lost(trainer):
     """Sent when nothing is left to do but to load the best checkpoint."""
 
@@ -232,7 +240,7 @@ def test_a_signal_after_the_last_checkpoint_is_not_lost(trainer):
         recipe.train(trainer)
 
 
-AT_ONCE = ("two at work in one folder", "no mixed files: the second waits, or ends with who is at work")
+AT_ONCE = ("two processes in one folder", "files are not mixed: the second waits, or ends and names the first")
 
 
 @pytest.mark.fault(*AT_ONCE)
@@ -268,7 +276,7 @@ def test_the_second_run_of_a_folder_ends_with_who_is_at_work(words, root, tmp_pa
 def test_dataloaders_and_readers_at_once_never_mix_files(words, root, encoder, tmp_path):
     """Four dataloaders of other seeds at once, while the splits are loaded over and over."""
     source = encoders.Encoder(str(encoder), encoder, None)
-    tokenizer = tokenization.load_tokenizer(source)
+    tokenizer = encoders.load_tokenizer(source)
     layout = storage.Layout(root, "SAD", source.short_name, balanced=False)
     command = [*words, "--data_source", "sample", "--output_dir", root]
     scripts = [Script(DATALOADER, [*command, "--seed", seed], tmp_path / str(seed)) for seed in range(4)]
@@ -283,3 +291,12 @@ def test_dataloaders_and_readers_at_once_never_mix_files(words, root, encoder, t
     statistics = json.loads((root / "SAD/dataset_statistics.json").read_text())
     assert statistics["settings"]["seed"] == splits.settings["seed"] in {0, 1, 2, 3}
     assert statistics["fingerprint"] == splits.fingerprint
+
+
+def test_signal_after_the_work_is_no_traceback(command, tmp_path):
+    """SIGTERM while Python ends"""
+    program = "import atexit, os, signal, sys; sys.path.insert(0, sys.argv[1])\nfrom artificial_pain import cli\n"
+    program += "atexit.register(os.kill, os.getpid(), signal.SIGTERM)\ncli.run(lambda args: None, lambda: None)\n"
+    (tmp_path / "program.py").write_text(program)
+    done = command(tmp_path / "program.py", REPOSITORY, cold=True)
+    assert done.err == "" and done.code == -signal.SIGTERM

@@ -60,7 +60,7 @@ def missing_runs(groups: Sequence[Group], unfinished: dict[Path, dict]) -> list[
     for encoder in PUBLISHED_ENCODERS:
         cells = [cell for cell in grid([encoder]) if cell not in finished]
         if cells:
-            names = "; ".join(f"{cell.task}, {cell.dataset_name} {cell.balance}" for cell in cells)
+            names = ", ".join(f"{cell.task} ({cell.dataset_name}, {cell.balance})" for cell in cells)
             words = _study(cells, roots[0] if len(roots) == 1 else None, seeds)
             missing.append((f"{encoder}: {names}", shlex.join(words)))
     for group in groups:

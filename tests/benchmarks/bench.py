@@ -1,4 +1,4 @@
-"""What the speed of this system is, beside the published recipe's: tables in benchmarks.md, and benchmarks.png.
+"""What the speed of this system is, beside the published recipe's: the page docs/benchmarks.md, and its figure.
 
 make bench
 """
@@ -28,7 +28,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 CORPORA = ("SAD", "ESConv")
-REPORT, FIGURE = REPOSITORY / "benchmarks.md", REPOSITORY / "benchmarks.png"
+REPORT, FIGURE = REPOSITORY / "docs" / "benchmarks.md", REPOSITORY / "docs" / "benchmarks.png"
 
 
 def machine() -> str:
@@ -114,13 +114,13 @@ def report(model_name: str, given: dict[str, str], root: Path) -> str:
     draw(grown, curves)
     return f"""# Benchmarks
 
-{machine()}; {model_name}; SAD from {Path(given["SAD"]).name}, ESConv from {Path(given["ESConv"]).name}. `make bench`
-measures all of it anew.
+{machine()}. The encoder is {model_name}. SAD is from {Path(given["SAD"]).name}, ESConv from
+{Path(given["ESConv"]).name}. `make bench` measures all of it anew.
 
 ## Training
 
 Batches of {PUBLISHED["BATCH_SIZE"]}, {training_speed.TURNS} turns of each recipe in one run. GFLOP/s are those of the
-texts' own tokens; their share is of what a product of matrices, {training_speed.SIZE} by {training_speed.SIZE},
+texts' own tokens. Their share is of what a product of matrices, {training_speed.SIZE} by {training_speed.SIZE},
 reaches in the same precision and run. {"" if ON_GPU else "No GPU was at hand: its rows are empty."}
 
 {markdown(training)}
@@ -131,7 +131,7 @@ reaches in the same precision and run. {"" if ON_GPU else "No GPU was at hand: i
 
 ## Growth
 
-SAD's sheet with its rows repeated; a run's seconds and its peak memory.
+SAD's sheet with its rows repeated: a run's seconds and its peak memory.
 
 {markdown(rounded(grown))}
 

@@ -1,5 +1,5 @@
-# make demo: the four scripts on the bundled sample, offline, and one table.   make test: lint and tests.
-# make bench: how fast everything is, the training beside the published recipe, in half an hour; writes benchmarks.md.
+# make demo: the four scripts on the bundled sample, offline, a check that they learned, and one table.   make test: lint and tests.
+# make bench: how fast everything is, the training beside the published recipe, in half an hour. It writes docs/benchmarks.md.
 # make faults: what goes wrong around a run, done to it, as a table.   make audit: known vulnerabilities of the pins.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv/bin
@@ -20,6 +20,7 @@ demo: .venv/installed
 	$(VENV)/python classification/classification-model.py $(TRAINING) --output_dir classification/demo
 	$(VENV)/python intensity/intensity-dataloader.py $(DATA) --output_dir intensity/demo
 	$(VENV)/python intensity/intensity-model.py $(TRAINING) --output_dir intensity/demo --warmup_steps 20
+	$(VENV)/python -m pytest --noconftest --override-ini addopts= --quiet tests/demo.py
 	$(VENV)/python -m artificial_pain.compare classification/$(RUNS)/loss-classification \
 		intensity/$(RUNS)/accuracy-4-heads-intensity-change
 

@@ -10,15 +10,14 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
 import pytest
-import torch
-from hub import Hub
-from tiny_encoders import make_tiny_encoders
+import warm_python
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DATALOADER = REPOSITORY / "classification" / "classification-dataloader.py"
@@ -30,6 +29,8 @@ MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 GATED = ["mental/mental-roberta-base", "mental/mental-bert-base-uncased"]
 GOOD_TOKEN, POOR_TOKEN = "hf_good", "hf_poor"
 
+QUICK_WAITS = 0.1  # of the waits between two tries of a download; with --faults they are those of users
+
 FAULTS_TABLE = {"fault": 26, "what was done": 40, "promised": 52, "held": 12}  # columns, and their widths
 
 
@@ -40,6 +41,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "full: only with --faults, where all cases of a fault are tried")
     config.addinivalue_line("markers", "fault(fault, promised): a row of the table; the docstring is what was done")
+    if not hasattr(config, "workerinput"):  # one server for all workers
+        server = warm_python.serve()
+        server.__enter__()
+        config.add_cleanup(lambda: server.__exit__(None, None, None))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -47,6 +52,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item.get_closest_marker("fault")]
     else:
         items[:] = [item for item in items if not item.get_closest_marker("full")]
+        # The groups first: the short tests then fill the gap until the last worker has ended.
+        items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -122,12 +129,18 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str
 
 @pytest.fixture(scope="session")
 def command(clean_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Outcome]:
-    """Run a script in a process of its own, as a user would, from some other folder."""
+    """Run a script in a process of its own, as a user would, from some other folder.
+
+    The process is warm (see `warm_python`), or `cold` as a user's.
+    """
     elsewhere = tmp_path_factory.mktemp("elsewhere")
 
-    def run(script: Path | str, *words: object, timeout: float = 240, **environment: str) -> Outcome:
+    def run(
+        script: Path | str, *words: object, timeout: float = 240, cold: bool = False, **environment: str
+    ) -> Outcome:
+        python = sys.executable if cold else os.environ["WARM_PYTHON"]
         done = subprocess.run(
-            [sys.executable, *(script.split() if isinstance(script, str) else [str(script)]), *map(str, words)],
+            [python, *(script.split() if isinstance(script, str) else [str(script)]), *map(str, words)],
             env={**clean_environment, **environment},
             cwd=elsewhere,
             capture_output=True,
@@ -135,19 +148,6 @@ def command(clean_environment: dict[str, str], tmp_path_factory: pytest.TempPath
             stdin=subprocess.DEVNULL,
         )
         return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def warm_command(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Outcome]:
-    """As `command`, without the seconds of the imports: the process is forked from one that has done them."""
-    from warm import Script  # which sets what its processes inherit
-
-    def run(path: Path, *words: object, **environment: str) -> Outcome:
-        script = Script(path, list(words), tmp_path_factory.mktemp("warm"), **environment)
-        code = script.wait(240)
-        return Outcome(code, script.out.read_text(), script.told())
 
     return run
 
@@ -176,8 +176,23 @@ def script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.fixture
+def share_of_waits(pytestconfig: pytest.Config) -> float:
+    """What part of a wait between two tries is waited."""
+    return 1 if pytestconfig.getoption("faults") else QUICK_WAITS
+
+
+@pytest.fixture
+def quick_waits(share_of_waits: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The waits of this process take that part of their time."""
+    sleep = time.sleep
+    monkeypatch.setattr(time, "sleep", lambda seconds: sleep(seconds * share_of_waits))
+
+
+@pytest.fixture
 def cuda_build_without_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     """PyTorch's CUDA build, which pip installs on Linux, on a machine without a GPU: it names CUDA all the same."""
+    import torch
+
     monkeypatch.setattr(
         torch.accelerator,
         "current_accelerator",
@@ -188,6 +203,8 @@ def cuda_build_without_driver(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Tiny RoBERTa, BERT and ModernBERT with random weights, by their published names."""
+    from tiny_encoders import make_tiny_encoders  # here, as torch above: the first process of xdist needs no model
+
     return make_tiny_encoders(tmp_path_factory.mktemp("encoders"))
 
 
@@ -208,8 +225,10 @@ def calm(encoder, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def hub(tiny: dict[str, Path]) -> Iterator[Hub]:
-    """The tiny encoders on a hub of our own, the first two of them gated as the real ones are."""
+def hub(tiny: dict[str, Path]) -> Iterator[object]:
+    """The tiny encoders on a `Hub` of our own, the first two of them gated as the real ones are."""
+    from hub import Hub
+
     with Hub(tiny, gated=GATED, tokens={GOOD_TOKEN: GATED, POOR_TOKEN: []}) as hub:
         yield hub
 
@@ -232,23 +251,55 @@ def corpora() -> Path:
 
 
 @pytest.fixture(scope="session")
-def sample_splits(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sample_splits(encoder: Path, command: Callable[..., Outcome], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root with the splits of SAD's sample, balanced and not, tokenized for the tiny BERT."""
     root = tmp_path_factory.mktemp("splits")
     for words in (["--dataset_name", "SAD"], ["--dataset_name", "SAD", "--balanced", "--samples_per_label", "40"]):
-        common = ["--model_name", str(encoder), "--data_source", "sample", "--output_dir", str(root)]
-        subprocess.run([sys.executable, DATALOADER, *common, *words], check=True, capture_output=True)
+        done = command(DATALOADER, "--model_name", encoder, "--data_source", "sample", "--output_dir", root, *words)
+        assert done.code == 0, done.err
     return root
 
 
 @pytest.fixture(scope="session")
-def dialogue_splits(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dialogue_splits(encoder: Path, command: Callable[..., Outcome], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root with the splits of ESConv's sample, balanced and not, made by the intensity task for the tiny BERT."""
     root = tmp_path_factory.mktemp("dialogue_splits")
     for words in ([], ["--balanced", "--samples_per_label", "40"]):
-        common = ["--model_name", str(encoder), "--data_source", "sample", "--output_dir", str(root)]
-        subprocess.run([sys.executable, INTENSITY_DATALOADER, *common, *words], check=True, capture_output=True)
+        flags = ["--model_name", encoder, "--data_source", "sample", "--output_dir", root, *words]
+        done = command(INTENSITY_DATALOADER, *flags)
+        assert done.code == 0, done.err
     return root
+
+
+def copy_splits(source: Path, root: Path) -> Path:
+    """A copy of the splits in a root, without runs that other tests have made there."""
+    return shutil.copytree(
+        source, root, ignore=shutil.ignore_patterns("*loss-*", "*accuracy-*", "*macro_f1-*", "wandb")
+    )
+
+
+@pytest.fixture(scope="session")
+def tracked(dialogue_splits: Path, encoder: Path, command: Callable, tmp_path_factory) -> tuple[Path, Outcome]:
+    """The folder of a run of four heads that W&B has logged without a key, with own tags and group; what it said."""
+    folder = tmp_path_factory.mktemp("tracked")
+    root = copy_splits(dialogue_splits, folder / "root")
+    words = [
+        "--model_name",
+        encoder,
+        "--output_dir",
+        root,
+        "--epochs",
+        "3",
+        "--batch_size",
+        "16",
+        "--precision",
+        "fp32",
+    ]
+    rates = ["--learning_rate", "1e-3", "--head_learning_rate", "3e-3", "--warmup_steps", "4"]
+    environment = {"WANDB_DIR": str(folder), "WANDB_PROJECT": "mine", "WANDB_RUN_GROUP": "mine"}
+    done = command(INTENSITY_MODEL, *words, *rates, **environment, WANDB_TAGS="a tag,another")
+    assert done.code == 0, done.err
+    return root / "ESConv" / encoder.name / "accuracy-4-heads-intensity-change", done
 
 
 @dataclass

@@ -4,7 +4,6 @@ import growth
 import learning
 import pandas as pd
 import pytest
-from commands import in_a_process
 from recipes import Task
 
 from artificial_pain.data import sources
@@ -21,7 +20,7 @@ def test_without_dropout_both_recipes_learn_the_same(calm, sample_splits):
     """The loss of every step and of the validation, in fp32; of the published recipe with its padding, and without"""
     rates = {"learning_rate": 1e-3, "head_learning_rate": 3e-3}
     task = Task(str(calm), "SAD", sample_splits, epochs=2, batch_size=16, precision="fp32", **rates)
-    ours, published, padded = in_a_process(losses, task)
+    ours, published, padded = losses(task)
     assert len(ours[0]) == 2 * 18 and ours[1][0] > ours[1][1]
     for theirs in (published, padded):
         assert ours[0] == pytest.approx(theirs[0], abs=1e-4) and ours[1] == pytest.approx(theirs[1], abs=1e-4)

@@ -262,7 +262,9 @@ def resident_memory(which: str) -> int:
     return 1024 * int(re.search(rf"{which}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
 
 
-PATHS = pytest.mark.fault("member path that climbs", "one line and exit code 1; nothing is written by a member's path")
+PATHS = pytest.mark.fault(
+    "zip with ../ in the path of a member", "one line and exit code 1. Nothing is written by a member's path"
+)
 
 
 @PATHS
@@ -298,7 +300,7 @@ def declaring(content: bytes, name: str, size: int) -> bytes:
     return content[: header + 24] + size.to_bytes(4, "little") + content[header + 28 :]
 
 
-BOMB = pytest.mark.fault("zip bomb", "one line and exit code 1, in 2 s and 50 MB; no byte over 1 GiB is unpacked")
+BOMB = pytest.mark.fault("zip bomb", "one line and exit code 1, in 2 s and 50 MB. No byte over 1 GiB is unpacked")
 
 
 @BOMB
@@ -338,7 +340,9 @@ def test_members_that_are_a_bomb_together_are_refused():
     assert "refused, unpacked it has 1,2" in refusal(many)
 
 
-FAR = pytest.mark.fault("sheet with a far cell", "one line and exit code 1; the empty cells between are not made")
+FAR = pytest.mark.fault(
+    "sheet with a cell far outside the data", "one line and exit code 1. The empty cells between are not made"
+)
 
 
 @FAR
@@ -448,7 +452,7 @@ def test_a_download_is_verified_and_kept(published, server, tmp_path):
     assert server.requests == 1, "downloaded once"
 
 
-def test_a_damaged_cached_copy_is_downloaded_anew(published, server, tmp_path):
+def test_a_damaged_cached_copy_is_downloaded_anew(published, server, quick_waits, tmp_path):
     cached = sources.download(*published, tmp_path / "cache")
     cached.write_bytes(b"damaged")
     assert sources.download(*published, tmp_path / "cache").read_bytes() == b"some bytes"
@@ -459,7 +463,7 @@ def test_a_damaged_cached_copy_is_downloaded_anew(published, server, tmp_path):
     assert not cached.exists()
 
 
-def test_a_download_that_fails_ends_in_one_line(server, tmp_path):
+def test_a_download_that_fails_ends_in_one_line(server, quick_waits, tmp_path):
     server.status = 503
     with pytest.raises(UserError, match=r"503.*--data_source FILE"):
         sources.download(server.url, "0" * 64, tmp_path)

@@ -1,22 +1,23 @@
 """The intensity pair on the sample: its splits are the classification task's, its run's parts agree with each other."""
 
 import json
+import os
 import re
 import shlex
 import shutil
 import subprocess
-import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import DATALOADER, INTENSITY_DATALOADER, INTENSITY_MODEL, MINILM, MODEL, REPOSITORY
+from conftest import DATALOADER, INTENSITY_DATALOADER, INTENSITY_MODEL, MINILM, MODEL, REPOSITORY, Outcome
 from matplotlib import pyplot as plt
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
-from wandb_server import KEY, WandbServer
 
 from artificial_pain.data import text_csv
 from artificial_pain.data.sources import read_corpus
@@ -27,7 +28,6 @@ pytestmark = pytest.mark.xdist_group("intensity_scripts")  # one worker makes it
 FAST = ["--epochs", "2", "--batch_size", "16", "--learning_rate", "1e-3", "--head_learning_rate", "1e-3"]
 FAST += ["--precision", "fp32"]  # whatever the machine has
 FAST += ["--warmup_steps", "4"]
-SPLITS = ["validation", "test"]  # that are evaluated
 TARGETS = {"initial": "initial_intensity", "final": "final_intensity", "change": "intensity_change"}
 
 
@@ -43,13 +43,26 @@ def runs(dialogue_splits) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run_folder(words, runs, warm_command) -> Path:
+def run_folder(words, runs, command) -> Path:
     """A finished run of four heads, made by the script in a process of its own."""
-    done = warm_command(INTENSITY_MODEL, *words, "--balanced", *FAST)
+    done = command(INTENSITY_MODEL, *words, "--balanced", *FAST)
     assert done.code == 0, done.err
     folder = runs / "accuracy-4-heads-intensity-change-balanced"
     (folder / "stdout").write_text(done.out)
     return folder
+
+
+@pytest.fixture(scope="module")
+def trained(words, runs, command) -> Callable[..., tuple[Outcome, Path]]:
+    """What a model script did with these flags, on the unbalanced splits, and its run's folder; done once."""
+
+    @cache
+    def run(path: Path, kind: str, *flags: str) -> tuple[Outcome, Path]:
+        done = command(path, *words, *FAST, *flags, WANDB_MODE="disabled")
+        assert done.code == 0, done.err
+        return done, runs / kind
+
+    return run
 
 
 @pytest.fixture
@@ -161,11 +174,15 @@ def test_the_console_ends_with_the_table_and_where_to_look(run_folder):
     assert f"Run folder: {run_folder}" in out and "wandb sync" in out
 
 
-@pytest.mark.parametrize("heads", [1, 2, 3])
-def test_fewer_heads(heads, words, runs, script, no_wandb):
-    done = script(INTENSITY_MODEL, *words, "--head_num", str(heads), *FAST)
-    assert done.code == 0, done.err
-    folder = runs / f"accuracy-{heads}-heads-intensity-change"
+ONE_HEAD = (INTENSITY_MODEL, "loss-1-heads-intensity-change", "--head_num", "1", "--model_metric", "loss")
+FEWER = {heads: (INTENSITY_MODEL, f"accuracy-{heads}-heads-intensity-change", "--head_num", heads) for heads in "234"}
+SINGLE = (MODEL, "loss-classification")
+
+
+@pytest.mark.parametrize("flags", [ONE_HEAD, FEWER["2"], FEWER["3"]], ids="123")
+def test_fewer_heads(flags, trained):
+    done, folder = trained(*flags)
+    heads = int(flags[3])
     results = json.loads((folder / "evaluation_results.json").read_text())
     names = list(TARGETS)[: heads - 1]
     assert list(results["test"].get("intensity", {}).get("true_label", {})) == names
@@ -180,31 +197,13 @@ def test_fewer_heads(heads, words, runs, script, no_wandb):
     assert [f"MAE {name}" in done.err for name in TARGETS] == [name in names for name in TARGETS]
 
 
-def test_one_head_learns_what_the_classification_model_learns(words, runs, script, no_wandb):
+def test_one_head_learns_what_the_classification_model_learns(trained):
     """The same seed and settings: the same weights and predictions, to the last bit."""
-    assert script(INTENSITY_MODEL, *words, "--head_num", "1", "--model_metric", "loss", *FAST).code == 0
-    assert script(MODEL, *words, *FAST).code == 0
-    one, other = runs / "loss-1-heads-intensity-change", runs / "loss-classification"
+    (_, one), (_, other) = trained(*ONE_HEAD), trained(*SINGLE)
     ours, theirs = load_file(one / "model.safetensors"), load_file(other / "model.safetensors")
     assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
     for name in ("evaluation_results.json", "predictions_test.csv"):
         assert (one / name).read_bytes() == (other / name).read_bytes()
-
-
-@pytest.mark.parametrize("metric", ["accuracy", "loss", "macro_f1"])
-def test_the_best_checkpoint_by_the_metric_is_kept(metric, words, runs, script, no_wandb):
-    """With a rate that is too high, so that the last of 6 epochs is not the best by every metric."""
-    rates = ["--learning_rate", "1e-2", "--head_learning_rate", "1e-2", "--warmup_steps", "0"]
-    flags = ["--model_metric", metric, "--epochs", "6", "--batch_size", "32", "--seed", "5", *rates]
-    done = script(INTENSITY_MODEL, *words, *flags)
-    assert done.code == 0, done.err
-    told = {"accuracy": "accuracy", "loss": "validation loss", "macro_f1": "macro-F1"}[metric]
-    values = [float(value) for value in re.findall(rf"epoch .*   {told} ([0-9.]+)", done.err)]
-    assert len(values) == 6
-    record = json.loads((runs / f"{metric}-4-heads-intensity-change-seed5" / "run.json").read_text())
-    kept = record["best_step"] // (record["steps_trained"] // 6) - 1
-    assert values[kept] == (min if metric == "loss" else max)(values)
-    assert record["arguments"]["model_metric"] == metric and record["arguments"]["head_num"] == 4
 
 
 WRONG_FLAGS = {
@@ -262,81 +261,43 @@ def test_a_corpus_without_final_intensities_is_told(encoder, script, no_wandb, t
     assert done.code == 0, "and what is there can be learned"
 
 
-def test_wandb_has_the_losses_of_every_head_and_the_metrics_of_every_epoch(words, runs, warm_command):
-    with WandbServer() as server:
-        environment = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY}
-        done = warm_command(INTENSITY_MODEL, *words, *FAST, "--seed", "21", **environment)
-    assert done.code == 0, done.err
-    described = json.loads((runs / "accuracy-4-heads-intensity-change-seed21" / "run.json").read_text())["wandb"]
-    assert described["name"] == "accuracy_mental-bert-base-uncased_ESConv_4-heads-intensity-change"
-    training = {name for row in server.history for name in row if name.startswith("train/")}
-    assert training == {
-        "train/loss", "train/loss_emotion", "train/loss_initial", "train/loss_final", "train/loss_change",
-        "train/grad_norm", "train/learning_rate",
-    }  # fmt: skip
-    evaluations = [row for row in server.history if "validation/loss" in row]
-    assert [row["epoch"] for row in evaluations] == [1, 2]
-    of_targets = {f"validation/{name}_{target}" for name in ("loss", "mae", "pearson") for target in TARGETS}
-    expected = {"validation/loss", "validation/loss_emotion", "validation/accuracy", "validation/macro_f1"}
-    assert all({name for name in row if name.startswith("validation/")} == expected | of_targets for row in evaluations)
-    config = server.configs[described["id"]]
-    assert config["head_num"]["value"] == 4 and config["model_metric"]["value"] == "accuracy"
-    summary = {"test/macro_f1", "test/intensity/predicted_label/initial/micro/mae", "majority/macro_f1",
-               "train_mean/intensity/true_label/change/macro/mae"}  # fmt: skip
-    assert summary <= server.summary.keys()
-
-
-def test_offline_wandb_has_the_figures(words, runs, warm_command, tmp_path):
-    done = warm_command(INTENSITY_MODEL, *words, *FAST, "--seed", "22", WANDB_DIR=str(tmp_path))
-    assert done.code == 0, done.err
-    described = json.loads((runs / "accuracy-4-heads-intensity-change-seed22" / "run.json").read_text())["wandb"]
-    pictures = {path.name.rsplit("_", 2)[0] for path in Path(*described["folders"]).rglob("*.png")}
-    of_splits = {f"{kind}_{split}" for kind in ("confusion_matrix", "intensities", "reliability") for split in SPLITS}
-    assert pictures == of_splits | {"learning_curves"}
-
-
 def compare(*folders: object) -> subprocess.CompletedProcess:
-    words = [sys.executable, "-m", "artificial_pain.compare", *folders]
+    words = [os.environ["WARM_PYTHON"], "-m", "artificial_pain.compare", *map(str, folders)]
     return subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True)
 
 
-def test_runs_of_both_tasks_in_one_table(words, runs, run_folder, script, no_wandb):
+def test_runs_of_both_tasks_in_one_table(run_folder, trained):
     """The single head of the unbalanced splits and the four heads of the balanced ones have the same test dialogues."""
-    assert script(MODEL, *words, *FAST, "--seed", "2").code == 0
-    single = runs / "loss-classification-seed2"
+    _, single = trained(*SINGLE)
     done = compare(single, run_folder)
     assert done.returncode == 0, done.stderr
     lines = {re.split(" {2,}", line.strip())[0]: line.split() for line in done.stdout.splitlines()}
     of_single = json.loads((single / "evaluation_results.json").read_text())["test"]
     of_four = json.loads((run_folder / "evaluation_results.json").read_text())["test"]
     assert "56 test examples" in done.stdout
-    assert lines["loss-classification-seed2"][1:] == [f"{of_single[name]:.3f}" for name in ("macro_f1", "accuracy")]
+    assert lines["loss-classification"][1:] == [f"{of_single[name]:.3f}" for name in ("macro_f1", "accuracy")]
     assert lines["accuracy-4-heads-balanced"][1] == f"{of_four['macro_f1']:.3f}"
     assert len(lines["accuracy-4-heads-balanced"]) == 9 and "training mean" in lines
 
 
-def test_baselines_that_differ_are_told_apart(words, runs, run_folder, script, no_wandb):
+def test_baselines_that_differ_are_told_apart(run_folder, trained):
     """Those of the balanced training split are not those of the unbalanced one; the majority is the same."""
-    assert script(INTENSITY_MODEL, *words, *FAST, "--seed", "3").code == 0
-    unbalanced = runs / "accuracy-4-heads-intensity-change-seed3"
+    _, unbalanced = trained(*FEWER["4"])
     out = compare(run_folder, unbalanced).stdout
     swapped = compare(unbalanced, run_folder).stdout
     assert sorted(out.splitlines()) == sorted(swapped.splitlines()), "the same rows, in another order"
     lines = {re.split(" {2,}", line.strip())[0]: line.split() for line in out.splitlines()}
     assert "majority class" in lines and "training mean" not in lines
-    for folder, name in [(run_folder, "accuracy-4-heads-balanced"), (unbalanced, "accuracy-4-heads-seed3")]:
+    for folder, name in [(run_folder, "accuracy-4-heads-balanced"), (unbalanced, "accuracy-4-heads")]:
         baselines = json.loads((folder / "evaluation_results.json").read_text())["baselines"]
         mae = baselines["tfidf_ridge"]["intensity"]["predicted_label"]["change"]["micro"]["mae"]
         assert lines[f"TF-IDF + ridge regression, {name}"][-2] == f"{mae:.3f}"
 
 
-def test_runs_of_fewer_heads_have_the_same_baselines(words, runs, script, no_wandb):
-    folders = []
-    for heads in ("2", "4"):
-        assert script(INTENSITY_MODEL, *words, *FAST, "--seed", "4", "--head_num", heads).code == 0
-        folders.append(runs / f"accuracy-{heads}-heads-intensity-change-seed4")
+def test_runs_of_fewer_heads_have_the_same_baselines(trained):
+    folders = [trained(*FEWER[heads])[1] for heads in "24"]
     lines = {re.split(" {2,}", line.strip())[0]: line.split() for line in compare(*folders).stdout.splitlines()}
-    assert len(lines["accuracy-2-heads-seed4"]) == 5 and len(lines["accuracy-4-heads-seed4"]) == 9
+    assert len(lines["accuracy-2-heads"]) == 5 and len(lines["accuracy-4-heads"]) == 9
     assert len(lines["TF-IDF + ridge regression"]) == 4 + 6, "one row, of all targets"
 
 
@@ -346,6 +307,8 @@ def test_runs_of_the_same_name_are_told_apart(run_folder, tmp_path):
     out = compare(run_folder, other, other).stdout
     assert "mental-bert-base-uncased/accuracy-4-heads-balanced" in out
     assert out.count("encoder-b/accuracy-4-heads-balanced") == 1
+    seed = shutil.copytree(run_folder, tmp_path / f"{run_folder.name}-seed3")
+    assert "accuracy-4-heads-balanced-seed3" in compare(run_folder, seed).stdout
 
 
 def test_runs_that_cannot_be_compared_are_told(run_folder, tmp_path):
@@ -370,33 +333,16 @@ def test_runs_that_cannot_be_compared_are_told(run_folder, tmp_path):
         assert done.returncode == 1 and done.stderr.count("\n") == 1 and told in done.stderr, folder
 
 
-def test_the_samples_intensities_are_learned(script, no_wandb, tmp_path):
-    """Four heads on a pretrained encoder, and a mean absolute error below that of the training mean."""
-    words = ["--model_name", MINILM, "--output_dir", tmp_path]
-    assert script(INTENSITY_DATALOADER, *words, "--data_source", "sample").code == 0
-    rates = ["--learning_rate", "1e-4", "--head_learning_rate", "1e-3", "--warmup_steps", "10"]
-    assert script(INTENSITY_MODEL, *words, "--epochs", "3", *rates).code == 0
-    path = tmp_path / "ESConv/all-MiniLM-L6-v2/accuracy-4-heads-intensity-change/evaluation_results.json"
-    results = json.loads(path.read_text())
-    for name in ("initial", "final"):
-        model, mean = (
-            scores["intensity"]["predicted_label"][name]["micro"]
-            for scores in (results["test"], results["baselines"]["train_mean"])
-        )
-        assert model["mae"] < mean["mae"] and model["n"] == mean["n"] > 45
-    assert results["test"]["macro_f1"] > 0.5
-
-
 def test_the_real_esconv(corpora, script, no_wandb, tmp_path):
-    """Of its dialogues the first 32 tokens, for one epoch: that it runs, on all test dialogues."""
+    """Of 16 dialogues a label the first 16 tokens, for one epoch: that it runs, on all test dialogues."""
     words = ["--model_name", MINILM, "--output_dir", tmp_path]
-    flags = ["--data_source", corpora / "ESConv.json", "--max_length", "32"]
+    flags = ["--data_source", corpora / "ESConv.json", "--max_length", "16", "--balanced", "--samples_per_label", "16"]
     assert script(INTENSITY_DATALOADER, *words, *flags).code == 0
     rates = ["--batch_size", "16", "--learning_rate", "1e-4", "--head_learning_rate", "1e-3", "--warmup_steps", "0"]
-    assert script(INTENSITY_MODEL, *words, "--epochs", "1", *rates).code == 0
-    path = tmp_path / "ESConv/all-MiniLM-L6-v2/accuracy-4-heads-intensity-change/evaluation_results.json"
+    assert script(INTENSITY_MODEL, *words, "--balanced", "--epochs", "1", *rates).code == 0
+    path = tmp_path / "ESConv/all-MiniLM-L6-v2/accuracy-4-heads-intensity-change-balanced/evaluation_results.json"
     test = json.loads(path.read_text())["test"]
     assert test["n"] == 258
     for name, scores in test["intensity"]["predicted_label"].items():
-        assert scores["micro"]["n"] == (258 if name == "initial" else 232) and scores["micro"]["mae"] < 3
+        assert scores["micro"]["n"] == (258 if name == "initial" else 232) and scores["micro"]["mae"] < 5
         assert scores["macro"]["emotions"] == 7

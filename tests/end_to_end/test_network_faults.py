@@ -12,7 +12,7 @@ from threading import Thread
 
 import pytest
 import torch
-from conftest import DATALOADER, MODEL, REPOSITORY, Planted
+from conftest import DATALOADER, MODEL, QUICK_WAITS, REPOSITORY, Planted
 from hub import Hub
 from huggingface_hub import metadata_load
 from safetensors.torch import load_file
@@ -26,15 +26,22 @@ from artificial_pain.runs import model_card
 NAME = "answerdotai/ModernBERT-base"
 SECONDS = 100  # at most, for anything that goes wrong on the hub
 FETCH = """
-import sys
+import sys, time
 sys.path.insert(0, sys.argv[1])
 from artificial_pain import cli, encoders
 from huggingface_hub import constants
 constants.DOWNLOAD_CHUNK_SIZE = 10_000  # so that the tiny files come in several pieces, as large ones do
+sleep, time.sleep = time.sleep, lambda seconds: sleep(seconds * float(sys.argv[3]))
 cli.run(lambda args: print(encoders.fetch(sys.argv[2], "main", weights=encoders.WEIGHTS).folder), lambda: None)
 """
-HUB = ("the hub misbehaves", "retries with a limit, then one line; nothing unverified is kept; later it works")
-HOST = ("the data host misbehaves", "retries with a limit, then one line; nothing unverified is kept; later it works")
+HUB = (
+    "the hub misbehaves",
+    "a limited number of retries, then one line. Nothing unverified is kept, and the same command works later",
+)
+HOST = (
+    "the data host misbehaves",
+    "a limited number of retries, then one line. Nothing unverified is kept, and the same command works later",
+)
 
 # How, for which requests, how many times; and the error message, None where a retry succeeds.
 FAULTS = [
@@ -62,42 +69,51 @@ FAULTS += [pytest.param(*fault, marks=pytest.mark.full) for fault in SLOW]
 
 @pytest.mark.fault(*HUB)
 @pytest.mark.parametrize(("how", "path", "times", "message"), FAULTS)
-def test_misbehaving_hub_is_retried_then_reported(how, path, times, message, tiny, command, tmp_path):
+def test_misbehaving_hub_is_retried_then_reported(how, path, times, message, tiny, command, share_of_waits, tmp_path):
     """It hangs, answers 500, 401 or half, redirects, sends other bytes; once or always; for each kind of request."""
     program = tmp_path / "fetch.py"
     program.write_text(FETCH)
     with Hub({NAME: tiny[NAME]}) as hub:
-        environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DOWNLOAD_TIMEOUT": "2"}
+        environment = {
+            "HF_ENDPOINT": hub.endpoint,
+            "HF_HOME": str(tmp_path / "home"),
+            "HF_HUB_DOWNLOAD_TIMEOUT": str(max(1, 2 * share_of_waits)),
+        }
         hub.misbehave(how, path, times)
         started = time.monotonic()
-        done = command(program, REPOSITORY, NAME, **environment)
+        done = command(program, REPOSITORY, NAME, share_of_waits, **environment)
         assert time.monotonic() - started < SECONDS
         if message:
             assert done.code == 1 and message in done.error
         else:
             assert done.code == 0, done.err
         hub.behave()
-        done = command(program, REPOSITORY, NAME, **environment)
+        done = command(program, REPOSITORY, NAME, share_of_waits, **environment)
         assert done.code == 0, done.err
     folder = Path(done.out.strip())
     for name in ("config.json", "tokenizer.json", encoders.WEIGHTS):
         assert (folder / name).read_bytes() == (tiny[NAME] / name).read_bytes()
 
 
-@pytest.mark.fault("a damaged cache of the hub", "the file is removed and told; the next start downloads it")
+@pytest.mark.fault("a damaged cache of the hub", "the file is removed and reported. The next start downloads it")
 def test_damaged_cached_file_is_removed_and_downloaded_again(tiny, command, tmp_path):
     """A byte of the weights changed after they were downloaded."""
     program = tmp_path / "fetch.py"
     program.write_text(FETCH)
     with Hub({NAME: tiny[NAME]}) as hub:
         environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home")}
-        weights = Path(command(program, REPOSITORY, NAME, **environment).out.strip(), encoders.WEIGHTS).resolve()
+        weights = Path(
+            command(program, REPOSITORY, NAME, QUICK_WAITS, **environment).out.strip(), encoders.WEIGHTS
+        ).resolve()
         content = bytearray(weights.read_bytes())
         content[-1] ^= 1
         weights.write_bytes(content)
-        assert "is not the file that the hub promised" in command(program, REPOSITORY, NAME, **environment).error
+        assert (
+            "is not the file that the hub promised"
+            in command(program, REPOSITORY, NAME, QUICK_WAITS, **environment).error
+        )
         assert not weights.exists()
-        assert command(program, REPOSITORY, NAME, **environment).code == 0
+        assert command(program, REPOSITORY, NAME, QUICK_WAITS, **environment).code == 0
     assert weights.read_bytes() == (tiny[NAME] / encoders.WEIGHTS).read_bytes()
 
 
@@ -107,7 +123,7 @@ def test_proxy_of_the_environment_is_used(tiny, command, tmp_path):
     program.write_text(FETCH)
     with Hub({NAME: tiny[NAME]}) as hub:
         environment = {"HF_ENDPOINT": "http://hub.invalid", "HTTP_PROXY": hub.endpoint, "HF_HOME": str(tmp_path)}
-        done = command(program, REPOSITORY, NAME, **environment)
+        done = command(program, REPOSITORY, NAME, QUICK_WAITS, **environment)
     assert done.code == 0, done.err
     assert any(path.startswith("http://hub.invalid/") for _, path in hub.requests)
 
@@ -188,7 +204,9 @@ def data_host(how, times) -> Iterator[DataHost]:
         ("hang", 99, "Read timed out"),
     ],
 )
-def test_misbehaving_data_host_is_retried_then_reported(how, times, message, data_host, monkeypatch, tmp_path):
+def test_misbehaving_data_host_is_retried_then_reported(
+    how, times, message, data_host, quick_waits, monkeypatch, tmp_path
+):
     """It hangs, answers 500, 401 or half, redirects, sends other bytes; once, twice or always."""
     monkeypatch.setattr(sources, "TIMEOUT", 0.5)
     published = (data_host.url, PUBLISHED_DIGEST)
@@ -204,14 +222,14 @@ def test_misbehaving_data_host_is_retried_then_reported(how, times, message, dat
 
 
 @pytest.mark.fault(*HOST)
-def test_refused_connection_to_data_host_is_reported(tmp_path):
+def test_refused_connection_to_data_host_is_reported(quick_waits, tmp_path):
     """A port where nobody listens."""
     with pytest.raises(UserError, match="Connection refused"):
         sources.download("http://127.0.0.1:9/corpus.json", PUBLISHED_DIGEST, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-PICKLES = ("weights that are pickled", "refused, with the command that converts them; what is in them is never run")
+PICKLES = ("weights that are pickled", "refused, with the command that converts them. What is in them is never run")
 
 
 @pytest.fixture
@@ -231,7 +249,7 @@ def test_pickled_weights_are_refused_and_can_be_converted(pickled, tiny, sample_
     program.write_text(FETCH)
     with Hub({name: pickled}) as hub:
         environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home")}
-        message = command(program, REPOSITORY, name, **environment).error
+        message = command(program, REPOSITORY, name, QUICK_WAITS, **environment).error
         assert "has no model.safetensors" in message and "--revision refs/pr/N" in message
         assert f"python -m artificial_pain.convert {name} NEW_FOLDER" in message
         folder = tmp_path / "mental-bert-base-uncased"

@@ -16,8 +16,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import INTENSITY_MODEL, MODEL
+import warm_python
+from conftest import INTENSITY_MODEL, MODEL, copy_splits
 from safetensors.numpy import load_file
+from warm_python import Process
 
 pytestmark = pytest.mark.xdist_group("processes")  # one worker makes its runs
 FAST = ["--epochs", "2", "--precision", "fp32", "--learning_rate", "3e-4", "--head_learning_rate", "1e-3"]
@@ -56,6 +58,12 @@ def environment(clean_environment) -> dict[str, str]:
     return {**clean_environment, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}
 
 
+@pytest.fixture(scope="module")
+def warm(environment) -> dict[str, str]:
+    """The environment in which torchrun starts warm processes."""
+    return {**environment, "PYTHON_EXEC": os.environ["WARM_PYTHON"]}  # torch's variable
+
+
 def learned(run: Path) -> tuple[dict, dict, dict]:
     """Of a finished run: its test predictions, its weights, and its record."""
     predictions = pd.read_csv(run / "predictions_test.csv", index_col=0).select_dtypes("number").to_dict("list")
@@ -82,10 +90,10 @@ def alone(request, calm, sample_splits, dialogue_splits, environment, tmp_path_f
     """A task's script with its words, the run's folder that one process made of them, and its curves."""
     script, words, corpus, kind = TASKS[request.param]
     folder = tmp_path_factory.mktemp("alone")
-    root = shutil.copytree(sample_splits if corpus == "SAD" else dialogue_splits, folder / "root")
+    root = copy_splits(sample_splits if corpus == "SAD" else dialogue_splits, folder / "root")
     words = ["--model_name", calm, *words, *FAST]
     run = root / corpus / calm.name / kind
-    _, _, logs = watched([sys.executable, script, *words, "--output_dir", root], environment, run, folder)
+    _, _, logs = watched([os.environ["WARM_PYTHON"], script, *words, "--output_dir", root], environment, run, folder)
     return script, words, run, logs
 
 
@@ -107,12 +115,13 @@ def require_same_training(run: Path, alone: Path) -> None:
     assert {path.name for path in run.iterdir()} == {path.name for path in alone.iterdir()}
 
 
-def test_two_processes_train_as_one(alone, environment, tmp_path):
+@pytest.mark.parametrize("alone", ["intensity"], indirect=True)
+def test_two_processes_train_as_one(alone, warm, tmp_path):
     """Every point of the learning curves to 1e-4 with the same batch; one voice, and one run in W&B."""
     script, words, run, curves = alone
     here = copy_of_splits(run, tmp_path / "root")
     command = launched(*LAUNCHERS["torchrun"], script, *words, "--output_dir", tmp_path / "root")
-    out, err, logs = watched(command, environment, here, tmp_path)
+    out, err, logs = watched(command, warm, here, tmp_path)
     require_same_training(here, run)
     assert min(len(logs), len(curves)) > 5  # the last checkpoint may have gone too fast
     for one, two in zip(curves, logs, strict=False):
@@ -123,46 +132,42 @@ def test_two_processes_train_as_one(alone, environment, tmp_path):
 
 
 @pytest.mark.parametrize("alone", ["classification"], indirect=True)
-def test_accelerate_starts_them_too(alone, environment, tmp_path):
+def test_accelerate_starts_them_too(alone, warm, tmp_path):
     script, words, run, _ = alone
     here = copy_of_splits(run, tmp_path / "root")
-    watched(
-        launched(*LAUNCHERS["accelerate"], script, *words, "--output_dir", tmp_path / "root"),
-        environment,
-        here,
-        tmp_path,
-    )
+    command = launched(*LAUNCHERS["accelerate"], script, *words, "--output_dir", tmp_path / "root")
+    watched(command, warm, here, tmp_path)
     require_same_training(here, run)
 
 
-def start(command: list, environment: dict[str, str], err: Path) -> subprocess.Popen:
-    with open(err, "w") as stderr:
-        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=stderr)
-
-
-def wait_for_checkpoint(run: Path, job: subprocess.Popen, err: Path) -> None:
+def wait_for_checkpoint(run: Path, job: Process, err: Path) -> None:
     while not any(run.glob("checkpoints/checkpoint-*/sha256.json")):
-        assert job.poll() is None, err.read_text()
+        assert job.is_alive(), err.read_text()
         time.sleep(0.01)
 
 
 @pytest.fixture
-def job(calm, sample_splits, environment, tmp_path) -> tuple[Callable[[str], subprocess.Popen], Path]:
+def job(calm, sample_splits, warm, tmp_path) -> tuple[Callable[[str], Process], Path]:
     """How to start a job of two processes, its stderr in a file of that name, and the folder of its run."""
-    root = shutil.copytree(sample_splits, tmp_path / "root")
+    root = copy_splits(sample_splits, tmp_path / "root")
     words = ["--model_name", calm, "--dataset_name", "SAD", *FAST, "--epochs", 4, "--output_dir", root]
-    command = launched(*LAUNCHERS["torchrun"], MODEL, *words)
-    run = root / "SAD" / calm.name / "loss-classification"
-    return lambda name: start(command, environment, tmp_path / name), run
+    command = list(map(str, ["-m", "torch.distributed.run", "--nproc_per_node", 2, MODEL, *words]))
+
+    def start(name: str) -> Process:
+        with open(os.devnull, "w+") as nothing, open(tmp_path / name, "w") as err:
+            streams = [nothing.fileno(), nothing.fileno(), err.fileno()]
+            return Process(warm_python.address(), command, warm, str(tmp_path), streams)
+
+    return start, root / "SAD" / calm.name / "loss-classification"
 
 
-def workers(job: subprocess.Popen) -> list[int]:
+def workers(job: Process) -> list[int]:
     """The processes that a launcher started, by their rank."""
     return [int(pid) for pid in Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()]
 
 
 @pytest.mark.fault(
-    "one process of several is killed", "each process that is left ends with one line; the same command goes on"
+    "one process of a multi-process job is killed", "each other process ends with one line. The same command resumes"
 )
 @pytest.mark.parametrize("rank", [1, pytest.param(0, marks=pytest.mark.full)])
 def test_a_killed_process_ends_the_job_which_goes_on(rank, job, tmp_path):
@@ -180,14 +185,16 @@ def test_a_killed_process_ends_the_job_which_goes_on(rank, job, tmp_path):
     assert [line for line in ours((tmp_path / "again").read_text()) if line.startswith("going on from")]
 
 
-@pytest.mark.fault("SIGTERM to a job of several", "all processes stop at one step, with a checkpoint; one line")
+@pytest.mark.fault(
+    "SIGTERM to a multi-process job", "all processes stop at the same step, with a checkpoint and one line"
+)
 def test_a_signal_stops_all_processes_at_one_step(job, tmp_path):
     """SIGTERM to torchrun in the middle of an epoch; the same command again"""
     begin, run = job
     first = begin("err")
     wait_for_checkpoint(run, first, tmp_path / "err")
-    first.terminate()
-    first.wait(timeout=60)
+    os.kill(first.pid, signal.SIGTERM)
+    assert first.wait(timeout=60) is not None
     (line,) = ours((tmp_path / "err").read_text())
     step = re.fullmatch(
         r"stopped after step (\d+) of \d+, with a checkpoint: to go on: the same command again, without --restart", line
@@ -199,26 +206,26 @@ def test_a_signal_stops_all_processes_at_one_step(job, tmp_path):
     assert any(line.endswith(f"checkpoint-{step}") for line in ours((tmp_path / "again").read_text()))
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(calm, sample_splits, environment, tmp_path):
+def test_a_batch_that_cannot_be_shared_is_refused(calm, sample_splits, warm, tmp_path):
     words = ["--model_name", calm, "--dataset_name", "SAD", "--output_dir", sample_splits, "--batch_size", 7]
     command = launched(*LAUNCHERS["torchrun"], MODEL, *words)
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, env=warm, capture_output=True, text=True, timeout=120)
     assert ours(done.stderr) == ["error: --batch_size 7 cannot be shared evenly by 2 processes: take a multiple of 2"]
 
 
-def test_a_wrong_flag_is_told_once(environment):
-    done = subprocess.run(
-        launched(*LAUNCHERS["torchrun"], MODEL, "--epochs", "none"), env=environment, capture_output=True, text=True
-    )
+def test_a_wrong_flag_is_told_once(warm):
+    command = launched(*LAUNCHERS["torchrun"], MODEL, "--epochs", "none")
+    done = subprocess.run(command, env=warm, capture_output=True, text=True)
     assert done.stderr.count("argument --epochs: 'none' is not a whole number") == 1
 
 
 def test_a_count_of_processes_that_no_launcher_set_is_no_job(calm, sample_splits, environment, tmp_path):
     """WORLD_SIZE alone, as schedulers leave it in the environment"""
-    root = shutil.copytree(sample_splits, tmp_path / "root")
+    root = copy_splits(sample_splits, tmp_path / "root")
     words = ["--model_name", calm, "--dataset_name", "SAD", *FAST, "--epochs", 1, "--output_dir", root]
-    job = start(list(map(str, [sys.executable, MODEL, *words])), {**environment, "WORLD_SIZE": "2"}, tmp_path / "err")
-    assert job.wait(timeout=120) == 0, (tmp_path / "err").read_text()
+    command = list(map(str, [os.environ["WARM_PYTHON"], MODEL, *words]))
+    done = subprocess.run(command, env={**environment, "WORLD_SIZE": "2"}, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture
@@ -247,17 +254,17 @@ def nodes(tmp_path) -> Callable[..., list[str]]:
 
 
 @pytest.mark.parametrize("alone", ["classification"], indirect=True)
-def test_two_nodes_train_as_one_process(alone, nodes, environment, tmp_path):
+def test_two_nodes_train_as_one_process(alone, nodes, warm, tmp_path):
     """One process on each of two nodes that share a disk."""
     script, words, run, _ = alone
     here = copy_of_splits(run, tmp_path / "root")
     rendezvous = ["--nnodes", 2, "--nproc_per_node", 1, "--master_addr", "10.77.0.1", "--master_port", free_port()]
     jobs = []
     for node in (0, 1):
-        command = launched(
-            "torchrun", *rendezvous, "--node_rank", node, script, *words, "--output_dir", here.parents[2]
-        )
-        on_cable = {**environment, "GLOO_SOCKET_IFNAME": "cable"}
-        jobs.append(start(nodes(node, *command), on_cable, tmp_path / f"err{node}"))
+        torchrun = [os.environ["WARM_PYTHON"], "-m", "torch.distributed.run", *rendezvous, "--node_rank", node]
+        command = list(map(str, [*torchrun, script, *words, "--output_dir", here.parents[2]]))
+        on_cable = {**warm, "GLOO_SOCKET_IFNAME": "cable"}
+        with open(tmp_path / f"err{node}", "w") as err:
+            jobs.append(subprocess.Popen(nodes(node, *command), env=on_cable, stdout=subprocess.DEVNULL, stderr=err))
     assert [job.wait(timeout=120) for job in jobs] == [0, 0], (tmp_path / "err0").read_text()
     require_same_training(here, run)

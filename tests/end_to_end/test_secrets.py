@@ -2,8 +2,8 @@
 
 import base64
 import json
+import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -88,7 +88,11 @@ def test_secrets_reach_nothing_that_a_run_writes(tiny, data_host, clean_environm
         streams = []
         for command, code in zip(commands, (0, 0, 0, 1), strict=True):
             done = subprocess.run(
-                [sys.executable, *map(str, command)], env=environment, cwd=tmp_path, capture_output=True, timeout=120
+                [os.environ["WARM_PYTHON"], *map(str, command)],
+                env=environment,
+                cwd=tmp_path,
+                capture_output=True,
+                timeout=120,
             )
             assert done.returncode == code, done.stderr.decode()
             streams += [done.stdout, done.stderr]
@@ -109,7 +113,7 @@ def has_secret(content: bytes) -> bool:
     return any(secret.encode() in content for secret in SECRETS)
 
 
-@pytest.mark.fault("texts of users", "they go to W&B with the table of predictions alone, which can be switched off")
+@pytest.mark.fault("texts of users", "they go to W&B only in the table of predictions, which can be switched off")
 def test_texts_go_to_wandb_only_with_the_predictions(encoder, sample_splits, script, monkeypatch, tmp_path):
     """Two offline runs, with --no_log_predictions and without; all of W&B's files searched."""
     monkeypatch.setenv("WANDB_MODE", "offline")

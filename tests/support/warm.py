@@ -1,48 +1,59 @@
-"""Scripts in processes of their own that start in no time: forked from one that has imported everything already.
+"""Scripts that start in no time, to be watched and killed by the dozen, and what their checkpoints look like."""
 
-For tests that kill them by the dozen. Settings that the libraries read when they are imported have no effect here.
-"""
-
-import multiprocessing
 import os
-import runpy
-import sys
+import pty
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
-from conftest import REPOSITORY
-
-# Imports run in the parent of all; nothing of torch's or Arrow's is started there, so that forking is safe.
-os.environ["PYTHONPATH"] = str(REPOSITORY)
-os.environ["OMP_NUM_THREADS"] = "1"  # several run at once
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(
-    ["artificial_pain.runs.run", "artificial_pain.data.statistics", "artificial_pain.data.sources"]
-)
+import warm_python
+from warm_python import Process
 
 
 class Script:
-    """A script that runs, its home and its streams in `folder`."""
+    """A script that runs, its home and its streams in `folder`. On a `terminal`, its standard error shows bars."""
 
-    def __init__(self, path: Path, words: list, folder: Path, **environment: str):
+    def __init__(self, path: Path, words: list, folder: Path, terminal: bool = False, **environment: str):
         folder.mkdir(exist_ok=True)
         self.out, self.err = folder / "out", folder / "err"
-        streams = [str(self.out), str(self.err)]
-        arguments = (str(path), [*map(str, words)], streams, str(folder), environment)
-        self.process = _context.Process(target=_run, args=arguments)
-        self.process.start()
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(("HF_", "WANDB_", "XDG_"))
+        }
+        environment = {**inherited, "HOME": str(folder), "NETRC": str(folder / "netrc"), **environment}
+        with open(os.devnull) as nothing, open(self.out, "wb") as out, open(self.err, "wb") as err:
+            ours, theirs = pty.openpty() if terminal else (None, os.dup(err.fileno()))
+            if terminal:
+                termios.tcsetwinsize(theirs, (40, 160))
+            words = [str(path), *map(str, words)]
+            self.process = Process(
+                warm_python.address(), words, environment, str(folder), [nothing.fileno(), out.fileno(), theirs]
+            )
+            os.close(theirs)
+        if terminal:
+            Thread(target=self._copy, args=[ours], daemon=True).start()
         self.pid = self.process.pid
+
+    def _copy(self, terminal: int) -> None:
+        """Copy what is shown on the terminal to the file, until the script has ended."""
+        with open(self.err, "ab", buffering=0) as file:
+            while True:
+                try:
+                    file.write(os.read(terminal, 2**16))
+                except OSError:  # its other end is closed
+                    os.close(terminal)
+                    return
 
     def wait(self, timeout: float = 120) -> int:
         """The exit code; that of a signal is negative."""
-        self.process.join(timeout)
-        assert self.process.exitcode is not None, f"still at work after {timeout} s: {self.told()}"
-        return self.process.exitcode
+        code = self.process.wait(timeout)
+        assert code is not None, f"still at work after {timeout} s: {self.told()}"
+        return code
 
     def told(self) -> str:
         """Standard error so far."""
-        return self.err.read_text(errors="replace") if self.err.exists() else ""
+        return self.err.read_text(errors="replace")
 
     def last(self) -> str:
         """The last line on standard error."""
@@ -66,13 +77,3 @@ def sealed(checkpoints: Path) -> list[Path]:
 def unsealed(checkpoints: Path) -> bool:
     """Is a checkpoint being written?"""
     return any(not (path / "sha256.json").exists() for path in checkpoints.glob("checkpoint-*"))
-
-
-def _run(path: str, words: list[str], streams: list[str], home: str, environment: dict[str, str]) -> None:
-    for descriptor, stream in enumerate(streams, start=1):
-        os.dup2(os.open(stream, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
-    for name in [name for name in os.environ if name.startswith(("HF_", "WANDB_", "XDG_"))]:
-        del os.environ[name]
-    os.environ.update({"HOME": home, "NETRC": f"{home}/netrc", **environment})
-    sys.argv = [path, *words]
-    runpy.run_path(path, run_name="__main__")

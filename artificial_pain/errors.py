@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+EPOCH_LINE = "epoch "  # the lines of a training's progress begin with it
 MIN_SECRET_LENGTH = 6  # characters
 MAX_REASON_LENGTH = 300  # characters
 

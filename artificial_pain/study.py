@@ -15,8 +15,7 @@ from typing import BinaryIO
 from tqdm import tqdm
 
 from artificial_pain import cli, encoders, storage
-from artificial_pain.data.vocabulary import EPOCH_LINE
-from artificial_pain.errors import Terminated, UserError, logger
+from artificial_pain.errors import EPOCH_LINE, Terminated, UserError, logger
 from artificial_pain.reporting import grid
 from artificial_pain.runs.status import EVALUATED_ONLY
 

@@ -23,15 +23,16 @@ def require_fittable(train: pd.DataFrame, targets: Sequence[str]) -> None:
     `train` has the columns of `fit`. An intensity (a target) needs a known value. A warning names the emotions for
     which it has none.
     """
+    examples = [train]
     for target in targets:
         known = train[train[target].notna()]
+        examples.append(known)
         if known.empty:
             raise UserError(f"no training example has a known {target}, so it cannot be learned: lower --head_num")
         unknown = sorted(set(train["label_name"]) - set(known["label_name"]))
         if unknown:
             untrained = f"no training example of {', '.join(unknown)} has a known {target}"
             logger.warning(f"{untrained}: what is said of it is untrained")
-    examples = [train, *(train[train[target].notna()] for target in targets)]
     if not all(any(map(WORD.search, part["text"])) for part in examples):
         raise UserError("the training texts have no words of two letters or more: check the corpus")
 

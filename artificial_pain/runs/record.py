@@ -1,8 +1,6 @@
 """The files of a run's folder."""
 
 import argparse
-import hashlib
-import json
 import platform
 import shlex
 import subprocess
@@ -21,7 +19,7 @@ from artificial_pain.data.tokenization import Splits
 from artificial_pain.data.vocabulary import PROBABILITY
 from artificial_pain.encoders import CONFIG, WEIGHTS, Encoder
 from artificial_pain.runs import model_card
-from artificial_pain.runs.status import FORMAT, RECORD, RESUMABLE_FLAGS
+from artificial_pain.runs.status import FORMAT, RECORD
 from artificial_pain.training.history import learning_curves
 
 if TYPE_CHECKING:
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
 
 PACKAGES = ["torch", "transformers", "datasets", "accelerate", "scikit-learn", "scipy", "pandas", "numpy", "wandb"]
 PACKAGES += ["huggingface_hub"]
-NOT_OF_A_SETTING = {*RESUMABLE_FLAGS, "seed"}  # flags that do not tell the settings of two runs apart
 
 
 def git_state() -> dict | None:
@@ -65,33 +62,6 @@ def start_record(args: argparse.Namespace, encoder: Encoder, splits: Splits, pre
         "encoder": {"name": encoder.name, "revision": encoder.revision},
         "data": {"fingerprint": splits.fingerprint, **splits.settings},
         "precision": precision,
-    }
-
-
-def describe(name: str, record: dict, splits: Splits) -> dict:
-    """What W&B is told of a run when it starts: name, config, group, job_type and tags, as wandb.init takes them.
-
-    The config tells runs apart. The group is one setting: its name ends in a digest of the flags, less the seed and
-    those that change no result, the precision, the encoder, and the data.
-    """
-    arguments, data = record["arguments"], record["data"]
-    heads = arguments.get("head_num", 1)
-    balance = "balanced" if arguments["balanced"] else "unbalanced"
-    sizes = {split: len(frame) for split, frame in splits.texts.items()}
-    setting = {flag: value for flag, value in arguments.items() if flag not in NOT_OF_A_SETTING}
-    setting |= {name: record[name] for name in ("precision", "encoder")}
-    setting |= {name: data[name] for name in ("fingerprint", "max_length")}
-    digest = hashlib.sha256(json.dumps(setting, sort_keys=True).encode()).hexdigest()
-    return {
-        "name": name,
-        "group": f"{name}_{digest[:8]}",
-        "job_type": "debug" if arguments["debug"] else "train",
-        "tags": [data["dataset_name"], Path(record["encoder"]["name"]).resolve().name, balance, f"heads: {heads}"],
-        "config": {
-            **arguments,
-            **{part: record[part] for part in ("precision", "encoder", "device", "git", "versions")},
-            "data": {**data, "examples": sizes, "labels": splits.label_names},
-        },
     }
 
 

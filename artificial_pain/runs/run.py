@@ -19,7 +19,7 @@ from artificial_pain.encoders import WEIGHTS, Encoder
 from artificial_pain.errors import Terminated, logger
 from artificial_pain.evaluation import tables
 from artificial_pain.runs import status, tracking
-from artificial_pain.runs.record import describe, start_record, write_evaluation, write_training
+from artificial_pain.runs.record import start_record, write_evaluation, write_training
 from artificial_pain.training import recipe
 from artificial_pain.training.trainer import EmotionTrainer
 
@@ -52,7 +52,7 @@ def open_run(
             logger.info(f"{folder}: {status.EVALUATED_ONLY}; --restart trains it anew")
             yield Run(folder, earlier, precision, None, encoder, splits)
             return
-        init = describe(name, record, splits)
+        init = tracking.init_arguments(name, record, splits)
         # Written again when the W&B run has started: a run that goes on has to know it.
         write_record = partial(status.start, folder, record)
         with tracking.Tracker(init, args.output_dir, earlier.get("wandb"), on_start=write_record) as tracker:

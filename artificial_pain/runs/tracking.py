@@ -1,5 +1,7 @@
 """Weights & Biases: online with a key, offline without, and never in the way of the training."""
 
+import hashlib
+import json
 import os
 import shlex
 from collections.abc import Callable
@@ -10,8 +12,10 @@ import pandas as pd
 from transformers import TrainerCallback, TrainerState
 
 from artificial_pain import distributed, storage
+from artificial_pain.data.tokenization import Splits
 from artificial_pain.errors import first_line, logger
 from artificial_pain.runs import tracked_metrics
+from artificial_pain.runs.status import RESUMABLE_FLAGS
 
 if TYPE_CHECKING:
     import wandb
@@ -20,6 +24,34 @@ PROJECT = "artificial-pain"
 # Seconds, unless W&B's variable says otherwise. Its defaults, 90 and without end, are long where there is no network.
 TIMEOUTS = {"init_timeout": 20, "finish_timeout": 20}
 MAX_TAG_LENGTH = 64  # W&B's
+NOT_OF_A_SETTING = {*RESUMABLE_FLAGS, "seed"}  # flags that do not tell the settings of two runs apart
+
+
+def init_arguments(name: str, record: dict, splits: Splits) -> dict:
+    """Arguments of wandb.init for a run: name, config, group, job_type and tags.
+
+    The config tells runs apart. The group is one setting: its name ends in a digest of the flags, less the seed and
+    those that change no result, the precision, the encoder, and the data.
+    """
+    arguments, data = record["arguments"], record["data"]
+    heads = arguments.get("head_num", 1)
+    balance = "balanced" if arguments["balanced"] else "unbalanced"
+    sizes = {split: len(frame) for split, frame in splits.texts.items()}
+    setting = {flag: value for flag, value in arguments.items() if flag not in NOT_OF_A_SETTING}
+    setting |= {name: record[name] for name in ("precision", "encoder")}
+    setting |= {name: data[name] for name in ("fingerprint", "max_length")}
+    digest = hashlib.sha256(json.dumps(setting, sort_keys=True).encode()).hexdigest()
+    return {
+        "name": name,
+        "group": f"{name}_{digest[:8]}",
+        "job_type": "debug" if arguments["debug"] else "train",
+        "tags": [data["dataset_name"], Path(record["encoder"]["name"]).resolve().name, balance, f"heads: {heads}"],
+        "config": {
+            **arguments,
+            **{part: record[part] for part in ("precision", "encoder", "device", "git", "versions")},
+            "data": {**data, "examples": sizes, "labels": splits.label_names},
+        },
+    }
 
 
 class Tracker:
@@ -32,7 +64,7 @@ class Tracker:
     def __init__(
         self, init: dict, folder: Path, earlier: dict | None = None, on_start: Callable[[], object] = lambda: None
     ):
-        """init: name, config, group, job_type and tags of a new run, see `describe`. folder: for W&B's files.
+        """init: name, config, group, job_type and tags of a new run, see `init_arguments`. folder: for W&B's files.
 
         earlier: what `description` was in an earlier part of the run, which goes on. on_start is called when
         `description`, for run.json, is known.

@@ -14,8 +14,8 @@ from transformers import ProgressCallback, TrainerCallback, TrainerState
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from artificial_pain import distributed
-from artificial_pain.data.vocabulary import EPOCH_LINE, INTENSITIES
-from artificial_pain.errors import Terminated, UserError
+from artificial_pain.data.vocabulary import INTENSITIES
+from artificial_pain.errors import EPOCH_LINE, Terminated, UserError
 from artificial_pain.modeling.model import EmotionModel
 from artificial_pain.training import checkpoints
 from artificial_pain.training.history import best_evaluation, learning_curves

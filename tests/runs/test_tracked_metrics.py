@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import wandb_file
 
-from artificial_pain.runs.record import describe
+from artificial_pain.runs.tracking import init_arguments
 
 pytestmark = pytest.mark.xdist_group("intensity_scripts")  # one worker makes its splits
 MAX_SCALARS = 40
@@ -135,17 +135,16 @@ def test_a_group_is_the_seeds_of_one_setting(run, splits):
     record = json.loads((run_folder / "run.json").read_text())
 
     def group(**arguments: object) -> str:
-        return describe("name", record | {"arguments": record["arguments"] | arguments}, splits)["group"]
+        return init_arguments("name", record | {"arguments": record["arguments"] | arguments}, splits)["group"]
 
     assert group() == group(seed=7) == group(restart=True, no_log_predictions=True, output_dir="elsewhere")
-    others = [describe("name", record | {"precision": "bf16"}, splits)["group"]]
+    others = [init_arguments("name", record | {"precision": "bf16"}, splits)["group"]]
     for data in ({"fingerprint": "other"}, {"max_length": 128}):
-        others.append(describe("name", record | {"data": record["data"] | data}, splits)["group"])
+        others.append(init_arguments("name", record | {"data": record["data"] | data}, splits)["group"])
     others += [group(), group(learning_rate=1.0), group(head_num=2), group(label_smoothing=0.1)]
     assert len(set(others)) == len(others)
-    assert (
-        describe("name", record | {"arguments": record["arguments"] | {"debug": True}}, splits)["job_type"] == "debug"
-    )
+    debug = record | {"arguments": record["arguments"] | {"debug": True}}
+    assert init_arguments("name", debug, splits)["job_type"] == "debug"
 
 
 def test_run_without_a_key_is_offline_and_tells_how_to_upload_it(run, tracked):

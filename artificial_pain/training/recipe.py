@@ -64,10 +64,13 @@ def adam(model: EmotionModel, learning_rate: float, head_learning_rate: float, l
     that of a layer below the first (discriminative fine-tuning, Howard & Ruder, ACL 2018).
     """
     layers = model.config.encoder.num_hidden_layers
+    # Beside the layers: ModernBERT's norm is above the last, DeBERTa's convolution is part of the first. Relative
+    # positions, which all layers read, are embeddings.
+    heights = {".final_norm.": layers, ".conv.": 1}
     groups: dict[tuple[str, int], list[torch.nn.Parameter]] = defaultdict(list)
     for name, parameter in model.named_parameters():
         layer = re.search(r"\.layers?\.(\d+)\.", name)
-        height = int(layer[1]) + 1 if layer else 0 if "embeddings" in name else layers
+        height = int(layer[1]) + 1 if layer else next((heights[part] for part in heights if part in name), 0)
         below = layers - height if layer_decay < 1 else 0
         groups[("encoder", below) if name.startswith("encoder.") else ("heads", 0)].append(parameter)
     rates = {"encoder": learning_rate, "heads": head_learning_rate}

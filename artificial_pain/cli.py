@@ -143,7 +143,8 @@ def _parser(description: str, task: str, datasets: Sequence[str]) -> argparse.Ar
     """The flags of both scripts of a task."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0], allow_abbrev=False)
     group = parser.add_argument_group("what to work on")
-    known = f"one of {', '.join(encoders.ENCODERS)}, or a folder with an encoder"
+    known = f"one of {', '.join(encoders.ENCODERS)}, or another name on the hub, or a folder with an encoder; "
+    known += f"its model_type is {', '.join(encoders.FAMILIES)}"
     add_flag(group, "--model_name", encoders.DEFAULT, known, type=encoders.checked_name, metavar="ENCODER")
     help = "the encoder's branch, tag or commit on the hub"
     add_flag(group, "--revision", encoders.DEFAULT_REVISION, help, type=not_empty, metavar="REVISION")
@@ -172,7 +173,9 @@ def parse_dataloader_args(
     group = parser.add_argument_group("how to prepare it")
     help = f"with --balanced: training examples of each label (default: {samples_per_label})"
     group.add_argument("--samples_per_label", type=positive_integer, metavar="N", help=help)
-    add_flag(group, "--max_length", max_length, "tokens of a text at most, the rest is cut off", type=positive_integer)
+    help = "tokens of a text at most, the rest is cut off "
+    help += f"(default: {max_length}, or what the encoder takes where that is less)"
+    group.add_argument("--max_length", type=positive_integer, metavar="N", help=help)
     add_flag(group, "--seed", seed, "draws the split and the balancing", type=seed_integer)
     help = "take the corpus from a file or a URL, or the bundled synthetic sample "
     help += "(default: download the published file, once)"

@@ -41,7 +41,7 @@ def main(args: argparse.Namespace) -> None:
         model.save_pretrained(folder)
         encoders.load_tokenizer(encoder).save_pretrained(folder)
         card = ModelCardData(license=model_card.encoder_licence(encoder), base_model=encoder.name)
-        (folder / "README.md").write_text(f"---\n{card.to_yaml()}\n---\n", encoding="utf-8")
+        (folder / encoders.CARD).write_text(f"---\n{card.to_yaml()}\n---\n", encoding="utf-8")
     print(f"{args.folder}: now an encoder for the scripts: --model_name {args.folder}")
 
 

@@ -3,6 +3,8 @@
 import argparse
 import importlib.util
 import json
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,11 +33,24 @@ CONFIG = "config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 TOKENIZER_FILES = [CONFIG, "tokenizer.json", TOKENIZER_CONFIG, "special_tokens_map.json"]
 TOKENIZER_FILES += ["added_tokens.json", "vocab.txt", "vocab.json", "merges.txt"]
-# Files that make a tokenizer, whichever kind is there.
-TOKENIZER_KINDS = [{"tokenizer.json"}, {"vocab.txt"}, {"vocab.json", "merges.txt"}]
-# transformers' tokenizer of each family, for files that do not name one.
-TOKENIZER_CLASSES = {"bert": "BertTokenizer", "roberta": "RobertaTokenizer", "modernbert": "PreTrainedTokenizerFast"}
-FAMILIES = tuple(TOKENIZER_CLASSES)  # max_tokens knows their position embeddings
+TOKENIZER_FILES += ["spm.model", "sentencepiece.bpe.model"]
+CARD = "README.md"  # it declares the licence of the weights
+# The families of encoders by their model_type: transformers' tokenizer of each, for files that do not name one.
+FAMILIES = {
+    "bert": "BertTokenizer",
+    "roberta": "RobertaTokenizer",
+    "modernbert": "PreTrainedTokenizerFast",
+    "distilbert": "BertTokenizer",
+    "electra": "BertTokenizer",
+    "deberta-v2": "DebertaV2Tokenizer",
+    "mpnet": "MPNetTokenizer",
+    "xlm-roberta": "XLMRobertaTokenizer",
+    "camembert": "CamembertTokenizer",
+}
+# They number the positions from padding_idx + 1 on, as RoBERTa does: 514 of them are 512 tokens.
+PADDED_POSITIONS = {"roberta", "mpnet", "xlm-roberta", "camembert"}
+# A name on the hub, by huggingface_hub's rule, whose import would make --help wait.
+HUB_NAME = re.compile(r"(?!.*(--|\.\.|\.git$))(\b[\w.-]{1,96}\b/)?\b[\w.-]{1,96}\b", re.ASCII)
 DEFAULT_REVISION = "main"
 WEIGHTS = "model.safetensors"
 PICKLED = "pytorch_model.bin"  # of repositories from before safetensors: only artificial_pain.convert reads it
@@ -56,26 +71,35 @@ class Encoder:
     revision: str | None  # the hub's commit; None for a user's own folder
 
     @property
+    def is_on_hub(self) -> bool:
+        """Whether its name is one on the hub, not a user's own folder."""
+        return self.revision is not None
+
+    @property
     def short_name(self) -> str:
         """The folder name in paths: mental/mental-roberta-base -> mental-roberta-base."""
-        return self.name.split("/")[-1] if self.name in ENCODERS else Path(self.name).resolve().name
+        return self.name.split("/")[-1] if self.is_on_hub else Path(self.name).resolve().name
+
+
+def is_folder(name: str) -> bool:
+    """Whether --model_name is a user's folder with an encoder; the listed names are always those on the hub."""
+    return name not in ENCODERS and os.path.isfile(os.path.join(name, CONFIG))
 
 
 def checked_name(name: str) -> str:
-    """The argparse type of --model_name."""
-    if name in ENCODERS or (Path(name) / CONFIG).is_file():
+    """The argparse type of --model_name. Whether the hub has the name is found out later."""
+    if name in ENCODERS or is_folder(name) or (HUB_NAME.fullmatch(name) and not os.path.isdir(name)):
         return name
-    known = ", ".join(ENCODERS)
-    raise argparse.ArgumentTypeError(f"{name!r} is none of {known}, nor a folder with an encoder's config.json")
+    raise argparse.ArgumentTypeError(f"{name!r} is neither a folder with an encoder's {CONFIG} nor a name on the hub")
 
 
 def fetch(name: str, revision: str, weights: str | None) -> Encoder:
     """Find the encoder's files: in a folder, on the hub (or in its cache), or in the offline encoder's package.
 
     `weights` is the name of the weights' file, None where the tokenizer suffices. Raises UserError, in one line, where
-    a file cannot be had or is damaged.
+    a file cannot be had or is damaged, or is not of an encoder of FAMILIES: that before the weights are downloaded.
     """
-    if name not in ENCODERS:
+    if is_folder(name):
         if revision != DEFAULT_REVISION:
             raise UsageError(f"--revision {revision}: {name} is a folder, which has no revisions")
         return _from_folder(name, weights)
@@ -86,7 +110,10 @@ def fetch(name: str, revision: str, weights: str | None) -> Encoder:
     from artificial_pain import hub
 
     try:
-        folder = hub.download(name, revision, [*TOKENIZER_FILES, *([weights] if weights else [])])
+        folder = hub.download(name, revision, [*TOKENIZER_FILES, CARD])
+        _require_family(name, folder)
+        if weights:  # with the other files again: they may be of a newer commit
+            folder = hub.download(name, revision, [*TOKENIZER_FILES, CARD, weights])
         if weights and not (folder / weights).exists():
             hf_hub_download(name, weights, revision=folder.name)  # raises: the hub has none, or is out of reach
     except (HTTPError, OSError, ValueError) as error:  # of the network, the disk, and invalid settings
@@ -96,18 +123,25 @@ def fetch(name: str, revision: str, weights: str | None) -> Encoder:
             logger.warning(f"the hub is out of reach: taking {name} from the installed package{verified}")
             return _from_package(weights)
         raise UserError(_explain(error, name, revision, weights)) from error
-    if not (folder / CONFIG).exists():
-        raise UserError(f"{name} at revision {revision} has no config.json on the hub: is HF_ENDPOINT the right hub?")
     return Encoder(name, folder, revision=folder.name)
+
+
+def _require_family(name: str, folder: Path) -> None:
+    """Raise UserError where the folder's config.json is not of an encoder of FAMILIES."""
+    unreadable = f"{name}: its {CONFIG} cannot be read as an encoder's configuration"
+    expected = f"expected an encoder, its model_type one of {', '.join(FAMILIES)}"
+    if not (folder / CONFIG).exists():
+        raise UserError(f"{name} has no {CONFIG}, or HF_ENDPOINT is not the right hub: {expected}")
+    with as_user_error(unreadable, OSError, ValueError, AttributeError, TypeError):
+        family = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("model_type")
+        is_known = family in FAMILIES
+    if not is_known:
+        raise UserError(f"{name}: its model_type is {family!r}: {expected}")
 
 
 def _from_folder(name: str, weights: str | None) -> Encoder:
     folder = Path(name)
-    config = folder / CONFIG
-    with as_user_error(f"{config}: cannot be read as an encoder's configuration", OSError, ValueError, AttributeError):
-        family = json.loads(config.read_text(encoding="utf-8")).get("model_type")
-    if family not in FAMILIES:
-        raise UserError(f"{folder}: its model_type is {family!r}: expected an encoder, one of {', '.join(FAMILIES)}")
+    _require_family(name, folder)
     if weights and not (folder / weights).is_file():
         raise UserError(f"{folder}: has no {weights}: {_how_to_convert(name)}")
     return Encoder(name, folder, revision=None)
@@ -136,12 +170,16 @@ def _from_package(weights: str | None) -> Encoder:
 
 def load_tokenizer(encoder: Encoder) -> "PreTrainedTokenizerFast":
     """The encoder's own tokenizer, from its files on disk. Raises UserError where there are none."""
-    names = {path.name for path in encoder.folder.iterdir()}
-    if not any(kind <= names for kind in TOKENIZER_KINDS):  # transformers would make one that knows no word
-        raise UserError(f"{encoder.folder}: has no tokenizer: save the encoder's there with save_pretrained()")
     kinds = OSError, ValueError, KeyError, TypeError, AttributeError  # of files that are damaged or of another shape
     with as_user_error(f"{encoder.folder}: no tokenizer can be loaded", *kinds):
-        return _tokenizer_class(encoder.folder).from_pretrained(encoder.folder, local_files_only=True)
+        kind = _tokenizer_class(encoder.folder)
+        files = {name for name in kind.vocab_files_names.values() if name != "tokenizer.json"}
+        names = {path.name for path in encoder.folder.iterdir()}
+        if "tokenizer.json" in names or files <= names:
+            return kind.from_pretrained(encoder.folder, local_files_only=True)
+    # transformers would make one that knows no word.
+    expected = f"neither tokenizer.json nor {', '.join(sorted(files))}"
+    raise UserError(f"{encoder.folder}: has no tokenizer, {expected}: save the encoder's there with save_pretrained()")
 
 
 def _tokenizer_class(folder: Path) -> "type[PreTrainedTokenizerFast]":
@@ -152,7 +190,7 @@ def _tokenizer_class(folder: Path) -> "type[PreTrainedTokenizerFast]":
     name = json.loads(named.read_text(encoding="utf-8")).get("tokenizer_class") if named.exists() else None
     if not name:
         family = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["model_type"]
-        name = TOKENIZER_CLASSES.get(family, "")
+        name = FAMILIES.get(family, "")
     kind = getattr(transformers, name, None)
     known = isinstance(kind, type) and issubclass(kind, transformers.PreTrainedTokenizerFast)
     return kind if known else transformers.PreTrainedTokenizerFast  # which takes all from tokenizer.json
@@ -162,8 +200,7 @@ def max_tokens(encoder: Encoder) -> int:
     """How long an input, with its special tokens, the encoder's position embeddings take."""
     with as_user_error(f"{encoder.folder / CONFIG}: does not say how long an input may be", KeyError, TypeError):
         config = json.loads((encoder.folder / CONFIG).read_text(encoding="utf-8"))
-        # RoBERTa numbers its positions from padding_idx + 1 on: 514 of them are 512 tokens.
-        reserved = config.get("pad_token_id", 1) + 1 if config["model_type"] == "roberta" else 0
+        reserved = config.get("pad_token_id", 1) + 1 if config["model_type"] in PADDED_POSITIONS else 0
         return config["max_position_embeddings"] - reserved
 
 
@@ -179,7 +216,8 @@ def _explain(error: BaseException, name: str, revision: str, weights: str | None
         f"for a version that has it (--revision refs/pr/N); {_how_to_convert(name)}",
         errors.GatedRepoError: f"{name} is gated and this machine has no access to it: {access}",
         errors.RevisionNotFoundError: f"{name} has no revision {revision!r}: see its branches and commits at {page}",
-        errors.RepositoryNotFoundError: f"{name} was not found, as a gated model looks without access: {access}",
+        errors.RepositoryNotFoundError: f"{name} was not found: check the name; a gated model looks the same without "
+        f"access: {access}",
         errors.OfflineModeIsEnabled: f"{name} is not in the cache and HF_HUB_OFFLINE is set: unset it to download it",
     }
     chain = [error]

@@ -61,8 +61,8 @@ def download(name: str, revision: str, filenames: Sequence[str]) -> Path:
             if delay is None or response is None or response.status_code < 500 or "/api/" not in str(response.url):
                 raise
             time.sleep(delay)
-    for path in folder.iterdir():
-        if path.name in filenames:
+    for path in map(folder.joinpath, filenames):
+        if path.exists():  # where the repository has none of the files, there is no folder
             _verify(path, name)
     return folder
 

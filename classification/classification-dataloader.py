@@ -40,7 +40,7 @@ def main(args: argparse.Namespace) -> None:
     from artificial_pain.data import sources, splits, statistics, tokenization
 
     tokenizer = encoders.load_tokenizer(encoder)
-    tokenization.require_length(encoder, tokenizer, args.max_length)
+    args.max_length = tokenization.resolve_length(encoder, tokenizer, args.max_length, MAX_LENGTH)
 
     # 2. The corpus, a row an example. ESConv: all that the help seeker says in a dialogue, and the emotion; rare
     #    emotions are dropped. SAD: a sentence, and the kind of stressor, from its column --label_column.

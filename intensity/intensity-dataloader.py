@@ -37,7 +37,7 @@ def main(args: argparse.Namespace) -> None:
     from artificial_pain.data import sources, splits, statistics, tokenization
 
     tokenizer = encoders.load_tokenizer(encoder)
-    tokenization.require_length(encoder, tokenizer, args.max_length)
+    args.max_length = tokenization.resolve_length(encoder, tokenizer, args.max_length, MAX_LENGTH)
 
     # 2. The corpus, a row an example: all that the help seeker says in a dialogue, the emotion, its intensity before
     #    and after the talk, 1 to 5, and the change, -4 to 4; any may be missing. Rare emotions are dropped.

@@ -203,9 +203,17 @@ def cuda_build_without_driver(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Tiny RoBERTa, BERT and ModernBERT with random weights, by their published names."""
-    from tiny_encoders import make_tiny_encoders  # here, as torch above: the first process of xdist needs no model
+    from tiny_encoders import PUBLISHED, make_tiny_encoders  # here, as torch: xdist's first process needs no model
 
-    return make_tiny_encoders(tmp_path_factory.mktemp("encoders"))
+    return make_tiny_encoders(tmp_path_factory.mktemp("encoders"), PUBLISHED)
+
+
+@pytest.fixture(scope="session")
+def families(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Tiny encoders of the other families, by the names of the repositories whose files they have."""
+    from tiny_encoders import OTHERS, make_tiny_encoders
+
+    return make_tiny_encoders(tmp_path_factory.mktemp("families"), OTHERS)
 
 
 @pytest.fixture(scope="session")

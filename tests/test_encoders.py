@@ -1,16 +1,29 @@
 """Encoders from the hub over HTTP, a folder or the installed package; and the errors where they cannot be had."""
 
+import argparse
 import json
 import shutil
 from pathlib import Path
 
 import pytest
-from conftest import DATALOADER, GATED, GOOD_TOKEN, MINILM, MODEL, POOR_TOKEN
+from conftest import (
+    DATALOADER,
+    GATED,
+    GOOD_TOKEN,
+    MINILM,
+    MODEL,
+    POOR_TOKEN,
+    PREDICT,
+    REPOSITORY,
+    module,
+)
 from hub import Hub
+from huggingface_hub import metadata_load
 from transformers import AutoTokenizer
 
 from artificial_pain import encoders
 from artificial_pain.data import tokenization
+from artificial_pain.runs import model_card
 
 SAMPLE = ["--dataset_name", "SAD", "--data_source", "sample"]
 UNREACHABLE = "http://127.0.0.1:9"  # loopback's discard port: refused at once
@@ -94,7 +107,129 @@ def test_invalid_hub_setting_ends_in_one_line(setting, hub, command, tmp_path):
     assert done.code == 1 and "check HF_ENDPOINT, HF_HOME and HF_TOKEN" in done.error
 
 
-@pytest.mark.parametrize("content", ['{"model_type": "t5"}', "{}", "[]", "not JSON"])
+FETCH = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from artificial_pain import encoders
+from artificial_pain.errors import UserError
+for name in sys.argv[2:]:
+    try:
+        print(name, encoders.fetch(name, "main", encoders.WEIGHTS).folder)
+    except UserError as error:
+        print(name, "error:", error)
+"""
+
+
+@pytest.mark.xdist_group("families")
+def test_any_encoder_of_the_hub_is_fetched_and_nothing_else(families, command, tmp_path):
+    """Each family by name; a bare name; of something else the configuration, but not the weights"""
+    from tiny_encoders import LICENCES, PICKLED
+
+    refused = {
+        "google-t5/t5-small": ({"config.json": '{"model_type": "t5"}'}, "its model_type is 't5': expected an encoder"),
+        "openai-community/gpt2": (
+            {"config.json": '{"model_type": "gpt2"}'},
+            "one of bert, roberta, modernbert, distilbert, electra, ",
+        ),
+        "me/list": ({"config.json": "[]"}, "cannot be read as an encoder's configuration"),
+        "me/adapter": ({"adapter_config.json": "{}", "README.md": "---\nlicense: mit\n---\n"}, "has no config.json"),
+        "me/data": ({"data.csv": "text"}, "has no config.json"),
+    }
+    repositories = dict(families)
+    for name, (files, _) in refused.items():
+        folder = repositories[name] = tmp_path / "others" / name
+        folder.mkdir(parents=True)
+        for path, content in (files | {"model.safetensors": "large"}).items():
+            (folder / path).write_text(content)
+    program = tmp_path / "fetch.py"
+    program.write_text(FETCH)
+    with Hub(repositories) as hub:
+        environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home")}
+        names = [*repositories, "roberta-base", "gpt2", "roberta-bsae", "me/roberta-bsae"]
+        done = command(program, REPOSITORY, *names, **environment)
+    assert done.code == 0, done.err
+    found = dict(line.split(" ", 1) for line in done.out.splitlines())
+    for name in ("roberta-bsae", "me/roberta-bsae"):
+        assert f"{name} was not found: check the name" in found.pop(name)
+    assert "its model_type is 'gpt2'" in found.pop("gpt2")
+    assert Path(found.pop("roberta-base")).name == hub.commit("FacebookAI/roberta-base")
+    for name, (_, message) in refused.items():
+        assert message in found.pop(name)
+    for name in PICKLED:
+        assert "has no model.safetensors at revision 'main'" in (message := found.pop(name))
+        assert f"`python -m artificial_pain.convert {name} NEW_FOLDER`" in message
+    assert found.keys() == repositories.keys() - refused.keys() - PICKLED
+    for name, folder in found.items():
+        source, folder = repositories[name], Path(folder)
+        assert {path.name for path in folder.iterdir()} == {path.name for path in source.iterdir()} - {".gitattributes"}
+        encoder = encoders.Encoder(name, folder, folder.name)
+        assert model_card.encoder_licence(encoder) == LICENCES[name]
+    weights = [path for _, path in hub.requests if path.endswith(".safetensors")]
+    assert {path.split("/resolve/")[0][1:] for path in weights} == found.keys() | PICKLED | {"roberta-base"}
+
+
+@pytest.mark.parametrize("card", ["", "---\nlicense: [mit, apache-2.0]\n---\n", "---\na: [\n---\n", "---\n7\n---\n"])
+def test_licence_that_is_not_declared_is_other(card, tmp_path):
+    (tmp_path / "README.md").write_text(card)
+    assert model_card.encoder_licence(encoders.Encoder("me/encoder", tmp_path, "main")) == "other"
+
+
+@pytest.mark.xdist_group("families")
+def test_another_encoder_of_the_hub_from_splits_to_predictions(families, command, tmp_path):
+    name = "FacebookAI/roberta-base"
+    words = ["--model_name", name, "--dataset_name", "SAD", "--output_dir", tmp_path]
+    with Hub({name: families[name]}) as hub:
+        environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hub"), "WANDB_MODE": "disabled"}
+        done = command(DATALOADER, *words, "--data_source", "sample", **environment)
+        assert done.code == 0, done.err
+        training = ["--epochs", "1", "--batch_size", "32", "--pooling", "mean", "--layer_decay", "0.9"]
+        done = command(MODEL, *words, *training, **environment)
+        assert done.code == 0, done.err
+    (run,) = (path.parent for path in tmp_path.rglob("run.json"))
+    record, card = json.loads((run / "run.json").read_text()), metadata_load(run / "README.md")
+    assert record["encoder"] == {"name": name, "revision": hub.commit(name)} and record["data"]["max_length"] == 512
+    assert card["base_model"] == name and card["license"] == "mit"
+    done = module(command, PREDICT, run, "I feel lost", "It was a good day!", "--format", "jsonl")
+    assert done.code == 0, done.err
+    assert [json.loads(line)["text"] for line in done.out.splitlines()] == ["I feel lost", "It was a good day!"]
+
+
+NO_NAMES = [
+    "",
+    ".",
+    "..",
+    "./bert",
+    "../bert",
+    "/bert",
+    "~/bert",
+    "a/b/c",
+    "a b",
+    "a..b",
+    "a--b",
+    "-a",
+    "a.git",
+    "\u00e9",
+]
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_what_is_no_name_of_the_hub_is_taken_for_a_folder(name):
+    with pytest.raises(argparse.ArgumentTypeError, match="neither a folder with"):
+        encoders.checked_name(name)
+
+
+def test_folder_comes_before_the_hub(encoder, tmp_path, monkeypatch):
+    """Also one that could be a name on the hub; a folder without an encoder is no name"""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(encoder, "me/bert")
+    assert encoders.fetch(encoders.checked_name("me/bert"), "main", encoders.WEIGHTS).folder == Path("me/bert")
+    Path("me/bert/config.json").unlink()
+    with pytest.raises(argparse.ArgumentTypeError, match="'me/bert' is neither a folder with"):
+        encoders.checked_name("me/bert")
+    assert encoders.checked_name("me/bert-2") == "me/bert-2"
+
+
+@pytest.mark.parametrize("content", ['{"model_type": "t5"}', '{"model_type": []}', "{}", "[]", "not JSON"])
 def test_folder_of_something_else_ends_in_one_line(content, script, tmp_path):
     (tmp_path / "config.json").write_text(content)
     done = script(DATALOADER, *SAMPLE, "--model_name", tmp_path, "--output_dir", tmp_path / "out")
@@ -167,7 +302,7 @@ def test_tokenizer_is_the_one_of_autotokenizer(name, change, tiny, tmp_path):
     elif change:
         path.write_text(json.dumps(json.loads(path.read_text()) | {"tokenizer_class": "GoneTokenizerFast"}))
     if change and not (folder / "tokenizer.json").exists() and path.exists():
-        with pytest.raises(encoders.UserError, match="no tokenizer can be loaded"):
+        with pytest.raises(encoders.UserError, match="has no tokenizer, neither "):
             encoders.load_tokenizer(encoders.Encoder(str(folder), folder, None))
         return  # and AutoTokenizer raises ValueError
     ours = encoders.load_tokenizer(encoders.Encoder(str(folder), folder, None))

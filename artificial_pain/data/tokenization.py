@@ -27,11 +27,16 @@ READ_SETTINGS = {"data_source", "label_column", "label_counts", "max_length", "s
 CHUNK = 1000  # texts a call of the tokenizer: enough to keep its threads busy, few enough for a lively progress bar
 
 
-def require_length(encoder: Encoder, tokenizer: PreTrainedTokenizerFast, max_length: int) -> None:
-    """Raise UsageError where --max_length leaves no room for a word, or is more than the encoder takes."""
+def resolve_length(encoder: Encoder, tokenizer: PreTrainedTokenizerFast, max_length: int | None, default: int) -> int:
+    """The tokens of a text at most: `max_length`, or without it the default, if the encoder takes so many.
+
+    Raises UsageError where --max_length leaves no room for a word, or is more than the encoder takes.
+    """
     shortest, longest = tokenizer.num_special_tokens_to_add() + 1, max_tokens(encoder)
+    max_length = max_length or min(default, longest)
     if not shortest <= max_length <= longest:
         raise UsageError(f"--max_length {max_length}: {encoder.name} takes {shortest} to {longest} tokens")
+    return max_length
 
 
 def tokenize(

@@ -90,7 +90,10 @@ AttentionMaskInterface.register(ATTENTION, eager_mask)  # 0 and the lowest numbe
 
 
 def use_fast_dropout(model: PreTrainedModel) -> None:
-    """Give a model the dropout of this module, in attention and everywhere else."""
+    """Give a model the dropout of this module, in attention and everywhere else.
+
+    Attention with a term for relative positions (DeBERTa's and MPNet's) stays the library's, with this dropout.
+    """
     model.set_attn_implementation(ATTENTION)
     for parent in list(model.modules()):
         for name, child in parent.named_children():

@@ -1,12 +1,14 @@
 """The model card: README.md of a run's folder, in the hub's format."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData, metadata_load
+from yaml import YAMLError
 
 from artificial_pain.data.tokenization import Splits
-from artificial_pain.encoders import ENCODERS, Encoder
+from artificial_pain.encoders import CARD, ENCODERS, Encoder
 from artificial_pain.evaluation import bootstrap
 from artificial_pain.evaluation.tables import PRIMARY_METRICS, SECONDARY_METRICS, results_table
 
@@ -33,12 +35,13 @@ def licence(dataset_name: str, data_source: str | None, encoder: Encoder) -> str
 
 
 def encoder_licence(encoder: Encoder) -> str:
-    """The licence of an encoder's weights. For a folder it is the one that its README.md declares, or "other"."""
+    """The licence of an encoder's weights: of one that is not listed, what its README.md declares, or "other"."""
     if encoder.name in ENCODERS:
         return ENCODERS[encoder.name]
-    card = encoder.folder / "README.md"
-    declared = metadata_load(card) if card.exists() else None
-    return str((declared or {}).get("license", "other"))
+    card, declared = encoder.folder / CARD, None
+    with suppress(ValueError, YAMLError):  # a card that is damaged declares nothing
+        declared = (metadata_load(card) or {}).get("license") if card.exists() else None
+    return declared if isinstance(declared, str) else "other"  # several are a list
 
 
 def evaluations(dataset_name: str, data_source: str | None, test: dict) -> Iterator[EvalResult]:
@@ -73,11 +76,10 @@ def card(record: dict, encoder: Encoder, splits: Splits, results: dict) -> str:
     """The content of README.md for a run with this record."""
     arguments, source, test = record["arguments"], splits.settings["data_source"], results["test"]
     dataset_name = arguments["dataset_name"]
-    is_on_hub = encoder.name in ENCODERS  # else its name is a folder, which stays private
     data = ModelCardData(
         language="en",
         license=licence(dataset_name, source, encoder),
-        base_model=encoder.name if is_on_hub else None,
+        base_model=encoder.name if encoder.is_on_hub else None,  # a user's folder stays private
         pipeline_tag="text-classification",
         tags=["emotion", "artificial-pain"],
         model_name=f"{encoder.short_name} fine-tuned on {dataset_name}",
@@ -91,7 +93,7 @@ def card(record: dict, encoder: Encoder, splits: Splits, results: dict) -> str:
         test=test,
         splits=splits,
         arguments=arguments,
-        encoder=encoder.name if is_on_hub else encoder.short_name,
+        encoder=encoder.name if encoder.is_on_hub else encoder.short_name,
         resamples=bootstrap.RESAMPLES,
         primary_table=results_table({"fine-tuned": results}, PRIMARY_METRICS),
         secondary_table=results_table({"fine-tuned": results}, SECONDARY_METRICS),

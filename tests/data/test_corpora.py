@@ -378,8 +378,8 @@ WRONG_FLAGS = {
     "another corpus": (["--dataset_name", "EmpatheticDialogues"], "invalid choice"),
     "another label column": (["--label_column", "second_label"], "invalid choice"),
     "another encoder": (
-        ["--model_name", "bert-base-cased"],
-        "'bert-base-cased' is none of mental/mental-roberta-base, ",
+        ["--model_name", "./bert-base-cased"],
+        "'./bert-base-cased' is neither a folder with an encoder's config.json nor a name on the hub",
     ),
 }
 

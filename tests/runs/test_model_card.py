@@ -42,7 +42,7 @@ def make_card(
     splits = SimpleNamespace(
         settings={"data_source": source, "label_column": label_column}, texts={"train": range(12345)}
     )
-    encoder = Encoder(encoder, Path(encoder), None)
+    encoder = Encoder(encoder, Path(encoder), None if Path(encoder).is_absolute() else "main")
     return model_card.card(record, encoder, splits, {"test": test, "baselines": {}})
 
 

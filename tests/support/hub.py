@@ -27,7 +27,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 BRANCH = "main"
 # The hub keeps files of these kinds outside git: their ETag is the SHA-256 of the content, not the git blob's id.
-LARGE_FILE_SUFFIXES = (".safetensors", ".bin", ".pt", ".ckpt", ".h5", ".msgpack", ".onnx")
+LARGE_FILE_SUFFIXES = (".safetensors", ".bin", ".model", ".pt", ".ckpt", ".h5", ".msgpack", ".onnx")
 POINTER_SIZE = 134
 FIXED_DATE = "2024-01-01T00:00:00.000Z"
 
@@ -128,6 +128,8 @@ class Hub:
         if unknown:
             raise ValueError(f"gated repositories that the hub does not have: {sorted(unknown)}")
         self._repositories = {name: _Repository.read(name, Path(path)) for name, path in repositories.items()}
+        # The real hub sends on from the names that its oldest repositories had.
+        self._bare_names = {name.split("/")[1]: name for name in repositories}
         self._gated = frozenset(gated)
         self._tokens = {token: frozenset(names) for token, names in (tokens or {}).items()}
         self._server: _Server | None = None
@@ -190,9 +192,15 @@ class Hub:
         query = {key: values[-1].lower() in ("true", "1") for key, values in parse_qs(url.query).items()}
         try:
             token = self._token(headers)
+            position = 2 if parts[0] == "api" else 0
+            if parts[position] in self._bare_names:
+                parts[position] = self._bare_names[parts[position]]
+                return _Reply(307, headers={"Location": f"/{'/'.join(parts)}{url.query and '?'}{url.query}"})
             match parts:
                 case ["api", "models", owner, name]:
                     return _describe(self._find(owner, name, BRANCH, token), self._gated, query)
+                case ["api", "models", name, "revision", revision]:
+                    self._find("", name, revision, token)  # a repository needs an owner: it is not found
                 case ["api", "models", owner, name, "revision", revision]:
                     return _describe(self._find(owner, name, revision, token), self._gated, query)
                 case ["api", "models", owner, name, "tree", revision, *folder]:

@@ -6,10 +6,11 @@ the special tokens and the set of files are those of the real repository, the si
 
 from __future__ import annotations
 
+import io
 import json
 import string
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -17,16 +18,34 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 from transformers import (
     BertConfig,
     BertForMaskedLM,
+    BertTokenizer,
+    CamembertConfig,
+    CamembertForMaskedLM,
+    CamembertTokenizer,
+    DebertaV2Config,
+    DebertaV2ForMaskedLM,
+    DistilBertConfig,
+    DistilBertForMaskedLM,
+    ElectraConfig,
+    ElectraForPreTraining,
     ModernBertConfig,
     ModernBertForMaskedLM,
+    MPNetConfig,
+    MPNetForMaskedLM,
+    MPNetTokenizer,
     PreTrainedModel,
+    PreTrainedTokenizerFast,
     RobertaConfig,
     RobertaForMaskedLM,
+    XLMRobertaConfig,
+    XLMRobertaForMaskedLM,
+    XLMRobertaTokenizer,
 )
 
 SEED = 20240229
 VOCABULARY = 500
 SIZES = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+ROBERTA_SIZES = {**SIZES, "max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-5}
 
 ROBERTA_TOKENS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 BERT_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -71,24 +90,32 @@ SENTENCES = (
 )
 
 
-def make_tiny_encoders(root: Path) -> dict[str, Path]:
+def make_tiny_encoders(root: Path, names: Sequence[str]) -> dict[str, Path]:
     """Write the encoders below ``root`` and return the folder of each repository name."""
-    makers: dict[str, Callable[[Path], PreTrainedModel]] = {
-        "mental/mental-roberta-base": _make_roberta,
-        "mental/mental-bert-base-uncased": _make_bert,
-        "answerdotai/ModernBERT-base": _make_modernbert,
-    }
     folders = {}
-    for name, make in makers.items():
+    for name in names:
         folder = folders[name] = root / name
         folder.mkdir(parents=True)
         with torch.random.fork_rng(devices=[]):  # leaves the caller's random state as it was
             torch.manual_seed(SEED)
-            make(folder).save_pretrained(folder)
+            model = MAKERS[name](folder)
+        model.save_pretrained(folder)
+        if name in PICKLED:
+            torch.save(model.state_dict(), folder / "pytorch_model.bin")
+            (folder / "model.safetensors").unlink()
         # Real repositories also hold files that no loader needs.
-        (folder / "README.md").write_text(f"# {name}\n\nRandom weights for tests.\n", encoding="utf-8")
+        licence = f"---\nlicense: {LICENCES[name]}\n---\n" if name in LICENCES else ""
+        (folder / "README.md").write_text(f"{licence}# {name}\n\nRandom weights for tests.\n", encoding="utf-8")
         (folder / ".gitattributes").write_text("*.safetensors filter=lfs diff=lfs merge=lfs -text\n", encoding="utf-8")
     return folders
+
+
+def _make_roberta_base(folder: Path) -> RobertaForMaskedLM:
+    """The repository's files do not name the class of the tokenizer."""
+    model = _make_roberta(folder)
+    (folder / "special_tokens_map.json").unlink()
+    _write_json(folder / "tokenizer_config.json", {"model_max_length": 512})
+    return model
 
 
 def _make_roberta(folder: Path) -> RobertaForMaskedLM:
@@ -113,14 +140,7 @@ def _make_roberta(folder: Path) -> RobertaForMaskedLM:
     settings = {"tokenizer_class": "RobertaTokenizer", "model_max_length": 512, "add_prefix_space": False}
     _write_json(folder / "special_tokens_map.json", special)
     _write_json(folder / "tokenizer_config.json", {**special, **settings})
-    config = RobertaConfig(
-        **SIZES,
-        vocab_size=tokenizer.get_vocab_size(),
-        max_position_embeddings=514,
-        type_vocab_size=1,
-        layer_norm_eps=1e-5,
-    )
-    return RobertaForMaskedLM(config)
+    return RobertaForMaskedLM(RobertaConfig(**ROBERTA_SIZES, vocab_size=tokenizer.get_vocab_size()))
 
 
 def _make_bert(folder: Path) -> BertForMaskedLM:
@@ -160,6 +180,86 @@ def _make_modernbert(folder: Path) -> ModernBertForMaskedLM:
         sep_token_id=ids["[SEP]"],
     )
     return ModernBertForMaskedLM(config)
+
+
+def _make_distilbert(folder: Path) -> DistilBertForMaskedLM:
+    size = _save_word_pieces(folder, BertTokenizer, _word_pieces())
+    sizes = {"dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 2}
+    return DistilBertForMaskedLM(DistilBertConfig(**sizes, vocab_size=size))
+
+
+def _make_electra(folder: Path) -> ElectraForPreTraining:
+    """Its embeddings are smaller than its hidden states, as those of electra-small are."""
+    size = _save_word_pieces(folder, BertTokenizer, _word_pieces())
+    return ElectraForPreTraining(ElectraConfig(**SIZES, embedding_size=16, vocab_size=size))
+
+
+def _make_mpnet(folder: Path) -> MPNetForMaskedLM:
+    size = _save_word_pieces(folder, MPNetTokenizer, [*ROBERTA_TOKENS[:-1], *_word_pieces(), ROBERTA_TOKENS[-1]])
+    return MPNetForMaskedLM(MPNetConfig(**SIZES, max_position_embeddings=514, vocab_size=size))
+
+
+def _make_deberta(folder: Path) -> DebertaV2ForMaskedLM:
+    """The repository has weights in half precision, and no tokenizer.json.
+
+    It has a convolution too, as DeBERTa-v2-xlarge.
+    """
+    pieces = {"pad_piece": "[PAD]", "bos_piece": "[CLS]", "eos_piece": "[SEP]", "unk_piece": "[UNK]"}
+    ids = {"pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3}
+    _train_sentence_pieces(folder / "spm.model", **pieces, **ids)
+    _write_json(folder / "tokenizer_config.json", {"do_lower_case": False, "vocab_type": "spm"})
+    positions = {"relative_attention": True, "position_buckets": 256, "position_biased_input": False}
+    positions |= {"norm_rel_ebd": "layer_norm", "share_att_key": True, "pos_att_type": "p2c|c2p"}
+    config = DebertaV2Config(**SIZES, **positions, vocab_size=VOCABULARY, conv_kernel_size=3)
+    return DebertaV2ForMaskedLM(config).half()
+
+
+def _make_xlm_roberta(folder: Path) -> XLMRobertaForMaskedLM:
+    size = _save_sentence_pieces(folder, XLMRobertaTokenizer)
+    return XLMRobertaForMaskedLM(XLMRobertaConfig(**ROBERTA_SIZES, vocab_size=size))
+
+
+def _make_camembert(folder: Path) -> CamembertForMaskedLM:
+    size = _save_sentence_pieces(folder, CamembertTokenizer)
+    return CamembertForMaskedLM(CamembertConfig(**ROBERTA_SIZES, vocab_size=size))
+
+
+def _save_word_pieces(folder: Path, kind: type[PreTrainedTokenizerFast], pieces: list[str]) -> int:
+    """Write vocab.txt, tokenizer.json and a configuration that does not name the class; return the size."""
+    (folder / "vocab.txt").write_text("".join(f"{piece}\n" for piece in pieces), encoding="utf-8")
+    _write_json(folder / "tokenizer_config.json", {"do_lower_case": True, "model_max_length": 512})
+    return _save_tokenizer(folder, kind)
+
+
+def _save_sentence_pieces(folder: Path, kind: type[PreTrainedTokenizerFast]) -> int:
+    """Write the SentencePiece model, tokenizer.json and a configuration without the class; return the size."""
+    _train_sentence_pieces(folder / "sentencepiece.bpe.model")
+    _write_json(folder / "tokenizer_config.json", {"model_max_length": 512})
+    return _save_tokenizer(folder, kind)
+
+
+def _save_tokenizer(folder: Path, kind: type[PreTrainedTokenizerFast]) -> int:
+    tokenizer = kind.from_pretrained(folder).backend_tokenizer
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return tokenizer.get_vocab_size()
+
+
+def _train_sentence_pieces(path: Path, **special: str | int) -> None:
+    """A SentencePiece model of unigrams, with these special tokens instead of <unk>, <s> and </s>."""
+    from sentencepiece import SentencePieceTrainer  # here: most tests need none
+
+    content = io.BytesIO()
+    SentencePieceTrainer.train(
+        sentence_iterator=iter(SENTENCES),
+        model_writer=content,
+        vocab_size=VOCABULARY // 2,
+        character_coverage=1.0,
+        hard_vocab_limit=False,
+        num_threads=1,
+        minloglevel=2,
+        **special,
+    )
+    path.write_bytes(content.getvalue())
 
 
 def _train_byte_level(special_tokens: list[str]) -> Tokenizer:
@@ -203,3 +303,30 @@ def _bert_special_tokens() -> dict[str, str]:
 
 def _write_json(path: Path, content: object) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+MAKERS: dict[str, Callable[[Path], PreTrainedModel]] = {
+    "mental/mental-roberta-base": _make_roberta,
+    "mental/mental-bert-base-uncased": _make_bert,
+    "answerdotai/ModernBERT-base": _make_modernbert,
+    "FacebookAI/roberta-base": _make_roberta_base,
+    "distilbert/distilbert-base-uncased": _make_distilbert,
+    "google/electra-base-discriminator": _make_electra,
+    "microsoft/deberta-v3-base": _make_deberta,
+    "microsoft/mpnet-base": _make_mpnet,
+    "FacebookAI/xlm-roberta-base": _make_xlm_roberta,
+    "almanach/camembert-base": _make_camembert,
+}
+PUBLISHED = list(MAKERS)[:3]
+OTHERS = list(MAKERS)[
+    3:
+]  # the families that the package takes beside those of the published encoders, and RoBERTa's own
+PICKLED = {"google/electra-base-discriminator", "microsoft/deberta-v3-base", "microsoft/mpnet-base"}
+LICENCES = {
+    "FacebookAI/roberta-base": "mit",
+    "distilbert/distilbert-base-uncased": "apache-2.0",
+    "google/electra-base-discriminator": "apache-2.0",
+    "microsoft/deberta-v3-base": "mit",
+    "FacebookAI/xlm-roberta-base": "mit",
+    "almanach/camembert-base": "mit",
+}

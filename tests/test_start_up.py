@@ -1,5 +1,6 @@
 """What a script imports before its work begins. How long that takes is measured by `make bench`."""
 
+import pytest
 from around import start_up
 from conftest import DATALOADER, MODEL, copy_splits
 
@@ -16,3 +17,13 @@ def test_model_script_imports_nothing_for_after_its_first_step(encoder, sample_s
 def test_dataloader_does_not_import_torch(encoder, tmp_path):
     words = ["--model_name", encoder, "--dataset_name", "SAD", "--data_source", "sample", "--output_dir", tmp_path]
     assert "torch" not in start_up(DATALOADER, *words)["modules"]
+
+
+@pytest.mark.xdist_group("families")
+def test_no_familys_tokenizer_imports_torch(families):
+    """Each from the files of its repository; DeBERTa's is made of a SentencePiece model"""
+    program = "from pathlib import Path; from artificial_pain.encoders import Encoder, load_tokenizer; "
+    program += (
+        f"[load_tokenizer(Encoder(folder, Path(folder), None)) for folder in {list(map(str, families.values()))}]"
+    )
+    assert "torch" not in start_up(program)["modules"]

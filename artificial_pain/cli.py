@@ -15,7 +15,7 @@ from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import NoReturn
 
-from artificial_pain import distributed, encoders, storage
+from artificial_pain import distributed, encoders, environment, storage
 from artificial_pain.errors import Terminated, UsageError, UserError, logger, redact
 
 LABEL_COLUMNS = ["original_label", "top_label"]  # SAD's; the first is the published one
@@ -27,27 +27,32 @@ MAX_COUNT = 1_000_000  # of anything that a flag counts: far more than any use, 
 # What a user can mend, wherever a file is read, written or removed: full and failing disks, rights, and a folder in
 # place of a file or the other way round.
 MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM}
-MACHINE_ERRORS |= {errno.EISDIR, errno.ENOTDIR, errno.EEXIST}
+MACHINE_ERRORS |= {errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.EBUSY, errno.ESTALE}
 
 
-def run(main: Callable[[argparse.Namespace], None], parse_args: Callable[[], argparse.Namespace]) -> None:
+def run(
+    main: Callable[[argparse.Namespace], None],
+    parse_args: Callable[[], argparse.Namespace],
+    prints_results: bool = False,
+) -> None:
     """Call main with the flags. Whatever ends it is one line on stderr, and the exit code.
 
     A UserError, and a fault of the machine: 1; a wrong flag: 2; Ctrl-C: 130; SIGTERM: 143. A bug of ours: its
-    traceback, and 1.
+    traceback, and 1. With `prints_results`, what is printed is in no file: the command fails where it is lost.
     """
+    environment.prepare()
     signal.signal(signal.SIGTERM, _terminate)
     try:
         args = _parse_quietly(parse_args)
         with distributed.lost_process_as_user_error():
             distributed.start()
             main(args)
+        environment.check_output(prints_results)
     except UsageError as error:
         if distributed.is_main_process():  # all processes have the same flags
             logger.error(error)
         sys.exit(2)
     except BrokenPipeError:  # of `… | head`, which has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # otherwise Python reports it again at its end
         sys.exit(1)
     except (KeyboardInterrupt, Terminated) as stop:
         logger.info(str(stop) or "stopped")
@@ -71,6 +76,8 @@ def _for_the_user(error: Exception) -> str | None:
     """A line about something that the user can mend, None where the error is a bug of ours."""
     if isinstance(error, UserError):
         return str(error)
+    if isinstance(error, ValueError):
+        return environment.refused_variable(error)
     if isinstance(error, MemoryError):
         return f"out of memory ({str(error) or 'none is left'}): close other programs, or take a larger machine"
     if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
@@ -81,15 +88,20 @@ def _for_the_user(error: Exception) -> str | None:
 def _parse_quietly(parse_args: Callable[[], argparse.Namespace]) -> argparse.Namespace:
     """Of several processes, which all have the same flags, only the main process prints help and wrong flags."""
     if distributed.is_main_process():
-        return parse_args()
+        try:
+            return parse_args()
+        except SystemExit as end:
+            if not end.code:  # --help
+                environment.check_output(is_result=True)
+            raise
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
         return parse_args()
 
 
-def module_parser(module: str, description: str) -> argparse.ArgumentParser:
-    """A parser for `python -m artificial_pain.<module>`."""
+def module_parser(module: str, description: str | None) -> argparse.ArgumentParser:
+    """A parser for `python -m artificial_pain.<module>`. Without docstrings (PYTHONOPTIMIZE=2) there is no text."""
     prog = f"python -m artificial_pain.{module}"
-    return argparse.ArgumentParser(prog=prog, description=description.splitlines()[0], allow_abbrev=False)
+    return argparse.ArgumentParser(prog=prog, description=(description or "").partition("\n")[0], allow_abbrev=False)
 
 
 def _number(kind: type, description: str, accept: Callable) -> Callable:
@@ -121,15 +133,20 @@ def not_empty(text: str) -> str:
     return text
 
 
-def folder(text: str) -> Path:
-    """An argparse type."""
-    return Path(not_empty(text))
+def path(text: str) -> Path:
+    """An argparse type: a file or a folder, with ~ for a home."""
+    try:
+        expanded = Path(not_empty(text)).expanduser()
+        str(expanded).encode()
+    except (RuntimeError, UnicodeEncodeError) as error:  # of a user who is not there; of bytes that are not UTF-8
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be a path here: {error}") from None
+    return expanded
 
 
 def data_source(text: str) -> str:
     """An argparse type. A local file becomes absolute: the model script may quote it from another folder."""
     not_empty(text)
-    return text if text == "sample" or text.startswith(("http://", "https://")) else str(Path(text).absolute())
+    return text if text == "sample" or text.startswith(("http://", "https://")) else str(path(text).absolute())
 
 
 def add_flag(group: argparse.ArgumentParser, flag: str, default: object, help: str, **options: object) -> None:
@@ -139,9 +156,9 @@ def add_flag(group: argparse.ArgumentParser, flag: str, default: object, help: s
     group.add_argument(flag, default=default, help=f"{help} (default: %(default)s)", **options)
 
 
-def _parser(description: str, task: str, datasets: Sequence[str]) -> argparse.ArgumentParser:
+def _parser(description: str | None, task: str, datasets: Sequence[str]) -> argparse.ArgumentParser:
     """The flags of both scripts of a task."""
-    parser = argparse.ArgumentParser(description=description.splitlines()[0], allow_abbrev=False)
+    parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0], allow_abbrev=False)
     group = parser.add_argument_group("what to work on")
     known = f"one of {', '.join(encoders.ENCODERS)}, or another name on the hub, or a folder with an encoder; "
     known += f"its model_type is {', '.join(encoders.FAMILIES)}"
@@ -151,7 +168,7 @@ def _parser(description: str, task: str, datasets: Sequence[str]) -> argparse.Ar
     add_flag(group, "--dataset_name", "ESConv", "the corpus", choices=datasets)
     group.add_argument("--balanced", action="store_true", help="training examples in equal numbers for each label")
     help = f"the folder of splits and runs (default: the task's own folder, {task}/)"
-    group.add_argument("--output_dir", type=folder, default=storage.TASK_FOLDERS[task], help=help)
+    group.add_argument("--output_dir", type=path, default=storage.TASK_FOLDERS[task], help=help)
     return parser
 
 

@@ -20,7 +20,7 @@ def names(folders: list[Path]) -> list[str]:
 
 def parse_args() -> argparse.Namespace:
     parser = cli.module_parser("compare", __doc__)
-    parser.add_argument("folders", nargs="+", type=Path, metavar="RUN_FOLDER", help="as printed by a model script")
+    parser.add_argument("folders", nargs="+", type=cli.path, metavar="RUN_FOLDER", help="as printed by a model script")
     return parser.parse_args()
 
 
@@ -41,4 +41,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, parse_args)
+    cli.run(main, parse_args, prints_results=True)

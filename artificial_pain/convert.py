@@ -5,7 +5,8 @@ python -m artificial_pain.convert mental/mental-bert-base-uncased mental-bert-ba
 
 import argparse
 import pickle
-from pathlib import Path
+import shlex
+import shutil
 
 from artificial_pain import cli, encoders, storage
 from artificial_pain.errors import UserError, as_user_error
@@ -14,7 +15,7 @@ from artificial_pain.errors import UserError, as_user_error
 def parse_args() -> argparse.Namespace:
     parser = cli.module_parser("convert", __doc__)
     parser.add_argument("name", type=encoders.checked_name, help="an encoder of the hub, or a folder with one")
-    parser.add_argument("folder", type=Path, help="the new folder, which the scripts then take as --model_name")
+    parser.add_argument("folder", type=cli.path, help="the new folder, which the scripts then take as --model_name")
     parser.add_argument("--revision", default=encoders.DEFAULT_REVISION, help="on the hub (default: %(default)s)")
     return parser.parse_args()
 
@@ -39,10 +40,11 @@ def main(args: argparse.Namespace) -> None:
         )
     with storage.atomic_update(args.folder) as folder:
         model.save_pretrained(folder)
+        shutil.copymode(folder / encoders.CONFIG, folder / encoders.WEIGHTS)  # safetensors: the owner's alone
         encoders.load_tokenizer(encoder).save_pretrained(folder)
         card = ModelCardData(license=model_card.encoder_licence(encoder), base_model=encoder.name)
-        (folder / encoders.CARD).write_text(f"---\n{card.to_yaml()}\n---\n", encoding="utf-8")
-    print(f"{args.folder}: now an encoder for the scripts: --model_name {args.folder}")
+        (folder / "README.md").write_text(f"---\n{card.to_yaml()}\n---\n", encoding="utf-8")
+    print(f"{args.folder}: now an encoder for the scripts: --model_name {shlex.quote(str(args.folder))}")
 
 
 if __name__ == "__main__":

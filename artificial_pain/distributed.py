@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Set by torchrun and accelerate. Schedulers leave a WORLD_SIZE alone in the environment, which starts no job.
 LAUNCHER_VARIABLES = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
+# Left by MPI, by the scheduler of a node, and by accelerate: it would wait for other processes, or change the recipe.
+LEFT_BY_OTHERS = ("PMI_", "OMPI_", "MV2_", "ACCELERATE_", "FSDP_", "TORCHELASTIC_")
 
 
 def num_processes() -> int:
@@ -48,8 +50,11 @@ def device() -> "torch.device":
 def start() -> None:
     """Join the other processes of the job. A single process uses one GPU: the Trainer would split a batch over more."""
     if num_processes() == 1:
-        os.environ.pop("WORLD_SIZE", None)  # otherwise accelerate waits for the others
-        os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+        cpu = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")  # of `accelerate launch --cpu`
+        os.environ["CUDA_VISIBLE_DEVICES"] = "" if cpu else os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+        for name in [*os.environ]:
+            if name in LAUNCHER_VARIABLES or name.startswith(LEFT_BY_OTHERS):
+                del os.environ[name]
         return
     from accelerate import PartialState
 

@@ -13,10 +13,10 @@ BATCH_SIZE = 32  # Predictor's default too
 
 def parse_args() -> argparse.Namespace:
     parser = cli.module_parser("predict", __doc__)
-    parser.add_argument("run_folder", type=cli.folder, metavar="RUN", help="as printed by a model script")
+    parser.add_argument("run_folder", type=cli.path, metavar="RUN", help="as printed by a model script")
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="without one: --file, or standard input")
     help = "a text file with one text a line, or a .csv file with a column `text`"
-    parser.add_argument("--file", type=cli.folder, help=help)
+    parser.add_argument("--file", type=cli.path, help=help)
     parser.add_argument("--format", choices=["text", "csv", "jsonl"], default="text", help="(default: %(default)s)")
     cli.add_flag(parser, "--batch_size", BATCH_SIZE, "texts at a time", type=cli.positive_integer)
     args = parser.parse_intermixed_args()
@@ -38,4 +38,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, parse_args)
+    cli.run(main, parse_args, prints_results=True)

@@ -15,8 +15,8 @@ from artificial_pain.errors import UserError, as_user_error, logger
 def parse_args() -> argparse.Namespace:
     parser = cli.module_parser("report", __doc__)
     help = "in which the runs are (default: both tasks' folders)"
-    parser.add_argument("roots", nargs="*", type=Path, metavar="FOLDER", help=help)
-    parser.add_argument("--output", type=cli.folder, default=Path("RESULTS.md"), help="(default: %(default)s)")
+    parser.add_argument("roots", nargs="*", type=cli.path, metavar="FOLDER", help=help)
+    parser.add_argument("--output", type=cli.path, default=Path("RESULTS.md"), help="(default: %(default)s)")
     args = parser.parse_args()
     if args.output.suffix != ".md":
         parser.error(f"--output {args.output}: expected a name that ends in .md")

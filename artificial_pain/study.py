@@ -38,7 +38,7 @@ def parse_args() -> argparse.Namespace:
         group.add_argument(flag, nargs="+", choices=values, default=values, help=help)
     cli.add_flag(group, "--seeds", [storage.PUBLISHED_SEED], "of the trainings", nargs="+", type=cli.seed_integer)
     group = parser.add_argument_group("what the scripts are given beside that")
-    group.add_argument("--output_dir", type=cli.folder, help="of all four (default: each task's own folder)")
+    group.add_argument("--output_dir", type=cli.path, help="of all four (default: each task's own folder)")
     # Given with =: argparse takes a bare --debug for a flag of its own.
     for flag in ("--dataloader_flags", "--model_flags"):
         group.add_argument(flag, type=shlex.split, default=[], metavar='"FLAGS"', help=f'as in {flag}="--revision v1"')

@@ -18,7 +18,7 @@ PACKAGE = REPOSITORY / "artificial_pain"
 # A room imports from its own floor and from those below it (which stand before it).
 FLOORS = [
     {"errors"},
-    {"distributed", "storage"},
+    {"distributed", "environment", "storage"},
     {"encoders", "hub"},
     {"data"},
     {"modeling"},
@@ -30,7 +30,7 @@ FLOORS = [
     {"predict", "study", "report", "compare", "convert"},
 ]
 MAX_FUNCTION, MAX_FILE = 50, 250  # lines
-MAX_PACKAGE = 3757  # lines of code, without blanks, comments and docstrings
+MAX_PACKAGE = 3886  # lines of code, without blanks, comments and docstrings
 SCRIPT_LINES = range(60, 111)
 SCRIPTS = [DATALOADER, MODEL, INTENSITY_DATALOADER, INTENSITY_MODEL]
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "sample" not in path.parts)

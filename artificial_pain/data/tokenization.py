@@ -175,7 +175,7 @@ def load_splits(
 def _load(layout: storage.Layout, encoder: Encoder, tokenizer: PreTrainedTokenizerFast) -> Splits:
     """As `load_splits`, but the UserError does not say what to do, and damage raises whatever the libraries raise."""
     folder, text_folder = layout.corpus / layout.tokenized_splits, layout.corpus / layout.text_splits
-    metadata = json.loads((folder / METADATA_FILE).read_text())
+    metadata = json.loads((folder / METADATA_FILE).read_text(encoding="utf-8"))
     data = (layout.dataset_name, fingerprint(layout.corpus, layout))
     reason = storage.find_corruption(folder, metadata.pop("sha256"))
     if reason:
@@ -198,6 +198,6 @@ def _load(layout: storage.Layout, encoder: Encoder, tokenizer: PreTrainedTokeniz
 def _settings(statistics: Path) -> dict:
     """The settings of the dataloader that wrote the text splits; {} where none can be read."""
     try:
-        return json.loads(statistics.read_text())["settings"]
+        return json.loads(statistics.read_text(encoding="utf-8"))["settings"]
     except (OSError, ValueError, KeyError, TypeError):
         return {}

@@ -19,6 +19,8 @@ from artificial_pain.evaluation.classification import BINS, calibration_bins
 matplotlib.use("Agg")  # also where matplotlib was imported before
 import matplotlib.pyplot as plt
 
+matplotlib.rcdefaults()  # a matplotlibrc of the user's makes other figures, or needs a LaTeX
+
 # A character that the font lacks is drawn as a box; the other files have the label in full.
 warnings.filterwarnings("ignore", message="Glyph .* missing from font")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from transformers import TrainerCallback, TrainerState
 
-from artificial_pain import distributed, storage
+from artificial_pain import distributed, environment, storage
 from artificial_pain.data.tokenization import Splits
 from artificial_pain.errors import first_line, logger
 from artificial_pain.runs import tracked_metrics
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PROJECT = "artificial-pain"
 # Seconds, unless W&B's variable says otherwise. Its defaults, 90 and without end, are long where there is no network.
 TIMEOUTS = {"init_timeout": 20, "finish_timeout": 20}
+TRUE = ("1", "true", "yes", "on", "t", "y")  # of WANDB_DISABLED, which W&B itself no longer reads
 MAX_TAG_LENGTH = 64  # W&B's
 NOT_OF_A_SETTING = {*RESUMABLE_FLAGS, "seed"}  # flags that do not tell the settings of two runs apart
 
@@ -110,10 +111,11 @@ class Tracker:
         if self.started or not distributed.is_main_process():
             return
         self.started = True
-        if os.environ.get("WANDB_MODE") == "disabled":
+        mode = os.environ.get("WANDB_MODE", "").strip().lower()
+        if mode == "disabled" or os.environ.get("WANDB_DISABLED", "").strip().lower() in TRUE:
             return  # without the second that wandb's import takes
         for mode, failure in (
-            (None, "cannot be used as set up ({}): the run is logged offline"),
+            (None, f"cannot be used as set up ({{}}{environment.network_settings()}): the run is logged offline"),
             ("offline", "cannot log offline either ({}): the run is not logged to it"),
         ):
             try:
@@ -143,13 +145,13 @@ class Tracker:
 
         tags = [*self.init.get("tags", []), *filter(None, os.environ.get("WANDB_TAGS", "").split(","))]
         return wandb.init(
-            project=os.environ.get("WANDB_PROJECT") or PROJECT,
+            project=os.environ.get("WANDB_PROJECT") or wandb.setup().settings.project or PROJECT,
             name=os.environ.get("WANDB_NAME") or self.init["name"],
             group=os.environ.get("WANDB_RUN_GROUP") or self.init.get("group"),
             job_type=os.environ.get("WANDB_JOB_TYPE") or self.init.get("job_type"),
             tags=[tag[:MAX_TAG_LENGTH] for tag in tags],
             config=self.init["config"],
-            dir=os.environ.get("WANDB_DIR") or str(self._folder),
+            dir=os.path.expanduser(os.environ.get("WANDB_DIR") or self._folder),
             mode=mode,
             id=self.description["id"],
             resume="allow" if self.description["id"] else None,
@@ -179,17 +181,35 @@ def _reason(error: Exception) -> str:
 
 
 def _mode() -> str:
-    """WANDB_MODE where it needs no key; else online if there is a key, and offline if there is none."""
-    mode = os.environ.get("WANDB_MODE")
-    if mode in ("offline", "dryrun"):
-        return mode
+    """WANDB_MODE, or that of W&B's settings files, where it needs no key; else online if there is a key, and offline if
+    there is none, or where W&B cannot be set up as the environment says.
+    """
     import wandb
 
-    if wandb.login(prompt=False, verify=False):
-        return mode or "online"
-    if mode:
+    if _drop_invalid():
+        return "offline"
+    mode = os.environ.get("WANDB_MODE") or wandb.setup().settings.mode  # "online" also where nothing says it
+    if mode in ("offline", "dryrun", "disabled") or wandb.login(prompt=False, verify=False):
+        return mode
+    if mode := os.environ.get("WANDB_MODE"):
         logger.warning(f"WANDB_MODE is {mode}, but W&B has no API key (WANDB_API_KEY or `wandb login`): logged offline")
     return "offline"
+
+
+def _drop_invalid() -> bool:
+    """Take W&B's variables that it would not take out of the environment, with a warning; whether there are any."""
+    import wandb
+
+    refused = []
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        try:
+            wandb.Settings().update_from_env_vars({name: os.environ[name]})
+        except (ValueError, wandb.Error):  # the first is pydantic's too
+            logger.warning(f"{name} is {os.environ[name]!r}, which W&B does not take: logged offline, without it")
+            refused.append(name)
+    for name in refused:
+        del os.environ[name]  # later, so that stars stand for secrets above
+    return bool(refused)
 
 
 class Curves(TrainerCallback):

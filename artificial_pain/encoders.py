@@ -4,11 +4,12 @@ import argparse
 import importlib.util
 import json
 import os
-import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from artificial_pain import environment
 from artificial_pain.errors import UsageError, UserError, as_user_error, first_line, logger
 from artificial_pain.storage import checksum
 
@@ -87,10 +88,14 @@ def is_folder(name: str) -> bool:
 
 
 def checked_name(name: str) -> str:
-    """The argparse type of --model_name. Whether the hub has the name is found out later."""
-    if name in ENCODERS or is_folder(name) or (HUB_NAME.fullmatch(name) and not os.path.isdir(name)):
+    """The argparse type of --model_name."""
+    if name in ENCODERS:
         return name
-    raise argparse.ArgumentTypeError(f"{name!r} is neither a folder with an encoder's {CONFIG} nor a name on the hub")
+    folder = os.path.expanduser(name)
+    if (Path(folder) / CONFIG).is_file():
+        return folder
+    known = ", ".join(ENCODERS)
+    raise argparse.ArgumentTypeError(f"{name!r} is none of {known}, nor a folder with an encoder's config.json")
 
 
 def fetch(name: str, revision: str, weights: str | None) -> Encoder:
@@ -148,7 +153,7 @@ def _from_folder(name: str, weights: str | None) -> Encoder:
 
 
 def _how_to_convert(name: str) -> str:
-    remedy = f"`python -m artificial_pain.convert {name} NEW_FOLDER` makes an encoder with {WEIGHTS}"
+    remedy = f"`python -m artificial_pain.convert {shlex.quote(name)} NEW_FOLDER` makes an encoder with {WEIGHTS}"
     return f"weights in another format are not read, for a pickle can run code; of {PICKLED}, {remedy}"
 
 
@@ -211,14 +216,16 @@ def _explain(error: BaseException, name: str, revision: str, weights: str | None
     endpoint, page = constants.ENDPOINT, f"{constants.ENDPOINT}/{name}"
     access = f"open {page}, sign in and press 'Agree and access repository'; then `hf auth login`, or set HF_TOKEN to "
     access += f"a token of that account; until then, --model_name {OFFLINE} needs no access"
+    offline = "HF_HUB_OFFLINE" if os.environ.get("HF_HUB_OFFLINE") else "TRANSFORMERS_OFFLINE"  # the library's order
+    settings = f"HF_ENDPOINT, HF_HOME and HF_TOKEN{environment.network_settings()}"
+    network = f"check the network{environment.network_settings()}"
     messages = {  # subclasses first
         errors.RemoteEntryNotFoundError: f"{name} has no {weights} at revision {revision!r}: see {page}/discussions "
         f"for a version that has it (--revision refs/pr/N); {_how_to_convert(name)}",
         errors.GatedRepoError: f"{name} is gated and this machine has no access to it: {access}",
         errors.RevisionNotFoundError: f"{name} has no revision {revision!r}: see its branches and commits at {page}",
-        errors.RepositoryNotFoundError: f"{name} was not found: check the name; a gated model looks the same without "
-        f"access: {access}",
-        errors.OfflineModeIsEnabled: f"{name} is not in the cache and HF_HUB_OFFLINE is set: unset it to download it",
+        errors.RepositoryNotFoundError: f"{name} was not found, as a gated model looks without access: {access}",
+        errors.OfflineModeIsEnabled: f"{name} is not in the cache and {offline} is set: unset it to download it",
     }
     chain = [error]
     while (cause := chain[-1].__cause__) is not None:
@@ -233,5 +240,5 @@ def _explain(error: BaseException, name: str, revision: str, weights: str | None
         return f"{page} answered HTTP {status}: try again later"
     reason = f"{type(chain[-1]).__name__}: {first_line(chain[-1])}"
     if isinstance(error, errors.LocalEntryNotFoundError):
-        return f"{endpoint} cannot be reached ({reason}) and {name} is not in the cache: check the network"
-    return f"{name} cannot be fetched from {endpoint} ({reason}): check HF_ENDPOINT, HF_HOME and HF_TOKEN"
+        return f"{endpoint} cannot be reached ({reason}) and {name} is not in the cache: {network}"
+    return f"{name} cannot be fetched from {endpoint} ({reason}): check {settings}"

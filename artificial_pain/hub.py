@@ -5,13 +5,14 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import httpx2  # huggingface_hub's HTTP client
 from huggingface_hub import HfApi, constants, get_session, get_token, set_client_factory, snapshot_download
-from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError
+from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
+from artificial_pain import environment
 from artificial_pain.errors import UserError, as_user_error
 from artificial_pain.storage import checksum_like
 
@@ -23,7 +24,7 @@ RETRY_DELAYS = (1, 2)  # seconds before the hub is asked again which files it ha
 
 @functools.cache
 def _library_hooks() -> list[Callable]:
-    """The request hooks of the library's own client. They refuse every request where HF_HUB_OFFLINE is set."""
+    """The request hooks of the library's own client."""
     return get_session().event_hooks["request"]
 
 
@@ -42,8 +43,18 @@ def _limit_requests(timeout: float) -> None:
         if counts[key] > MAX_REQUESTS:
             raise OSError(f"{request.url} was asked for {MAX_REQUESTS} times")
 
-    hooks = {"request": [*_library_hooks(), limit]}
-    set_client_factory(lambda: httpx2.Client(event_hooks=hooks, follow_redirects=True))
+    refusal = OfflineModeIsEnabled("HF_HUB_OFFLINE") if constants.HF_HUB_OFFLINE else None
+    try:  # offline, the settings of the network, which may be invalid, are not read
+        hooks = {"request": [*([] if refusal else _library_hooks()), limit]}
+        httpx2.Client(trust_env=not refusal).close()
+    except (ValueError, OSError, ImportError, httpx2.InvalidURL) as error:
+        refusal = httpx2.ConnectError(str(error))  # after which the library looks into its cache
+
+    def refuse(request: httpx2.Request) -> None:
+        raise refusal
+
+    options = {"event_hooks": {"request": [refuse]}, "trust_env": False} if refusal else {"event_hooks": hooks}
+    set_client_factory(lambda: httpx2.Client(follow_redirects=True, **options))
 
 
 def download(name: str, revision: str, filenames: Sequence[str]) -> Path:
@@ -52,10 +63,16 @@ def download(name: str, revision: str, filenames: Sequence[str]) -> Path:
     Raises UserError where a file does not have the hub's digest, and what huggingface_hub raises.
     """
     _limit_requests(constants.HF_HUB_DOWNLOAD_TIMEOUT)
+    download_files = functools.partial(snapshot_download, name, revision=revision, allow_patterns=list(filenames))
     for delay in (*RETRY_DELAYS, None):
         try:
-            folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(filenames)))
+            folder = Path(download_files())
             break
+        except httpx2.ProxyError as error:  # for which alone the library does not look into its cache by itself
+            with suppress(LocalEntryNotFoundError):
+                folder = Path(download_files(local_files_only=True))
+                break
+            raise LocalEntryNotFoundError(str(error)) from error
         except LocalEntryNotFoundError as error:
             response = getattr(error.__cause__, "response", None)
             if delay is None or response is None or response.status_code < 500 or "/api/" not in str(response.url):
@@ -85,7 +102,8 @@ def _uploading(name: str) -> AbstractContextManager:
     """Limits of an upload to this repository, whose failure becomes a UserError."""
     _limit_requests(UPLOAD_TIMEOUT)
     refused = f"--push_to_hub {name}: {constants.ENDPOINT} did not take it"
-    remedy = "check the name, that HF_TOKEN may write there, and the network; the same command then goes on, and "
+    network = f"the network{environment.network_settings()}"
+    remedy = f"check the name, that HF_TOKEN may write there, and {network}; the same command then goes on, and "
     remedy += "trains nothing that is trained"
     return as_user_error(refused, HTTPError, OSError, ValueError, remedy=remedy)
 

@@ -104,7 +104,10 @@ def test_invalid_hub_setting_ends_in_one_line(setting, hub, command, tmp_path):
     environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hub"), **setting}
     words = ["--model_name", "answerdotai/ModernBERT-base", "--output_dir", tmp_path]
     done = command(DATALOADER, *SAMPLE, *words, **environment)
-    assert done.code == 1 and "check HF_ENDPOINT, HF_HOME and HF_TOKEN" in done.error
+    told = (
+        "check the network and HTTPS_PROXY" if "HTTPS_PROXY" in setting else "check HF_ENDPOINT, HF_HOME and HF_TOKEN"
+    )
+    assert done.code == 1 and told in done.error
 
 
 FETCH = """

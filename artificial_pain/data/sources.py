@@ -8,6 +8,7 @@ import pooch
 
 from artificial_pain.data.esconv import read_esconv
 from artificial_pain.data.sad import MAX_BYTES, read_sad
+from artificial_pain.environment import network_settings
 from artificial_pain.errors import UserError, as_user_error
 from artificial_pain.storage import checksum_like
 
@@ -36,7 +37,7 @@ def locate(dataset_name: str, data_source: str | None) -> Path:
 
     Raises UserError where it cannot be downloaded, or is not the published file.
     """
-    cache = pooch.os_cache("artificial-pain")  # below XDG_CACHE_HOME where that is set
+    cache = pooch.os_cache("artificial-pain").expanduser()  # below XDG_CACHE_HOME where that is set
     if data_source is None:
         return download(*PUBLISHED[dataset_name], cache)
     if data_source == "sample":
@@ -59,7 +60,7 @@ def download(url: str, digest: str | None, folder: Path) -> Path:
             raise ValueError(f"it is not the published file: its digest is {found}, not {digest}")
 
     pooch.get_logger().setLevel("WARNING")
-    remedy = "check the network, or give a copy with --data_source FILE"
+    remedy = f"check the network{network_settings()}, or give a copy with --data_source FILE"
     # Of the disk and requests; of a URL or digest.
     with as_user_error(f"{url}: cannot be downloaded to {folder}", OSError, ValueError, remedy=remedy):
         name = pooch.utils.unique_file_name(url)

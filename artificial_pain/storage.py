@@ -2,6 +2,7 @@
 any other.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -21,6 +22,8 @@ from artificial_pain.errors import UserError, as_user_error, logger
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TASK_FOLDERS = {"classification": REPOSITORY / "classification", "intensity": REPOSITORY / "intensity"}
+NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}  # of some network file systems
+STILL_HELD = {errno.EBUSY, errno.ENOTEMPTY}  # by another process or node of a network file system
 PUBLISHED_SEED = 42  # the folder of a run of another one says which
 
 
@@ -62,7 +65,9 @@ def require_writable(folder: Path) -> None:
 
 def write_json(path: Path, content: dict) -> None:
     """Write strict JSON, made for people to read too: NaN and infinity are refused."""
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    # Bytes of a path that are no text (of --file, or a command's words) become JSON's own escapes.
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 @contextmanager
@@ -71,7 +76,7 @@ def exclusive_lock(folder: Path, wait: bool) -> Iterator[None]:
 
     Where another is at work, wait for it and say so; or, without `wait`, raise UserError that names it.
     """
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"), fallback_to_soft=False)
     path = Path(lock.lock_file)
     with as_user_error(f"{path}: cannot be locked", OSError, remedy="give another --output_dir"):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,8 +88,13 @@ def exclusive_lock(folder: Path, wait: bool) -> Iterator[None]:
                 raise UserError(f"{folder}: {owner} is at work there: let it end, or stop it") from None
             logger.info(f"{folder}: {owner} is at work there: waiting for it")
             lock.acquire()
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            # A file that stands for a lock would stay where a job is killed, and be in the way of the next.
+            logger.warning(f"{folder}: its file system has no locks: let no two commands work there at once")
         me = f"process {os.getpid()} on {platform.node()} ({Path(sys.argv[0]).name}, since {time.strftime('%F %T')})"
-        path.write_text(f"{me}\n", encoding="utf-8")
+        path.write_text(f"{me}\n", encoding="utf-8", errors="backslashreplace")
     try:
         yield
     finally:
@@ -115,6 +125,20 @@ def atomic_update(folder: Path) -> Iterator[Path]:
     commit_pending(folder)
 
 
+def remove(folder: Path) -> None:
+    """Remove the folder. What a network file system does not let go yet stays, with a warning."""
+
+    def note(call: object, path: str, error: tuple) -> None:
+        if error[1].errno not in STILL_HELD:
+            raise error[1]
+        held.append(error[1].strerror)
+
+    held: list[str] = []
+    shutil.rmtree(folder, onerror=note)
+    if held:
+        logger.warning(f"{folder}: cannot be removed yet ({held[0]}): remove it later")
+
+
 def list_files(folder: Path) -> list[Path]:
     """All files below the folder, in the order of their paths."""
     return sorted(path for path in folder.rglob("*") if path.is_file())
@@ -129,7 +153,7 @@ def commit_pending(folder: Path) -> None:
         target = folder / source.relative_to(complete)
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(source, target)
-    shutil.rmtree(complete)
+    remove(complete)
 
 
 def checksum(path: Path) -> str:

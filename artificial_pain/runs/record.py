@@ -1,8 +1,10 @@
 """The files of a run's folder."""
 
 import argparse
+import os
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 from datetime import datetime
@@ -18,6 +20,7 @@ from artificial_pain.data import text_csv
 from artificial_pain.data.tokenization import Splits
 from artificial_pain.data.vocabulary import PROBABILITY
 from artificial_pain.encoders import CONFIG, WEIGHTS, Encoder
+from artificial_pain.errors import logger
 from artificial_pain.runs import model_card
 from artificial_pain.runs.status import FORMAT, RECORD
 from artificial_pain.training.history import learning_curves
@@ -32,14 +35,26 @@ PACKAGES += ["huggingface_hub"]
 def git_state() -> dict | None:
     """The commit of the code that runs, and whether files were changed since; None outside a checkout."""
 
+    folder = storage.REPOSITORY
+    if not (folder / ".git").exists():
+        return None
+    # The variables of a git that has started this process are about its repository. The checkout may be another user's,
+    # whom we trust as far as to run the code, and is not written to.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment["GIT_CEILING_DIRECTORIES"] = str(folder.parent)  # a damaged .git is not that of a folder above
+    options = [f"safe.directory={folder}", "core.fsmonitor=false"]
+    command = ["git", "--no-optional-locks", *(word for option in options for word in ("-c", option)), "-C", folder]
+
     def git(*words: str) -> str:
-        command = ["git", "-C", storage.REPOSITORY, *words]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        done = subprocess.run([*command, *words], capture_output=True, check=True, env=environment)
+        return done.stdout.decode(errors="replace").strip()
 
     try:
-        return {"commit": git("rev-parse", "HEAD").strip(), "changed": bool(git("status", "--porcelain").strip())}
-    except (OSError, subprocess.CalledProcessError):
-        return None  # a copy without .git, or a machine without git
+        return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = (getattr(error, "stderr", None) or b"").decode(errors="replace").strip() or str(error)
+        logger.warning(f"{folder}: git does not tell the commit ({said.splitlines()[0]}): {RECORD} has none")
+        return None
 
 
 def start_record(args: argparse.Namespace, encoder: Encoder, splits: Splits, precision: str) -> dict:
@@ -72,6 +87,7 @@ def write_training(folder: Path, trainer: "Trainer", splits: Splits, record: dic
     tokenizer, state = trainer.processing_class, trainer.state
     tokenizer.model_max_length = splits.settings["max_length"]  # it cuts texts where the training did
     trainer.model.save_pretrained(folder)
+    shutil.copymode(folder / CONFIG, folder / WEIGHTS)  # safetensors makes a file that is the owner's alone
     tokenizer_files = [Path(path).name for path in tokenizer.save_pretrained(folder)]
     best_epoch = round(state.best_global_step / state.global_step * state.epoch)
     curves = learning_curves(state.log_history)
@@ -105,4 +121,5 @@ def write_evaluation(
         figures.draw_reliability(folder / f"reliability_{split}.png", confidence, correct, title)
         if "intensity" in scores:
             figures.draw_intensities(folder / f"intensities_{split}.png", frame, scores["intensity"], f"{split} split")
-    (folder / "README.md").write_text(model_card.card(record, encoder, splits, results), encoding="utf-8")
+    card = model_card.card(record, encoder, splits, results)
+    (folder / "README.md").write_text(card, encoding="utf-8", errors="backslashreplace")

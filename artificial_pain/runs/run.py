@@ -2,7 +2,6 @@
 
 import argparse
 import shlex
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -121,7 +120,7 @@ class Run:
             if not status.is_finished(self.record):
                 write_training(folder, trainer, self.splits, self.record)
             write_evaluation(folder, results, predictions, self.encoder, self.splits, self.record)
-        shutil.rmtree(self.checkpoints)  # the Trainer has made it, for a finished run too
+        storage.remove(self.checkpoints)  # the Trainer has made it, for a finished run too
         if not status.is_finished(self.record):
             with_texts = not self.record["arguments"]["no_log_predictions"]
             test = predictions["test"]

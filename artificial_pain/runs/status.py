@@ -4,7 +4,6 @@ Everything here works without the Trainer, whose import takes seconds.
 """
 
 import json
-import shutil
 from pathlib import Path
 
 from artificial_pain import storage
@@ -49,7 +48,7 @@ def prepare(run_folder: Path, record: dict, restart: bool) -> dict:
     if interrupted and _differences(interrupted, record) and not checkpoints.any_valid(folder):
         interrupted = {}  # nothing of its training is lost
     if folder.exists() and not interrupted:
-        shutil.rmtree(folder)  # of no run, or its removal was cut short
+        storage.remove(folder)  # of no run, or its removal was cut short
     earlier = interrupted or complete
     differences = _differences(earlier, record) if earlier else []
     if differences:

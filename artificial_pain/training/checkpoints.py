@@ -19,6 +19,7 @@ from artificial_pain.errors import UserError, first_line, logger
 STATE = "trainer_state.json"  # the Trainer's name for it, whose import would cost every reader of a run 0.3 s
 MANIFEST = "sha256.json"  # the checksum of every other file of a checkpoint; written last, it stands for the whole
 FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
+NO_FSYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}  # of file systems that have none, of a folder above all
 COPIES = 3  # of the weights in a checkpoint: themselves, and Adam's two moments
 
 
@@ -68,6 +69,7 @@ def write_manifest(checkpoint: Path) -> None:
     try:
         files = [path for path in sorted(checkpoint.iterdir()) if path.name != MANIFEST]
         for path in files:
+            shutil.copymode(checkpoint / STATE, path)  # safetensors makes a file that is the owner's alone
             _fsync(path)
         storage.write_json(checkpoint / f"{MANIFEST}.partial", {path.name: storage.checksum(path) for path in files})
         _fsync(checkpoint / f"{MANIFEST}.partial")
@@ -82,6 +84,9 @@ def _fsync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in NO_FSYNC:
+            raise
     finally:
         os.close(descriptor)
 
@@ -131,7 +136,7 @@ def _by_step(folder: Path) -> dict[int, Path]:
 def remove(checkpoint: Path) -> None:
     """Remove a checkpoint. If that is cut short, what is left does not count."""
     (checkpoint / MANIFEST).unlink(missing_ok=True)
-    shutil.rmtree(checkpoint)
+    storage.remove(checkpoint)
 
 
 def _best_step(checkpoint: Path) -> int | None:

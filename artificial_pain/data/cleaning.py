@@ -2,7 +2,13 @@
 
 import re
 import unicodedata
+from reprlib import repr as short_repr
 
+import pandas as pd
+
+from artificial_pain.errors import logger
+
+FILLERS = "[\u034f\u115f\u1160\u3164\ufe00-\ufe0f]"  # marks and letters without a look of their own
 INVISIBLE = {"Cc", "Cf", "Zs", "Zl", "Zp"}  # Unicode's categories of controls, formats and blanks
 
 
@@ -19,3 +25,32 @@ def clean_text(value: object) -> str:
 def clean_label(value: object) -> str:
     """Clean a text and put it on one line, for it heads columns and rows."""
     return " ".join(clean_text(value).split())
+
+
+def text_key(text: str) -> str:
+    """What two texts have in common that are the same but for case and blanks."""
+    return " ".join(text.split()).casefold()
+
+
+def merge_spellings(labels: pd.Series, place: str) -> tuple[pd.Series, dict[str, dict[str, int]]]:
+    """The labels, of which those that differ only in case or blanks are one: the most frequent one, or the first.
+
+    Also returns the spellings of each that had several, with their numbers. A warning says them; `place`, the corpus
+    file, is for it.
+    """
+    counts = labels.value_counts(sort=False)  # in the order of the file
+    merged = {}
+    for _, spellings in counts.groupby(counts.index.map(_spelling_key), sort=False):
+        if len(spellings) > 1:
+            merged[spellings.idxmax()] = spellings.to_dict()
+    for name, spellings in merged.items():
+        found = ", ".join(f"{short_repr(spelling)} ({n})" for spelling, n in spellings.items())
+        logger.warning(f"{place}: labels that differ only in case or blanks are one, {short_repr(name)}: {found}")
+    names = {spelling: name for name, spellings in merged.items() for spelling in spellings}
+    return labels.replace(names), merged
+
+
+def _spelling_key(label: str) -> str:
+    label = re.sub(FILLERS, "", label)
+    visible = (character for character in label if unicodedata.category(character) not in INVISIBLE)
+    return unicodedata.normalize("NFC", "".join(visible)).casefold()

@@ -13,7 +13,6 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable
 from functools import cache, wraps
-from pathlib import Path
 
 import datasets
 import numpy as np
@@ -27,11 +26,12 @@ from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from test_splits import AUGMENTATIONS, MIN_EXAMPLES, published_split
 
 from artificial_pain.data import esconv, sad, splits, text_csv, tokenization
+from artificial_pain.data.tables import read_table
 from artificial_pain.encoders import Encoder, load_tokenizer
 from artificial_pain.errors import UserError
 from artificial_pain.evaluation import classification, regression
 
-FILE = Path("corpus file")
+FILE = "corpus file"
 ASKED, RAN = Counter(), Counter()
 
 
@@ -84,7 +84,7 @@ values = st.recursive(
 raw_json = values.map(json.dumps) | st.sampled_from(RAW)
 
 
-def check_message(error: UserError, names: str = str(FILE)) -> None:
+def check_message(error: UserError, names: str = FILE) -> None:
     """The error is clear: one line, not a page long, that says what it is about."""
     assert names in str(error) and len(str(error).splitlines()) == 1
     assert len(str(error)) < 1000 and str(error).isprintable()
@@ -98,8 +98,10 @@ def check_frame(frame: pd.DataFrame) -> None:
     assert frame.index.tolist() == list(range(len(frame))) and len(frame)
     assert frame["text"].map(visible).all() and frame["label_name"].map(visible).all()
     assert not frame["label_name"].str.contains("[\r\n]").any()
+    assert frame["label_name"].str.casefold().nunique() == frame["label_name"].nunique()
     if "turns" in frame:
         assert [" ".join(turns) for turns in frame["turns"]] == frame["text"].tolist()
+        assert frame["turns"].map(len).tolist() == frame["strategies"].map(len).tolist()
         for name in ("initial_intensity", "final_intensity"):
             assert set(frame[name].dropna()) <= {1, 2, 3, 4, 5}
         change = frame["final_intensity"] - frame["initial_intensity"]
@@ -133,7 +135,8 @@ def check_balanced(before: dict[str, pd.DataFrame], after: dict[str, pd.DataFram
 def prepare(frame: pd.DataFrame, augment: Callable, samples: int, seed: int) -> None:
     """From a corpus to balanced splits, checked at each step. Raises UserError as a dataloader would."""
     check_frame(frame)
-    kept, dropped = splits.drop_rare(frame, MIN_EXAMPLES)
+    kept = splits.drop_rare(frame, MIN_EXAMPLES)
+    dropped = kept.attrs["dropped_labels"]
     assert len(kept) + sum(dropped.values()) == len(frame) and all(0 < n < MIN_EXAMPLES for n in dropped.values())
     labelled, names = splits.add_labels(kept, FILE, MIN_EXAMPLES)
     parts = published_split(labelled, seed)
@@ -314,7 +317,8 @@ def test_texts_come_back_from_the_csv(tmp_path_factory, texts, change):
     pd.testing.assert_frame_equal(text_csv.read_split(path), frame)
     with path.open(encoding="utf-8", newline="") as file:
         assert [row[1] for row in csv.reader(file)] == ["text", *texts]
-    assert text_csv.read_texts(path) == texts
+    table = read_table(path.read_bytes(), str(path), {"--text_column": ["text"]})
+    assert table.frame([table.find(["text"], "")], ["text"])["text"].tolist() == texts
 
 
 @cases(

@@ -15,8 +15,10 @@ def parse_args() -> argparse.Namespace:
     parser = cli.module_parser("predict", __doc__)
     parser.add_argument("run_folder", type=cli.path, metavar="RUN", help="as printed by a model script")
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="without one: --file, or standard input")
-    help = "a text file with one text a line, or a .csv file with a column `text`"
+    help = "a text file with one text a line, or a table (.csv, .tsv, .jsonl, .xlsx), whose columns are kept"
     parser.add_argument("--file", type=cli.path, help=help)
+    help = "the table's column of texts (default: sentence or text)"
+    parser.add_argument("--text_column", type=cli.not_empty, metavar="COLUMN", help=help)
     parser.add_argument("--format", choices=["text", "csv", "jsonl"], default="text", help="(default: %(default)s)")
     cli.add_flag(parser, "--batch_size", BATCH_SIZE, "texts at a time", type=cli.positive_integer)
     args = parser.parse_intermixed_args()
@@ -27,14 +29,18 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     # Imported here, so that --help and a wrong flag are answered at once, and a wrong file before torch is imported.
+    from artificial_pain.data.cleaning import clean_text
     from artificial_pain.runs import prediction_io
 
-    texts = prediction_io.read_texts(args.texts, args.file)
+    rows, text_column = prediction_io.read_rows(args.texts, args.file, args.text_column)
 
     from artificial_pain.runs.predictor import Predictor
 
-    predictions = Predictor(args.run_folder)(texts, args.batch_size)
-    prediction_io.print_predictions(predictions, args.format)
+    texts = rows[text_column].map(clean_text)
+    filled = texts[texts != ""]
+    predictions = Predictor(args.run_folder)(filled.tolist(), args.batch_size).set_index(filled.index)
+    predictions = predictions.drop(columns="text").reindex(rows.index)  # a row for each, also for an empty text
+    prediction_io.print_predictions(rows, text_column, predictions, args.format)
 
 
 if __name__ == "__main__":

@@ -1,72 +1,97 @@
 """Texts in, predictions out: the files and formats of `artificial_pain.predict`."""
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from artificial_pain.data import text_csv
+from artificial_pain.data import cleaning, sad, tables, text_csv
 from artificial_pain.data.vocabulary import PROBABILITY
-from artificial_pain.errors import UserError, as_user_error, logger
+from artificial_pain.errors import UsageError, UserError, as_user_error, logger
+
+TABLES = re.compile(r"\.(csv|tsv|tab|jsonl?|ndjson|xls[xmb]?|ods|zip)(\.(gz|bz2|xz|zip))?$", re.IGNORECASE)  # files
+PREFIX = "predicted_"  # before a column of ours, where the user's table has one of that name
 
 
-def read_texts(arguments: Sequence[str], file: Path | None) -> list[str]:
-    """The texts of the command line, else of the file, else of standard input, stripped and without empty ones.
+def read_rows(arguments: Sequence[str], file: Path | None, text_column: str | None) -> tuple[pd.DataFrame, str]:
+    """The rows to predict, and the column that has their texts: of the command line, the file, or standard input.
 
-    A .csv file has them in its column `text`; any other file and standard input have one a line. Raises UserError where
-    no text can be read.
+    A table (.csv, .tsv, .jsonl, .xlsx, …) has its columns, as they are. Any other file and standard input have a text a
+    line. Raises UserError where no text can be read.
     """
-    place = "the command line" if arguments else file or "standard input"
-    try:
-        with as_user_error(f"{place}: cannot be read", OSError, remedy="give another --file"):
-            if arguments:
-                texts = arguments
-                "".join(texts).encode()  # fails where Python has put surrogates for bytes that are not UTF-8
-            elif file and file.suffix.lower() == ".csv":
-                texts = text_csv.read_texts(file)
-            else:
-                texts = _read_lines(file)
-    except UnicodeError as error:
-        raise UserError(f"{place}: is not UTF-8 ({error.reason} at position {error.start}): convert it first") from None
-    except ValueError as error:
-        raise UserError(f"{place}: {error}") from None
-    kept = [text.strip() for text in texts if text.strip()]
-    if not kept:
-        raise UserError(f'{place}: has no text: give one as "TEXT", a --file, or lines on standard input')
-    if len(kept) < len(texts):
-        logger.warning(f"{place}: {len(texts) - len(kept)} empty texts are left out")
-    return kept
-
-
-def _read_lines(file: Path | None) -> list[str]:
-    if file:
-        content = file.read_bytes()
-    else:
-        if sys.stdin and sys.stdin.isatty():
-            logger.info("reading texts from standard input, one a line, until Ctrl-D")
-        content = sys.stdin.buffer.read() if sys.stdin else b""  # None where it is closed
-    return content.decode("utf-8-sig").removesuffix("\n").split("\n")
-
-
-def print_predictions(predictions: pd.DataFrame, format: str) -> None:
-    """Print the rows of a Predictor on standard output, in UTF-8, as "text", "csv" or "jsonl"."""
-    if sys.stdout:  # None where it is closed
-        sys.stdout.reconfigure(encoding="utf-8")  # whatever the terminal's encoding is
-    if format == "csv":
-        text_csv.write(sys.stdout, predictions, index=False)
-        return
-    for row in predictions.to_dict("records"):
-        text, emotion = row.pop("text"), row.pop("emotion")
-        by_label = {name.removeprefix(PROBABILITY): row.pop(name) for name in [*row] if name.startswith(PROBABILITY)}
-        intensities = row  # what is left
-        if format == "jsonl":
-            content = {"text": text, "emotion": emotion, "probabilities": by_label}
-            print(json.dumps(content | ({"intensities": intensities} if intensities else {})))
+    place, name = "the command line" if arguments else file or "standard input", "text"
+    with as_user_error(f"{place}: cannot be read", OSError, remedy="give another --file"):
+        if not arguments and file and TABLES.search(file.name):
+            names = [text_column] if text_column else sad.TEXT_COLUMNS
+            table = tables.read_table(file.read_bytes(), str(file), {"--text_column": names})
+            frame = table.frame(range(len(table.header)), table.header)
+            name = table.header[table.find(names, "--text_column")]
+        elif text_column:
+            raise UsageError("--text_column is for a table: give one as --file (.csv, .tsv, .jsonl, .xlsx)")
         else:
-            ranked = sorted(by_label.items(), key=lambda item: -item[1])
-            print(text)
-            print("  " + ", ".join(f"{name} {value:.2f}" for name, value in ranked))
-            if intensities:
-                print("  intensity: " + ", ".join(f"{name} {value:.1f}" for name, value in intensities.items()))
+            frame = pd.DataFrame({name: arguments or _read_lines(file, place)}, dtype=object)
+    with as_user_error(f"{place}: is not UTF-8", UnicodeError, remedy="convert it first"):
+        "".join(arguments).encode()  # fails where Python has put surrogates for bytes that are not UTF-8
+    frame[name] = frame[name].map(tables.cell_text)
+    num_empty = (frame[name].map(cleaning.clean_text) == "").sum()
+    if num_empty == len(frame):
+        raise UserError(f'{place}: has no text: give one as "TEXT", a --file, or lines on standard input')
+    if num_empty:
+        logger.warning(f"{place}: {num_empty} empty texts have no prediction")
+    return frame.reset_index(drop=True), name
+
+
+def _read_lines(file: Path | None, place: object) -> list[str]:
+    if not file and sys.stdin.isatty():
+        logger.info("reading texts from standard input, one a line, until Ctrl-D")
+    content = file.read_bytes() if file else sys.stdin.buffer.read()
+    with as_user_error(f"{place}: is not UTF-8", UnicodeError, remedy="convert it first"):
+        return [line.strip() for line in content.decode("utf-8-sig").removesuffix("\n").split("\n")]
+
+
+def free_names(names: Sequence[str], taken: Sequence[str]) -> dict[str, str]:
+    """Our names of columns, each with PREFIX where the user's table has one of that name; a warning says which."""
+    renamed = {name: name for name in names}
+    for name in names:
+        while renamed[name] in taken:
+            renamed[name] = PREFIX + renamed[name]
+    if changed := ", ".join(f"{name} is {new} here" for name, new in renamed.items() if name != new):
+        logger.warning(f"the table has columns of our names, and keeps them: {changed}")
+    return renamed
+
+
+def print_predictions(rows: pd.DataFrame, name: str, predictions: pd.DataFrame, format: str) -> None:
+    """Print the user's rows with their predictions on standard output, in UTF-8, as "text", "csv" or "jsonl".
+
+    name: the column of the texts. predictions: those of a Predictor, without the texts; NaN for an empty text.
+    """
+    sys.stdout.reconfigure(encoding="utf-8")  # whatever the terminal's encoding is
+    if format == "csv":
+        kinds = dict, list, bool  # of JSON, which stay JSON
+        rows = rows.map(lambda cell: json.dumps(cell) if isinstance(cell, kinds) else tables.cell_text(cell))
+        predictions = predictions.rename(columns=free_names(list(predictions), list(rows)))
+        text_csv.write(sys.stdout, pd.concat([rows, predictions], axis=1), index=False)
+        return
+    ours = free_names(["emotion", "probabilities", "intensities"], list(rows)) if format == "jsonl" else {}
+    label_names = [column.removeprefix(PROBABILITY) for column in predictions if column.startswith(PROBABILITY)]
+    for user_row, intensities in zip(rows.to_dict("records"), predictions.to_dict("records"), strict=True):
+        emotion = intensities.pop("emotion")
+        probabilities = {label: intensities.pop(PROBABILITY + label) for label in label_names}
+        is_empty = pd.isna(emotion)
+        if format == "jsonl":
+            values = {"emotion": emotion, "probabilities": probabilities}
+            values |= {"intensities": intensities} if intensities else {}
+            user_row |= {ours[key]: None if is_empty else value for key, value in values.items()}
+            print(json.dumps(user_row, default=str))
+            continue
+        print(user_row[name])
+        if is_empty:
+            print("  no prediction: the text is empty")
+            continue
+        ranked = sorted(probabilities.items(), key=lambda item: -item[1])
+        print("  " + ", ".join(f"{label} {value:.2f}" for label, value in ranked))
+        if intensities:
+            print("  intensity: " + ", ".join(f"{target} {value:.1f}" for target, value in intensities.items()))

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import PREDICT, REPOSITORY
+from conftest import ESCONV_FOLDER, PREDICT, REPOSITORY, folder_of
 
 from artificial_pain import predict
 from artificial_pain.data import text_csv
@@ -25,9 +25,9 @@ TARGETS = {"initial": "initial_intensity", "final": "final_intensity", "change":
 
 
 @pytest.fixture(scope="module")
-def run_folder(studied):
+def run_folder(studied, encoder):
     """A run of four heads."""
-    return studied.root / "ESConv" / "mental-bert-base-uncased" / "accuracy-4-heads-intensity-change"
+    return studied.root / ESCONV_FOLDER / folder_of(encoder) / "accuracy-4-heads-intensity-change"
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +58,16 @@ def test_predictions_equal_those_of_the_run(batch_size, predictor, run_folder):
 
 
 def test_csv_file_to_csv(run_folder, script):
-    """The column `text` of the dataloader's own file."""
+    """The column `text` of the dataloader's own file, whose columns are kept, and ours beside them."""
     path = run_folder.parents[1] / "dataset_splits" / "test_split.csv"
     done = script(SCRIPT, run_folder, "--file", path, "--format", "csv")
     assert done.code == 0, done.err
     predictions = pd.read_csv(StringIO(done.out))
-    assert list(predictions)[:2] == ["text", "emotion"] and list(predictions)[-3:] == list(TARGETS)
+    given = pd.read_csv(path)
+    names = [name.replace("Unnamed: 0", "") for name in given]
+    assert list(predictions)[: len(names)] == names
+    pd.testing.assert_frame_equal(predictions[names], given.set_axis(names, axis=1), check_dtype=False)
+    assert list(predictions)[len(names)] == "emotion" and list(predictions)[-3:] == list(TARGETS)
     assert_equals_test_predictions(predictions, run_folder)
 
 
@@ -71,14 +75,35 @@ def test_standard_input_to_json_lines(run_folder, predictor, script, monkeypatch
     given = "\ufeffI cannot sleep.\r\n\n  They left “me” alone.  \n".encode()
     monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(given)))
     done = script(SCRIPT, run_folder, "--format", "jsonl")
-    assert done.code == 0 and "1 empty texts are left out" in done.err
+    assert done.code == 0 and "standard input: 1 empty texts have no prediction" in done.err
     rows = [json.loads(line) for line in done.out.splitlines()]
-    assert [row["text"] for row in rows] == ["I cannot sleep.", "They left “me” alone."]
+    assert [row["text"] for row in rows] == ["I cannot sleep.", "", "They left “me” alone."]
+    assert rows.pop(1) == {"text": "", "emotion": None, "probabilities": None, "intensities": None}
     for row, (_, expected) in zip(rows, predictor([row["text"] for row in rows]).iterrows(), strict=True):
         assert row.keys() == {"text", "emotion", "probabilities", "intensities"}
         assert row["emotion"] == max(row["probabilities"], key=row["probabilities"].get) == expected["emotion"]
         assert sum(row["probabilities"].values()) == pytest.approx(1)
         assert row["intensities"] == pytest.approx({name: expected[name] for name in TARGETS}, abs=1e-4)
+
+
+def test_columns_of_the_users_table_are_kept_and_ours_have_a_prefix_where_the_name_is_taken(
+    run_folder, predictor, script, tmp_path
+):
+    """A row for each of its rows, as it is; an empty text has no prediction"""
+    table = pd.DataFrame({"id": ["007", "NA", "3"], "Text": ["I cannot sleep.", " ", "1"], "emotion": ["x", "y", ""]})
+    table.to_csv(tmp_path / "table.tsv", sep="\t", index=False)
+    words = [run_folder, "--file", tmp_path / "table.tsv"]
+    done = script(SCRIPT, *words, "--format", "csv")
+    assert done.code == 0 and "emotion is predicted_emotion here" in done.err, done.err
+    rows = pd.read_csv(StringIO(done.out), dtype=str, keep_default_na=False)
+    pd.testing.assert_frame_equal(rows[list(table)], table, check_dtype=False)
+    expected = predictor(["I cannot sleep.", "1"])
+    assert rows["predicted_emotion"].tolist() == [expected["emotion"][0], "", expected["emotion"][1]]
+    assert rows.loc[1, [*TARGETS]].tolist() == [""] * 3
+    lines = [json.loads(line) for line in script(SCRIPT, *words, "--format", "jsonl").out.splitlines()]
+    assert [{name: line[name] for name in table} for line in lines] == table.to_dict("records")
+    assert [line["predicted_emotion"] for line in lines] == [expected["emotion"][0], None, expected["emotion"][1]]
+    assert "no prediction: the text is empty" in script(SCRIPT, *words).out
 
 
 def test_argument_to_text(run_folder, predictor, script):
@@ -118,10 +143,11 @@ def test_closed_pipe_ends_without_a_traceback(run_folder, clean_environment):
     [
         ([], 1, "standard input: has no text"),
         (["--file", "latin-1.txt"], 1, "latin-1.txt: is not UTF-8"),
-        (["--file", "other.csv"], 1, "other.csv: has no column `text`"),
-        (["--file", "latin-1.csv"], 1, "latin-1.csv: is not UTF-8"),
+        (["--file", "other.csv"], 1, "other.csv: has no column 'sentence' or 'text' (columns in it: ['words'])"),
+        (["--file", "other.csv", "--text_column", "none"], 1, "other.csv: has no column 'none'"),
+        (["--file", "bytes.csv"], 1, "bytes.csv: is neither text in UTF-8 nor an Excel file"),
         (["--file", "commas.csv"], 1, "commas.csv: line 3: has 3 fields, and the header 2"),
-        (["--file", "twice.csv"], 1, "has no column `text`, or several"),
+        (["--file", "twice.csv"], 1, "has the columns ['text', 'text']: keep one"),
         (["--file", "open.csv"], 1, "open.csv: line 2: is no CSV"),
         (["--file", "nothing.txt"], 1, "nothing.txt: cannot be read"),
         (["--file", "latin-1.txt", "I am here"], 2, "not both"),
@@ -133,13 +159,20 @@ def test_unreadable_texts_end_in_one_line(words, code, message, run_folder, scri
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO()))
     (tmp_path / "latin-1.txt").write_bytes("Ça va\n".encode("latin-1"))
-    (tmp_path / "other.csv").write_text("sentence\nI am here\n")
-    (tmp_path / "latin-1.csv").write_bytes("text\nÇa va\n".encode("latin-1"))
+    (tmp_path / "other.csv").write_text("words\nI am here\n")
+    (tmp_path / "bytes.csv").write_bytes(b"text\n\x81\x00 va\n")
     (tmp_path / "commas.csv").write_text("id,text\n1,hello\n2,I am sad, and lonely\n")
     (tmp_path / "twice.csv").write_text("text,text\nhello,there\n")
     (tmp_path / "open.csv").write_text('text\n"hello\n')
     done = script(SCRIPT, run_folder, *words)
     assert (done.code, done.out) == (code, "") and message in done.error
+
+
+def test_table_in_windows_1252_is_read_with_a_warning(run_folder, script, tmp_path):
+    (tmp_path / "latin-1.csv").write_bytes("text\nÇa va\n".encode("latin-1"))
+    done = script(SCRIPT, run_folder, "--file", tmp_path / "latin-1.csv", "--format", "jsonl")
+    assert done.code == 0 and "latin-1.csv: is not UTF-8" in done.err and "is read as Windows-1252" in done.err
+    assert json.loads(done.out)["text"] == "Ça va"
 
 
 def test_missing_or_damaged_run_is_an_error(run_folder, tmp_path):

@@ -7,31 +7,35 @@ from pathlib import Path
 from huggingface_hub import EvalResult, ModelCard, ModelCardData, metadata_load
 from yaml import YAMLError
 
+from artificial_pain.data import examples
 from artificial_pain.data.tokenization import Splits
 from artificial_pain.encoders import CARD, ENCODERS, Encoder
-from artificial_pain.evaluation import bootstrap
-from artificial_pain.evaluation.tables import PRIMARY_METRICS, SECONDARY_METRICS, results_table
+from artificial_pain.evaluation import bootstrap, tables
 
 TEMPLATE = Path(__file__).with_name("model_card_template.md")
 CORPORA = {"ESConv": "thu-coai/esconv", "SAD": "SAD"}  # a data set's type on the hub; with it goes its name
-SAMPLE = ("synthetic-sample", "a synthetic sample in the schema of {}")  # the type and name of a sample
+SAMPLE_TYPE, OWN_TYPE = "synthetic-sample", "own-texts"  # of the sample, and of a user's file
 TASK_TYPES = {"emotion": "text-classification", "intensity": "tabular-regression"}
-MODEL_INDEX_METRICS = {
-    "macro_f1": ("f1", "Macro F1"),
-    "accuracy": ("accuracy", "Accuracy"),
-    "expected_calibration_error": ("expected_calibration_error", "Expected calibration error"),
-    "mae": ("mae", "MAE"),
-    "pearson": ("pearsonr", "Pearson's r"),
-    "spearman": ("spearmanr", "Spearman's rho"),
-    "quadratic_weighted_kappa": ("quadratic_weighted_kappa", "Quadratic weighted kappa"),
-}
+# The metrics of the hub's model-index, and the types of those that it calls otherwise.
+METRIC_NAMES = {"macro_f1": "Macro F1", "accuracy": "Accuracy", "mae": "MAE", "pearson": "Pearson's r"}
+METRIC_NAMES |= {"spearman": "Spearman's rho", "quadratic_weighted_kappa": "Quadratic weighted kappa"}
+METRIC_NAMES |= {"expected_calibration_error": "Expected calibration error"}
+METRIC_TYPES = {"macro_f1": "f1", "pearson": "pearsonr", "spearman": "spearmanr"}
 
 
-def licence(dataset_name: str, data_source: str | None, encoder: Encoder) -> str:
-    """The model's licence: non-commercial where the data's is, else the encoder's."""
-    if dataset_name == "ESConv" and data_source != "sample":
-        return "cc-by-nc-4.0"
-    return encoder_licence(encoder)
+def licence(settings: dict, encoder: Encoder) -> str:
+    """The model's licence: non-commercial where the data's is, else the encoder's; "other" for a user's own texts.
+
+    settings: of the splits.
+    """
+    if is_own(settings):
+        return "other"
+    return "cc-by-nc-4.0" if settings["corpus"] == "ESConv" else encoder_licence(encoder)
+
+
+def is_own(settings: dict) -> bool:
+    """Whether the examples are neither a published corpus nor the sample, by the settings of their splits."""
+    return settings["data_source"] != examples.SAMPLE and settings["corpus"] not in CORPORA
 
 
 def encoder_licence(encoder: Encoder) -> str:
@@ -44,58 +48,40 @@ def encoder_licence(encoder: Encoder) -> str:
     return declared if isinstance(declared, str) else "other"  # several are a list
 
 
-def evaluations(dataset_name: str, data_source: str | None, test: dict) -> Iterator[EvalResult]:
+def evaluations(settings: dict, test: dict) -> Iterator[EvalResult]:
     """The test metrics for the hub's model-index, each with its interval; a metric that is not defined is left out.
 
-    The intensities are those read at the predicted emotion: what a user of the model gets.
+    settings: of the splits. The intensities are those read at the predicted emotion: what a user of the model gets.
     """
-    dataset_type, corpus = SAMPLE if data_source == "sample" else (CORPORA[dataset_name], "{}")
+    corpus = settings["corpus"]
+    dataset_type = OWN_TYPE if is_own(settings) else CORPORA.get(corpus, SAMPLE_TYPE)
     heads = [("emotion", "emotion", test)]
     for target, scores in test.get("intensity", {}).get("predicted_label", {}).items():
         heads.append((f"{target} intensity", "intensity", scores["micro"]))
     for head, part, scores in heads:
-        for metric in (*PRIMARY_METRICS[part], *SECONDARY_METRICS[part]):
+        # The hub merges results of the same task and data, whatever their names: the head is the configuration too.
+        data = {"dataset_type": dataset_type, "dataset_name": corpus, "dataset_config": head, "dataset_split": "test"}
+        data |= {"dataset_args": {"examples": scores["n"]}, "task_type": TASK_TYPES[part], "task_name": head}
+        for metric in (*tables.PRIMARY_METRICS[part], *tables.SECONDARY_METRICS[part]):
             if scores[metric] is not None:
-                metric_type, metric_name = MODEL_INDEX_METRICS[metric]
-                yield EvalResult(
-                    task_type=TASK_TYPES[part],
-                    task_name=head,
-                    dataset_type=dataset_type,
-                    dataset_name=corpus.format(dataset_name),
-                    dataset_config=head,  # the hub merges results of the same task and data, whatever their names
-                    dataset_split="test",
-                    dataset_args={"examples": scores["n"]},
-                    metric_type=metric_type,
-                    metric_name=f"{metric_name} ({head})",
-                    metric_value=round(scores[metric], 6) + 0.0,
-                    metric_args={"interval_95": scores["intervals"][metric], "resamples": bootstrap.RESAMPLES},
-                )
+                interval = {"interval_95": scores["intervals"][metric], "resamples": bootstrap.RESAMPLES}
+                data |= {"metric_type": METRIC_TYPES.get(metric, metric), "metric_args": interval}
+                value, metric_name = round(scores[metric], 6) + 0.0, f"{METRIC_NAMES[metric]} ({head})"
+                yield EvalResult(**data, metric_name=metric_name, metric_value=value)
 
 
 def card(record: dict, encoder: Encoder, splits: Splits, results: dict) -> str:
     """The content of README.md for a run with this record."""
-    arguments, source, test = record["arguments"], splits.settings["data_source"], results["test"]
-    dataset_name = arguments["dataset_name"]
-    data = ModelCardData(
-        language="en",
-        license=licence(dataset_name, source, encoder),
-        base_model=encoder.name if encoder.is_on_hub else None,  # a user's folder stays private
-        pipeline_tag="text-classification",
-        tags=["emotion", "artificial-pain"],
-        model_name=f"{encoder.short_name} fine-tuned on {dataset_name}",
-        eval_results=list(evaluations(dataset_name, source, test)),
-    )
-    content = ModelCard.from_template(
-        data,
-        template_path=TEMPLATE,
-        title=data.model_name,
-        intensities=list(test.get("intensity", {}).get("true_label", {})),
-        test=test,
-        splits=splits,
-        arguments=arguments,
-        encoder=encoder.name if encoder.is_on_hub else encoder.short_name,
-        resamples=bootstrap.RESAMPLES,
-        primary_table=results_table({"fine-tuned": results}, PRIMARY_METRICS),
-        secondary_table=results_table({"fine-tuned": results}, SECONDARY_METRICS),
-    )
+    settings, test = splits.settings, results["test"]
+    metadata = {"language": None if is_own(settings) else "en", "license": licence(settings, encoder)}
+    metadata["base_model"] = encoder.name if encoder.is_on_hub else None  # a user's folder stays private
+    metadata |= {"pipeline_tag": "text-classification", "tags": ["emotion", "artificial-pain"]}
+    metadata["model_name"] = f"{encoder.short_name} fine-tuned on {settings['corpus']}"
+    data = ModelCardData(**metadata, eval_results=list(evaluations(settings, test)))
+    values = {"title": data.model_name, "test": test, "splits": splits, "arguments": record["arguments"]}
+    values |= {"is_own": is_own(settings), "intensities": list(test.get("intensity", {}).get("true_label", {}))}
+    values |= {"encoder": encoder.name if encoder.is_on_hub else encoder.short_name, "resamples": bootstrap.RESAMPLES}
+    parts = (tables.PRIMARY_METRICS, tables.SECONDARY_METRICS)
+    values["tables"] = [tables.results_table({"fine-tuned": results}, metrics) for metrics in parts]
+    content = ModelCard.from_template(data, template_path=TEMPLATE, **values)
     return f"{content}\n"  # Jinja drops the template's last line break

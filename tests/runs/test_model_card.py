@@ -29,6 +29,7 @@ def make_card(
     dataset_name: str = "ESConv",
     encoder: str = MINILM,
     source: str | None = "sample",
+    corpus: str | None = None,
     label_column: str | None = None,
     balanced: bool = False,
 ) -> str:
@@ -39,9 +40,9 @@ def make_card(
         constant = np.full((20, len(targets), 2), 3.0)
         test["intensity"] = regression.intensity(annotated, constant, labels, predictions, targets, LABELS, True)
     record = {"arguments": {"dataset_name": dataset_name, "balanced": balanced, "seed": 7}}
-    splits = SimpleNamespace(
-        settings={"data_source": source, "label_column": label_column}, texts={"train": range(12345)}
-    )
+    corpus = corpus or (f"the synthetic sample of {dataset_name}" if source == "sample" else dataset_name)
+    settings = {"corpus": corpus, "data_source": source, "label_column": label_column}
+    splits = SimpleNamespace(settings=settings, texts={"train": range(12345)})
     encoder = Encoder(encoder, Path(encoder), None if Path(encoder).is_absolute() else "main")
     return model_card.card(record, encoder, splits, {"test": test, "baselines": {}})
 
@@ -68,13 +69,23 @@ def test_card_of_several_heads():
 
 
 def test_folder_of_an_encoder_is_not_published(tmp_path):
-    text = make_card(encoder=str(tmp_path / "mine"), dataset_name="SAD", source="/my/SAD.zip", label_column="top_label")
+    copy = {"dataset_name": "SAD", "source": "/my/SAD.zip", "label_column": "top_label"}
+    text = make_card(encoder=str(tmp_path / "mine"), **copy)
     assert str(tmp_path) not in text and "/my" not in text and "; mine with one head" in text
-    assert (
-        "(Mauriello et al., CHI 2021), a copy given by the user, with the labels of its column `top_label`.\n" in text
-    )
+    assert "(Mauriello et al., CHI 2021), the published corpus, with the labels of its column `top_label`.\n" in text
     card = ModelCard(text)
     assert card.data.base_model is None and card.data.license == "other"
+
+
+def test_card_of_a_users_own_file_says_nothing_of_the_published_corpora():
+    text = make_card(dataset_name="SAD", source="/my/mine.csv", corpus="mine.csv", label_column="kind")
+    assert "/my" not in text and "Which of the labels below a text is about" in text
+    assert "\n`mine.csv`, a file of the user's, with the labels of its column `kind`.\n" in text
+    assert not re.search("Mauriello|Liu et al|crowd-sourced|English", text)
+    card = ModelCard(text)
+    assert card.data.license == "other" and card.data.language is None
+    assert {result.dataset_type for result in card.data.eval_results} == {"own-texts"}
+    assert {result.dataset_name for result in card.data.eval_results} == {"mine.csv"}
 
 
 @pytest.mark.parametrize(("encoder", "terms"), [(MINILM, "apache-2.0"), (MENTALBERT, "cc-by-nc-4.0")])
@@ -82,7 +93,7 @@ def test_front_matter_is_valid(encoder, terms):
     """Metrics that are not defined, here the correlations of a constant, are left out of the model-index."""
     card = ModelCard(make_card(("final_intensity",), encoder=encoder))
     assert (card.data.base_model, card.data.license, card.data.language) == (encoder, terms, "en")
-    assert card.data.model_name == f"{encoder.split('/')[1]} fine-tuned on ESConv"
+    assert card.data.model_name == f"{encoder.split('/')[1]} fine-tuned on the synthetic sample of ESConv"
     kinds = [result.metric_type for result in card.data.eval_results]
     assert kinds == ["f1", "accuracy", "expected_calibration_error", "mae", "quadratic_weighted_kappa"]
     assert card.data.eval_results[1].metric_value == 0.75

@@ -5,8 +5,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv/bin
 ENCODER := sentence-transformers/all-MiniLM-L6-v2
 DATA := --model_name $(ENCODER) --data_source sample
-TRAINING := --model_name $(ENCODER) --epochs 4 --learning_rate 1e-4 --head_learning_rate 1e-3 --precision fp32
-RUNS := demo/ESConv/$(notdir $(ENCODER))
+TRAINING := $(DATA) --epochs 4 --learning_rate 1e-4 --head_learning_rate 1e-3 --precision fp32
+RUNS := demo/ESConv-sample/$(notdir $(ENCODER))
 
 # What make bench measures: the real corpora, where ARTIFICIAL_PAIN_CORPORA names a folder with them, else the sample.
 CORPORA := $(ARTIFICIAL_PAIN_CORPORA)

@@ -1,7 +1,6 @@
-"""The command lines of the scripts: flags that they share, and what ends a script as one line and an exit code.
+"""The command lines of the scripts: types of flags, and what ends a script as one line and an exit code.
 
-Nothing slow is imported here, so that `--help` and a wrong flag answer at once. The defaults are those that a script
-gives.
+Nothing slow is imported here, so that `--help` and a wrong flag answer at once.
 """
 
 import argparse
@@ -10,19 +9,15 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import NoReturn
 
-from artificial_pain import distributed, encoders, environment, storage
+from artificial_pain import distributed, environment
+from artificial_pain.data import examples
 from artificial_pain.errors import Terminated, UsageError, UserError, logger, redact
 
-LABEL_COLUMNS = ["original_label", "top_label"]  # SAD's; the first is the published one
-MODEL_METRICS = ["accuracy", "loss", "macro_f1"]  # the last is ours
-POOLINGS = ["cls", "mean"]  # the first is the published one
-SCHEDULES = ["linear", "cosine", "constant"]  # the first is the published one
-PRECISIONS = ["auto", "fp32", "bf16", "fp16"]
 MAX_COUNT = 1_000_000  # of anything that a flag counts: far more than any use, and no overflow in a library
 # What a user can mend, wherever a file is read, written or removed: full and failing disks, rights, and a folder in
 # place of a file or the other way round.
@@ -30,11 +25,7 @@ MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACC
 MACHINE_ERRORS |= {errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.EBUSY, errno.ESTALE}
 
 
-def run(
-    main: Callable[[argparse.Namespace], None],
-    parse_args: Callable[[], argparse.Namespace],
-    prints_results: bool = False,
-) -> None:
+def run(main: Callable, parse_args: Callable[[], argparse.Namespace], prints_results: bool = False) -> None:
     """Call main with the flags. Whatever ends it is one line on stderr, and the exit code.
 
     A UserError, and a fault of the machine: 1; a wrong flag: 2; Ctrl-C: 130; SIGTERM: 143. A bug of ours: its
@@ -58,8 +49,7 @@ def run(
         logger.info(str(stop) or "stopped")
         sys.exit(130 if isinstance(stop, KeyboardInterrupt) else 143)
     except Exception as error:
-        message = _for_the_user(error)
-        if message:
+        if message := _for_the_user(error):
             logger.error(message)
         else:  # a bug of ours: the traceback may quote a secret, as Python's own would
             print(redact(traceback.format_exc()), file=sys.stderr)
@@ -146,7 +136,7 @@ def path(text: str) -> Path:
 def data_source(text: str) -> str:
     """An argparse type. A local file becomes absolute: the model script may quote it from another folder."""
     not_empty(text)
-    return text if text == "sample" or text.startswith(("http://", "https://")) else str(path(text).absolute())
+    return text if text == examples.SAMPLE or examples.is_url(text) else str(path(text).absolute())
 
 
 def add_flag(group: argparse.ArgumentParser, flag: str, default: object, help: str, **options: object) -> None:
@@ -154,100 +144,3 @@ def add_flag(group: argparse.ArgumentParser, flag: str, default: object, help: s
     if "choices" not in options and "metavar" not in options:
         options["metavar"] = "X" if isinstance(default, float) else "N"
     group.add_argument(flag, default=default, help=f"{help} (default: %(default)s)", **options)
-
-
-def _parser(description: str | None, task: str, datasets: Sequence[str]) -> argparse.ArgumentParser:
-    """The flags of both scripts of a task."""
-    parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0], allow_abbrev=False)
-    group = parser.add_argument_group("what to work on")
-    known = f"one of {', '.join(encoders.ENCODERS)}, or another name on the hub, or a folder with an encoder; "
-    known += f"its model_type is {', '.join(encoders.FAMILIES)}"
-    add_flag(group, "--model_name", encoders.DEFAULT, known, type=encoders.checked_name, metavar="ENCODER")
-    help = "the encoder's branch, tag or commit on the hub"
-    add_flag(group, "--revision", encoders.DEFAULT_REVISION, help, type=not_empty, metavar="REVISION")
-    add_flag(group, "--dataset_name", "ESConv", "the corpus", choices=datasets)
-    group.add_argument("--balanced", action="store_true", help="training examples in equal numbers for each label")
-    help = f"the folder of splits and runs (default: the task's own folder, {task}/)"
-    group.add_argument("--output_dir", type=path, default=storage.TASK_FOLDERS[task], help=help)
-    return parser
-
-
-def _add_flags(group: argparse.ArgumentParser, flags: Sequence[tuple], defaults: dict) -> None:
-    """Flags by name, with their type (or list of choices, or bool for one without a value) and help."""
-    for name, kind, help in flags:
-        if kind is bool:
-            group.add_argument(f"--{name}", action="store_true", help=help)
-        else:
-            options = {"choices": kind, "type": type(kind[0])} if isinstance(kind, list) else {"type": kind}
-            add_flag(group, f"--{name}", defaults[name], help, **options)
-
-
-def parse_dataloader_args(
-    description: str, task: str, datasets: Sequence[str], samples_per_label: int, max_length: int, seed: int
-) -> argparse.Namespace:
-    """Parse the flags of a dataloader script, with its defaults. A flag that has no effect is None."""
-    parser = _parser(description, task, datasets)
-    group = parser.add_argument_group("how to prepare it")
-    help = f"with --balanced: training examples of each label (default: {samples_per_label})"
-    group.add_argument("--samples_per_label", type=positive_integer, metavar="N", help=help)
-    help = "tokens of a text at most, the rest is cut off "
-    help += f"(default: {max_length}, or what the encoder takes where that is less)"
-    group.add_argument("--max_length", type=positive_integer, metavar="N", help=help)
-    add_flag(group, "--seed", seed, "draws the split and the balancing", type=seed_integer)
-    help = "take the corpus from a file or a URL, or the bundled synthetic sample "
-    help += "(default: download the published file, once)"
-    group.add_argument("--data_source", type=data_source, metavar="FILE|URL|sample", help=help)
-    parser.set_defaults(label_column=None)  # a script for ESConv alone does not have the flag
-    if "SAD" in datasets:
-        help = f"SAD's column of labels (default: {LABEL_COLUMNS[0]})"
-        group.add_argument("--label_column", choices=LABEL_COLUMNS, help=help)
-    args = parser.parse_args()
-    if args.samples_per_label and not args.balanced:
-        logger.warning("--samples_per_label has no effect without --balanced")
-    args.samples_per_label = (args.samples_per_label or samples_per_label) if args.balanced else None
-    if args.label_column and args.dataset_name != "SAD":
-        parser.error("--label_column is for --dataset_name SAD alone")
-    args.label_column = (args.label_column or LABEL_COLUMNS[0]) if args.dataset_name == "SAD" else None
-    return args
-
-
-def parse_model_args(description: str, task: str, datasets: Sequence[str], defaults: dict) -> argparse.Namespace:
-    """Parse the flags of a model script.
-
-    defaults: those of `epochs`, `debug_epochs`, `patience`, `batch_size`, `learning_rate`, `head_learning_rate`,
-    `warmup_steps`, `model_metric` and `seed`, and of `head_num` if the task has several heads.
-    """
-    parser = _parser(description, task, datasets)
-    group = parser.add_argument_group("how to train")
-    length = group.add_mutually_exclusive_group()
-    length.add_argument("--debug", action="store_true", help=f"train for {defaults['debug_epochs']} epochs only")
-    add_flag(length, "--epochs", defaults["epochs"], "epochs at most", type=positive_integer)
-    precision = "auto: mixed, bf16 where the GPU or the CPU has it, else fp16 on a GPU and fp32 on a CPU"
-    heads = "heads: 1 the emotion alone, 2 with initial intensity, 3 and final intensity, 4 and their change"
-    flags = [
-        ("patience", positive_integer, "stop after so many epochs without a better validation metric"),
-        ("batch_size", positive_integer, "training examples of a step"),
-        ("learning_rate", positive_float, "of the encoder"),
-        ("head_learning_rate", positive_float, "of the heads"),
-        ("warmup_steps", not_negative_integer, "in which the learning rates rise from 0, to fall after"),
-        ("seed", seed_integer, "draws the heads' first weights, the order of the data and dropout"),
-        ("model_metric", MODEL_METRICS, "of the validation split: the best checkpoint by it is kept"),
-        ("precision", PRECISIONS, precision),
-        ("restart", bool, "train anew; without it a stopped run goes on, and a finished one is evaluated only"),
-        ("no_log_predictions", bool, "keep the table of test predictions, with texts, out of W&B"),
-    ]
-    flags += [("head_num", [1, 2, 3, 4], heads)] if "head_num" in defaults else []
-    _add_flags(group, flags, defaults | {"precision": PRECISIONS[0]})
-    help = "upload the run's folder to this model repository, made private, without the predictions and their texts"
-    group.add_argument("--push_to_hub", type=not_empty, metavar="NAME", help=help)
-    group = parser.add_argument_group("what the published recipe does not have (its defaults leave it as it is)")
-    flags = [
-        ("pooling", POOLINGS, "what the heads read: the first token's hidden state, or the mean of all"),
-        ("schedule", SCHEDULES, "how the learning rates fall after the warmup"),
-        ("layer_decay", factor, "each layer's learning rate, as a share of the one's above it"),
-        ("label_smoothing", fraction, "share of each label that is spread evenly over all"),
-        ("class_weights", bool, "weigh each example's cross-entropy by how rare its label is in the training split"),
-    ]
-    published = {"pooling": POOLINGS[0], "schedule": SCHEDULES[0], "layer_decay": 1.0, "label_smoothing": 0.0}
-    _add_flags(group, flags, published)
-    return parser.parse_args()

@@ -32,18 +32,16 @@ def main(args: argparse.Namespace) -> None:
 
     from artificial_pain.runs import model_card
 
-    damage = f"{encoder.folder / encoders.PICKLED}: is not an encoder's tensors alone"
     kinds = OSError, ValueError, RuntimeError, LookupError, EOFError, AttributeError, pickle.UnpicklingError
-    with as_user_error(damage, *kinds):
-        model = AutoModel.from_pretrained(
-            encoder.folder, local_files_only=True, use_safetensors=False, weights_only=True, trust_remote_code=False
-        )
+    with as_user_error(f"{encoder.folder / encoders.PICKLED}: is not an encoder's tensors alone", *kinds):
+        safely = {"local_files_only": True, "weights_only": True, "trust_remote_code": False}
+        model = AutoModel.from_pretrained(encoder.folder, use_safetensors=False, **safely)
     with storage.atomic_update(args.folder) as folder:
         model.save_pretrained(folder)
         shutil.copymode(folder / encoders.CONFIG, folder / encoders.WEIGHTS)  # safetensors: the owner's alone
         encoders.load_tokenizer(encoder).save_pretrained(folder)
         card = ModelCardData(license=model_card.encoder_licence(encoder), base_model=encoder.name)
-        (folder / "README.md").write_text(f"---\n{card.to_yaml()}\n---\n", encoding="utf-8")
+        (folder / encoders.CARD).write_text(f"---\n{card.to_yaml()}\n---\n", encoding="utf-8")
     print(f"{args.folder}: now an encoder for the scripts: --model_name {shlex.quote(str(args.folder))}")
 
 

@@ -15,6 +15,7 @@ from artificial_pain.errors import UserError, logger
 
 if TYPE_CHECKING:
     import torch
+    from accelerate import PartialState
 
 # Set by torchrun and accelerate. Schedulers leave a WORLD_SIZE alone in the environment, which starts no job.
 LAUNCHER_VARIABLES = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
@@ -24,7 +25,7 @@ LEFT_BY_OTHERS = ("PMI_", "OMPI_", "MV2_", "ACCELERATE_", "FSDP_", "TORCHELASTIC
 
 def num_processes() -> int:
     """The processes of the job: 1 where no launcher has started this process."""
-    return int(os.environ["WORLD_SIZE"]) if os.environ.keys() >= LAUNCHER_VARIABLES else 1
+    return int(os.environ["WORLD_SIZE"]) if all(map(os.environ.get, LAUNCHER_VARIABLES)) else 1
 
 
 def is_main_process() -> bool:
@@ -56,9 +57,13 @@ def start() -> None:
             if name in LAUNCHER_VARIABLES or name.startswith(LEFT_BY_OTHERS):
                 del os.environ[name]
         return
-    from accelerate import PartialState
+    _state(cpu=device().type == "cpu")
 
-    PartialState(cpu=device().type == "cpu")
+
+def _state(**options: bool) -> "PartialState":
+    from accelerate import PartialState  # here: a single process does not wait for this import
+
+    return PartialState(**options)
 
 
 def broadcast_from_main(call: Callable[[], Any]) -> Any:
@@ -73,19 +78,13 @@ def broadcast_from_main(call: Callable[[], Any]) -> Any:
 
 def main_process_first() -> AbstractContextManager:
     """The block runs in the main process, and then in the others."""
-    if num_processes() == 1:
-        return nullcontext()
-    from accelerate import PartialState
-
-    return PartialState().main_process_first()
+    return nullcontext() if num_processes() == 1 else _state().main_process_first()
 
 
 def wait_for_everyone() -> None:
     """Go on when every process has come here."""
     if num_processes() > 1:
-        from accelerate import PartialState
-
-        PartialState().wait_for_everyone()
+        _state().wait_for_everyone()
 
 
 def all_reduce_max(number: int) -> int:
@@ -93,9 +92,8 @@ def all_reduce_max(number: int) -> int:
     if num_processes() == 1:
         return number
     import torch
-    from accelerate import PartialState
 
-    numbers = torch.tensor(number, device=PartialState().device)
+    numbers = torch.tensor(number, device=_state().device)
     torch.distributed.all_reduce(numbers, torch.distributed.ReduceOp.MAX)
     return int(numbers)
 

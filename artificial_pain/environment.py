@@ -58,7 +58,7 @@ def prepare() -> None:
             setattr(sys, name, io.TextIOWrapper(io.BufferedWriter(raw), **options))
     for name in NUMBERS:
         try:
-            float(os.environ.get(name) or 0)
+            (int if name.startswith("HF_HUB") else float)(os.environ.get(name) or 0)  # as the library does
         except ValueError:
             logger.warning(f"{name} is {os.environ.pop(name)!r}, which is no number: it has no effect")
     if sys.warnoptions:  # a warning of a library is no error, whatever PYTHONWARNINGS says
@@ -70,11 +70,9 @@ def check_output(is_result: bool) -> None:
     sys.stdout.flush()
     error = getattr(getattr(getattr(sys.stdout, "buffer", None), "raw", None), "error", None)
     reads_no_more = isinstance(error, BrokenPipeError)  # as `head`, which has all that it wants
-    if is_result and reads_no_more:
-        raise error
     lost = f"standard output did not take all that was printed ({error and error.strerror})"
     if error and is_result:
-        raise UserError(f"{lost}: mend that, and give the same command again")
+        raise error if reads_no_more else UserError(f"{lost}: mend that, and give the same command again")
     if error and not reads_no_more:
         logger.warning(f"{lost}: all else is done, and the files are written")
 

@@ -12,9 +12,8 @@ import httpx2  # huggingface_hub's HTTP client
 from huggingface_hub import HfApi, constants, get_session, get_token, set_client_factory, snapshot_download
 from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
-from artificial_pain import environment
+from artificial_pain import environment, storage
 from artificial_pain.errors import UserError, as_user_error
-from artificial_pain.storage import checksum_like
 
 MAX_REQUESTS = 8  # for the same part of a file
 UPLOAD_TIMEOUT = 60  # seconds without a byte: the hub reads a large file before it answers
@@ -34,8 +33,16 @@ def _limit_requests(timeout: float) -> None:
     By itself it would wait for some answers, and repeat some requests, for ever.
     """
     counts = Counter()
+    hooks, refusal = [], OfflineModeIsEnabled("HF_HUB_OFFLINE") if constants.HF_HUB_OFFLINE else None
+    try:  # offline, the settings of the network, which may be invalid, are not read
+        hooks = [] if refusal else _library_hooks()
+        httpx2.Client(trust_env=not refusal).close()
+    except (ValueError, OSError, ImportError, httpx2.InvalidURL) as error:
+        refusal = httpx2.ConnectError(str(error))  # after which the library looks into its cache
 
     def limit(request: httpx2.Request) -> None:
+        if refusal:
+            raise refusal
         # Here and not in the client, whose timeout loses against the library's `timeout=None` in a call.
         request.extensions["timeout"] = httpx2.Timeout(timeout).as_dict()
         key = (request.method, request.url, request.headers.get("Range"))
@@ -43,18 +50,8 @@ def _limit_requests(timeout: float) -> None:
         if counts[key] > MAX_REQUESTS:
             raise OSError(f"{request.url} was asked for {MAX_REQUESTS} times")
 
-    refusal = OfflineModeIsEnabled("HF_HUB_OFFLINE") if constants.HF_HUB_OFFLINE else None
-    try:  # offline, the settings of the network, which may be invalid, are not read
-        hooks = {"request": [*([] if refusal else _library_hooks()), limit]}
-        httpx2.Client(trust_env=not refusal).close()
-    except (ValueError, OSError, ImportError, httpx2.InvalidURL) as error:
-        refusal = httpx2.ConnectError(str(error))  # after which the library looks into its cache
-
-    def refuse(request: httpx2.Request) -> None:
-        raise refusal
-
-    options = {"event_hooks": {"request": [refuse]}, "trust_env": False} if refusal else {"event_hooks": hooks}
-    set_client_factory(lambda: httpx2.Client(follow_redirects=True, **options))
+    options = {"event_hooks": {"request": [limit, *hooks]}, "trust_env": not refusal, "follow_redirects": True}
+    set_client_factory(lambda: httpx2.Client(**options))
 
 
 def download(name: str, revision: str, filenames: Sequence[str]) -> Path:
@@ -92,7 +89,7 @@ def _verify(path: Path, name: str) -> None:
     content = path.resolve()
     if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", content.name):
         return  # a cache on a system without links, which does not keep the digests
-    if checksum_like(content, content.name) != content.name:
+    if storage.checksum_like(content, content.name) != content.name:
         content.unlink()
         path.unlink(missing_ok=True)
         raise UserError(f"{name}: {path.name} is not the file that the hub promised, and was removed: try again")

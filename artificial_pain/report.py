@@ -8,8 +8,10 @@ import argparse
 from itertools import product
 from pathlib import Path
 
-from artificial_pain import cli, storage
+from artificial_pain import cli, flags, storage
+from artificial_pain.data import examples
 from artificial_pain.errors import UserError, as_user_error, logger
+from artificial_pain.reporting import grid
 
 
 def parse_args() -> argparse.Namespace:
@@ -17,7 +19,13 @@ def parse_args() -> argparse.Namespace:
     help = "in which the runs are (default: both tasks' folders)"
     parser.add_argument("roots", nargs="*", type=cli.path, metavar="FOLDER", help=help)
     parser.add_argument("--output", type=cli.path, default=Path("RESULTS.md"), help="(default: %(default)s)")
+    help = "of these examples alone, with the flags that made them (default: of all)"
+    parser.add_argument("--dataset_name", choices=grid.DATASETS["classification"], help=help)
+    flags.add_examples_flags(parser, grid.DATASETS["classification"], examples.PUBLISHED, examples.SEED)
     args = parser.parse_args()
+    settings = examples.settings(args)
+    is_chosen = args.dataset_name or examples.flags(settings)
+    args.corpus = examples.corpus_name(args.dataset_name or "SAD", settings) if is_chosen else None
     if args.output.suffix != ".md":
         parser.error(f"--output {args.output}: expected a name that ends in .md")
     folder = args.output.with_suffix("")
@@ -28,7 +36,7 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     # Imported here, so that --help and a wrong flag are answered at once.
-    from artificial_pain.reporting import grid, page
+    from artificial_pain.reporting import page
     from artificial_pain.reporting.groups import find_runs
 
     folder = args.output.with_suffix("")
@@ -37,13 +45,18 @@ def main(args: argparse.Namespace) -> None:
         if not root.is_dir():
             raise UserError(f"{root}: is no folder: give the --output_dir of finished runs")
     groups, unfinished = find_runs(roots)
+    if args.corpus:
+        groups = [group for group in groups if args.corpus in (group.corpus, group.first.folder.parents[1].name)]
+        unfinished = {path: record for path, record in unfinished.items() if path.parents[1].name == args.corpus}
     if not groups:
-        raise UserError(f"no finished run in {', '.join(map(str, roots))}: train one, or give its --output_dir")
+        where = f"{', '.join(map(str, roots))}{f' of {args.corpus}' if args.corpus else ''}"
+        raise UserError(f"no finished run in {where}: train one, or give its --output_dir")
 
     with as_user_error(f"{folder}: cannot be made", OSError, remedy="give another --output"):
         folder.mkdir(parents=True, exist_ok=True)
-    for dataset_name, figure in product(grid.DATASETS["classification"], page.FIGURE_NAMES):
-        for path in folder.glob(f"{dataset_name}*-{figure}.png"):
+    corpora = {*grid.DATASETS["classification"], *(group.corpus for group in groups)}
+    for corpus, figure in product(corpora, page.FIGURE_NAMES):
+        for path in folder.glob(f"{corpus}*-{figure}.png"):
             path.unlink()  # an earlier report's
     args.output.write_text(page.page(groups, unfinished, folder), encoding="utf-8")
     logger.info(f"{sum(len(group.runs) for group in groups)} runs of {len(groups)} settings")

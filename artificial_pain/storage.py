@@ -22,6 +22,7 @@ from artificial_pain.errors import UserError, as_user_error, logger
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TASK_FOLDERS = {"classification": REPOSITORY / "classification", "intensity": REPOSITORY / "intensity"}
+STATISTICS = "dataset_statistics.json"  # after the layout's prefix
 NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}  # of some network file systems
 STILL_HELD = {errno.EBUSY, errno.ENOTEMPTY}  # by another process or node of a network file system
 PUBLISHED_SEED = 42  # the folder of a run of another one says which
@@ -30,14 +31,14 @@ PUBLISHED_SEED = 42  # the folder of a run of another one says which
 class Layout:
     """The published places below the root (a task's folder or --output_dir)."""
 
-    def __init__(self, root: Path, dataset_name: str, encoder: str, balanced: bool) -> None:
-        """`encoder` is the short name."""
+    def __init__(self, root: Path, dataset_name: str, corpus: str, encoder: str, balanced: bool) -> None:
+        """`corpus` and `encoder` are the names of their folders."""
         self.dataset_name, self.encoder, self.balanced = dataset_name, encoder, balanced
-        self.corpus = root / dataset_name
+        self.corpus = root / corpus
         # The four below are relative to `corpus`: the same in the folder where a new set is staged.
         prefix = "balanced_" if balanced else ""
         self.label_mapping = Path(f"{prefix}label_mapping.json")
-        self.statistics = Path(f"{prefix}dataset_statistics.json")
+        self.statistics = Path(f"{prefix}{STATISTICS}")
         self.text_splits = Path(f"{prefix}dataset_splits")
         self.tokenized_splits = Path(encoder, f"{prefix}tokenized_splits")
 

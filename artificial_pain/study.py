@@ -4,6 +4,7 @@ python -m artificial_pain.study --dataset_name SAD --seeds 42 43 44 --model_flag
 """
 
 import argparse
+import os
 import shlex
 import subprocess
 import sys
@@ -14,13 +15,15 @@ from typing import BinaryIO
 
 from tqdm import tqdm
 
-from artificial_pain import cli, encoders, storage
-from artificial_pain.errors import EPOCH_LINE, Terminated, UserError, logger
+from artificial_pain import cli, encoders, flags, storage
+from artificial_pain.data import examples
+from artificial_pain.errors import EPOCH_LINE, Terminated, UserError, logger, redact
 from artificial_pain.reporting import grid
 from artificial_pain.runs.status import EVALUATED_ONLY
 
 # The scripts' flags that the study sets, each from a flag of its own.
-RESERVED = {"--model_name", "--dataset_name", "--balanced", "--output_dir"}
+RESERVED = {"--model_name", "--dataset_name", "--balanced", "--output_dir", "--seed", f"--{examples.SEED}"}
+RESERVED |= {f"--{name}" for name in examples.PUBLISHED}
 POLL_SECONDS = 0.5  # between two looks at a script's log
 
 
@@ -37,18 +40,24 @@ def parse_args() -> argparse.Namespace:
     ]:
         group.add_argument(flag, nargs="+", choices=values, default=values, help=help)
     cli.add_flag(group, "--seeds", [storage.PUBLISHED_SEED], "of the trainings", nargs="+", type=cli.seed_integer)
+    flags.add_examples_flags(parser, grid.DATASETS["classification"], examples.PUBLISHED, examples.SEED)
     group = parser.add_argument_group("what the scripts are given beside that")
+    help = "of both scripts: the encoder's branch, tag or commit on the hub (default: %(default)s)"
+    group.add_argument("--revision", type=cli.not_empty, default=encoders.DEFAULT_REVISION, help=help)
     group.add_argument("--output_dir", type=cli.path, help="of all four (default: each task's own folder)")
     # Given with =: argparse takes a bare --debug for a flag of its own.
-    for flag in ("--dataloader_flags", "--model_flags"):
-        group.add_argument(flag, type=shlex.split, default=[], metavar='"FLAGS"', help=f'as in {flag}="--revision v1"')
+    help = 'of the model scripts, as in --model_flags="--epochs 8"'
+    group.add_argument("--model_flags", type=shlex.split, default=[], metavar='"FLAGS"', help=help)
     args = parser.parse_args()
-    for flag, reserved in (("--dataloader_flags", RESERVED), ("--model_flags", RESERVED | {"--seed"})):
-        for word in (word.split("=")[0] for word in vars(args)[flag[2:]]):
-            if word in reserved:
-                parser.error(f"{flag}: the study sets {word}: use its own flag")
-            if word == "--push_to_hub":
-                parser.error("--push_to_hub would upload all runs over each other: give it to the model script of one")
+    for word in (word.split("=")[0] for word in args.model_flags):
+        if word in RESERVED:
+            parser.error(f"--model_flags: the study sets {word}: use its own flag")
+        if word == "--push_to_hub":
+            parser.error("--push_to_hub would upload all runs over each other: give it to the model script of one")
+    if args.data_source not in (None, examples.SAMPLE) and len(args.dataset_name) > 1:
+        parser.error("--data_source: a file is one corpus: say which, with --dataset_name SAD or ESConv")
+    if args.data_source and args.data_source != redact(args.data_source):
+        parser.error("--data_source: an address with a password or a query is not handed on: give a copy of the file")
     chosen = {"dataset_name": args.dataset_name, "balance": args.balance, "task": args.task}
     cells = grid.grid(args.model_name)
     args.cells = [cell for cell in cells if all(getattr(cell, flag) in chosen[flag] for flag in chosen)]
@@ -83,33 +92,41 @@ def main(args: argparse.Namespace) -> None:
         raise UserError(f"{len(failures)} of the commands failed, see above: mend that, and give this one again")
 
 
+def settings_of(args: argparse.Namespace, cell: grid.Cell) -> dict:
+    """The settings of a cell's examples; one that has no effect there is None."""
+    unused = [] if cell.dataset_name == "SAD" else ["label_column", "text_column"]
+    unused += [] if cell.balance == "balanced" else ["samples_per_label"]
+    return examples.settings(args) | dict.fromkeys(unused)
+
+
 def call_script(args: argparse.Namespace, cell: grid.Cell, seed: int | None, failures: list[str]) -> str | None:
     """Call a cell's dataloader, or with a seed its model script; append the output to a log, and return it.
 
     Where the script fails it is None, and the command and its reason are added to `failures`.
     """
-    kind, step, flags = "dataloader", "dataloader", args.dataloader_flags
+    examples_settings = settings_of(args, cell)
+    kind, step, words = "dataloader", "dataloader", examples.flags(examples_settings)
     if seed is not None:
-        kind, step, flags = "model", f"seed {seed}", ["--seed", str(seed), *args.model_flags]
+        kind, step, words = "model", f"seed {seed}", examples.flags(examples_settings, examples.SEED)
+        words += ["--seed", str(seed), *args.model_flags]
     folder = storage.TASK_FOLDERS[cell.task]
     command = [str(folder / f"{cell.task}-{kind}.py"), "--model_name", cell.model_name]
     command += ["--dataset_name", cell.dataset_name, *grid.BALANCES[cell.balance]]
     command += ["--output_dir", str(args.output_dir)] if args.output_dir else []
-    command += flags
+    command += [*(["--revision", args.revision] if args.revision != encoders.DEFAULT_REVISION else []), *words]
     encoder = cell.model_name.strip("/").replace("/", "-")
-    name = f"{cell.task}-{cell.dataset_name}-{cell.balance}-{encoder}-{step.replace(' ', '')}.log"
+    corpus = examples.corpus_name(cell.dataset_name, examples_settings)
+    name = f"{cell.task}-{corpus}-{cell.balance}-{encoder}-{step.replace(' ', '')}.log"
     log = (args.output_dir or folder) / "study" / name
     logger.info(f"{cell}, {step}: started, its output goes to {log}")
     log.parent.mkdir(parents=True, exist_ok=True)
     # A run that is evaluated again keeps the log of its training.
-    with log.open("ab") as file:
-        start = file.tell()
+    with log.open("ab") as file, log.open("rb") as progress:
+        start = progress.seek(0, os.SEEK_END)
         script = subprocess.Popen([sys.executable, *command], stdout=file, stderr=file, stdin=subprocess.DEVNULL)
-        with log.open("rb") as progress:
-            progress.seek(start)
-            exit_code = wait_for(script, progress)
-            progress.seek(start)
-            output = progress.read().decode(errors="replace")
+        exit_code = wait_for(script, progress)
+        progress.seek(start)
+        output = progress.read().decode(errors="replace")
     if exit_code == 0:
         return output
     lines = output.strip().splitlines() or [f"exit code {exit_code}"]
@@ -123,13 +140,13 @@ def wait_for(script: subprocess.Popen, log: BinaryIO) -> int:
 
     What stops the study stops the script too, and is raised again when it has ended.
     """
+    exit_code = None
     try:
-        while script.poll() is None:
+        while exit_code is None:
             with suppress(subprocess.TimeoutExpired):
-                script.wait(POLL_SECONDS)
+                exit_code = script.wait(POLL_SECONDS)
             show_progress(log)
-        show_progress(log)
-        return script.returncode
+        return exit_code
     except (KeyboardInterrupt, Terminated) as stop:
         if isinstance(stop, Terminated):  # Ctrl-C reaches every process of the terminal by itself
             script.terminate()

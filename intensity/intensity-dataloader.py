@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the package, wherever the script is started from
 
-from artificial_pain import cli, encoders, storage
+from artificial_pain import cli, encoders, flags, storage
 
 TASK = "intensity"
 DATASETS = ["ESConv"]  # SAD has no intensities before and after a talk
@@ -25,7 +25,7 @@ SEED = 42  # of the split and the balancing
 
 
 def parse_args() -> argparse.Namespace:
-    return cli.parse_dataloader_args(__doc__, TASK, DATASETS, SAMPLES_PER_LABEL, MAX_LENGTH, SEED)
+    return flags.parse_dataloader_args(__doc__, TASK, DATASETS, SAMPLES_PER_LABEL, MAX_LENGTH, SEED)
 
 
 def main(args: argparse.Namespace) -> None:
@@ -34,19 +34,20 @@ def main(args: argparse.Namespace) -> None:
     # 1. The tokenizer of the encoder that will read the splits.
     encoder = encoders.fetch(args.model_name, args.revision, weights=None)  # the tokenizer alone
     # Imported here, so that --help, a wrong flag and a gated encoder are answered at once.
-    from artificial_pain.data import sources, splits, statistics, tokenization
+    from artificial_pain.data import examples, sources, splits, statistics, tokenization
 
     tokenizer = encoders.load_tokenizer(encoder)
-    args.max_length = tokenization.resolve_length(encoder, tokenizer, args.max_length, MAX_LENGTH)
+    max_length = tokenization.resolve_length(encoder, tokenizer, args.max_length, MAX_LENGTH)
 
     # 2. The corpus, a row an example: all that the help seeker says in a dialogue, the emotion, its intensity before
     #    and after the talk, 1 to 5, and the change, -4 to 4; any may be missing. Rare emotions are dropped.
-    path = sources.locate(args.dataset_name, args.data_source)
-    corpus = sources.read_corpus(args.dataset_name, path, args.label_column)
-    corpus, dropped = splits.drop_rare(corpus, MIN_EXAMPLES)
+    source = sources.locate(args.dataset_name, args.data_source)
+    corpus = sources.read_corpus(args.dataset_name, source, args.label_column, args.text_column)
+    corpus = splits.deduplicate(corpus) if args.deduplicate else corpus
+    corpus = splits.drop_rare(corpus, MIN_EXAMPLES)
 
     # 3. Labels are indices into the labels' names in alphabetical order.
-    corpus, label_names = splits.add_labels(corpus, path, MIN_EXAMPLES)
+    corpus, label_names = splits.add_labels(corpus, source, MIN_EXAMPLES)
 
     # 4. The stratified split: each split has the corpus' shares of the labels.
     parts = splits.split(corpus, HELD_OUT_SHARE, TEST_SHARE, args.seed)
@@ -58,14 +59,14 @@ def main(args: argparse.Namespace) -> None:
         parts = splits.balance(parts, args.samples_per_label, splits.drop_turns, args.seed)
 
     # 6. Tokenize and truncate. Padding is done for each batch, in the training.
-    tokenized, truncated = tokenization.tokenize(parts, label_names, tokenizer, args.max_length)
+    tokenized, truncated = tokenization.tokenize(parts, label_names, tokenizer, max_length)
 
     # 7. Save all files or none, with the settings they were made with; print the table.
-    layout = storage.Layout(args.output_dir, args.dataset_name, encoder.short_name, args.balanced)
-    settings = tokenization.settings(args, encoder, tokenizer, path, label_counts)
+    layout = examples.layout(args, encoder)
+    settings = tokenization.settings(args, encoder, tokenizer, source, max_length, label_counts)
     with storage.exclusive_lock(layout.corpus, wait=True), storage.atomic_update(layout.corpus) as folder:
         fingerprint = tokenization.save(folder, layout, parts, tokenized, settings)
-        described = statistics.describe(parts, tokenized, truncated, dropped, corpus, settings, fingerprint)
+        described = statistics.describe(parts, tokenized, truncated, corpus, settings, fingerprint)
         storage.write_json(folder / layout.statistics, described)
     print(statistics.table(described))
     print(f"Written to {layout.corpus}: {layout.text_splits}/, {layout.tokenized_splits}/, {layout.statistics}")

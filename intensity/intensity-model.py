@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the package, wherever the script is started from
 
-from artificial_pain import cli, encoders, storage
+from artificial_pain import cli, encoders, flags, storage
 
 TASK = "intensity"
 DATASETS = ["ESConv"]  # SAD has no intensities before and after a talk
@@ -36,7 +36,7 @@ def parse_args() -> argparse.Namespace:
     defaults = {"epochs": EPOCHS, "debug_epochs": DEBUG_EPOCHS, "patience": PATIENCE, "batch_size": BATCH_SIZE}
     defaults |= {"learning_rate": LEARNING_RATE, "head_learning_rate": HEAD_LEARNING_RATE, "seed": SEED}
     defaults |= {"warmup_steps": WARMUP_STEPS, "model_metric": MODEL_METRIC, "head_num": HEAD_NUM}
-    return cli.parse_model_args(__doc__, TASK, DATASETS, defaults)
+    return flags.parse_model_args(__doc__, TASK, DATASETS, defaults)
 
 
 def main(args: argparse.Namespace) -> None:
@@ -47,22 +47,22 @@ def main(args: argparse.Namespace) -> None:
     # Imported here, so that --help, a wrong flag and a gated encoder are answered at once.
     from transformers import set_seed
 
-    from artificial_pain.data import command, tokenization
+    from artificial_pain.data import examples, tokenization
     from artificial_pain.evaluation import baselines
     from artificial_pain.modeling.losses import Loss
     from artificial_pain.modeling.model import EmotionModel
     from artificial_pain.runs.run import open_run
     from artificial_pain.training import evaluate, recipe
 
-    layout = storage.Layout(args.output_dir, args.dataset_name, encoder.short_name, args.balanced)
+    layout = examples.layout(args, encoder)
     tokenizer = encoders.load_tokenizer(encoder)
-    splits = tokenization.load_splits(layout, encoder, tokenizer, command.dataloader_command(TASK, args))
+    splits = tokenization.load_splits(layout, encoder, tokenizer, examples.dataloader_command(TASK, args))
     targets = INTENSITIES[: args.head_num - 1]
     baselines.require_fittable(splits.texts["train"], targets)
 
     # 2. The run: a new one, an interrupted one that goes on, or a finished one that is evaluated again.
     kind = f"{args.head_num}-heads-intensity-change"
-    name = f"{args.model_metric}_{encoder.short_name}_{args.dataset_name}_{kind}{'_balanced' if args.balanced else ''}"
+    name = f"{args.model_metric}_{encoder.short_name}_{layout.corpus.name}_{kind}{'_balanced' if args.balanced else ''}"
     with open_run(args, layout, encoder, splits, kind=f"{args.model_metric}-{kind}", name=name) as run:
         # 3. The encoder, and on its first token (--pooling) the classification head, Linear(256), Tanh, Linear(labels),
         #    and for each intensity a regressor, Linear(128), Tanh, Linear(labels): one output for each emotion.

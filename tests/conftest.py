@@ -19,6 +19,8 @@ from pathlib import Path
 import pytest
 import warm_python
 
+from artificial_pain.encoders import Encoder
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 DATALOADER = REPOSITORY / "classification" / "classification-dataloader.py"
 MODEL = REPOSITORY / "classification" / "classification-model.py"
@@ -28,6 +30,12 @@ STUDY, PREDICT, REPORT = ("artificial_pain.study", "artificial_pain.predict", "a
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 GATED = ["mental/mental-roberta-base", "mental/mental-bert-base-uncased"]
 GOOD_TOKEN, POOR_TOKEN = "hf_good", "hf_poor"
+# The flags of the samples' examples, which the dataloader and the model script share, and the names of their folders.
+SAMPLE = ["--data_source", "sample"]
+SAD_SAMPLE = ["--dataset_name", "SAD", *SAMPLE]
+BALANCED = ["--balanced", "--samples_per_label", "40"]
+SAD_FOLDER, ESCONV_FOLDER = "SAD-sample", "ESConv-sample"
+BALANCED_SAD_FOLDER, BALANCED_ESCONV_FOLDER = (f"{name}-samples_per_label40" for name in (SAD_FOLDER, ESCONV_FOLDER))
 
 QUICK_WAITS = 0.1  # of the waits between two tries of a download; with --faults they are those of users
 
@@ -152,6 +160,11 @@ def command(clean_environment: dict[str, str], tmp_path_factory: pytest.TempPath
     return run
 
 
+def folder_of(encoder: Path) -> str:
+    """The name of a local encoder's folder in that of a corpus."""
+    return Encoder(str(encoder), encoder, None).folder_name
+
+
 def module(command: Callable[..., Outcome], name: str, *words: object, **options: object) -> Outcome:
     """Run a module of the package as a program, as from the top of the checkout."""
     return command(f"-m {name}", *words, PYTHONPATH=str(REPOSITORY), WANDB_MODE="disabled", **options)
@@ -262,8 +275,8 @@ def corpora() -> Path:
 def sample_splits(encoder: Path, command: Callable[..., Outcome], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root with the splits of SAD's sample, balanced and not, tokenized for the tiny BERT."""
     root = tmp_path_factory.mktemp("splits")
-    for words in (["--dataset_name", "SAD"], ["--dataset_name", "SAD", "--balanced", "--samples_per_label", "40"]):
-        done = command(DATALOADER, "--model_name", encoder, "--data_source", "sample", "--output_dir", root, *words)
+    for words in ([], BALANCED):
+        done = command(DATALOADER, "--model_name", encoder, *SAD_SAMPLE, "--output_dir", root, *words)
         assert done.code == 0, done.err
     return root
 
@@ -272,9 +285,8 @@ def sample_splits(encoder: Path, command: Callable[..., Outcome], tmp_path_facto
 def dialogue_splits(encoder: Path, command: Callable[..., Outcome], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root with the splits of ESConv's sample, balanced and not, made by the intensity task for the tiny BERT."""
     root = tmp_path_factory.mktemp("dialogue_splits")
-    for words in ([], ["--balanced", "--samples_per_label", "40"]):
-        flags = ["--model_name", encoder, "--data_source", "sample", "--output_dir", root, *words]
-        done = command(INTENSITY_DATALOADER, *flags)
+    for words in ([], BALANCED):
+        done = command(INTENSITY_DATALOADER, "--model_name", encoder, *SAMPLE, "--output_dir", root, *words)
         assert done.code == 0, done.err
     return root
 
@@ -286,28 +298,26 @@ def copy_splits(source: Path, root: Path) -> Path:
     )
 
 
+def copy_calm_splits(source: Path, root: Path, encoder: Path, calm: Path) -> Path:
+    """As `copy_splits`, tokenized for the tiny BERT without dropout: its tokenizer is the same."""
+    copy_splits(source, root)
+    for folder in [*root.glob(f"*/{folder_of(encoder)}")]:
+        folder.rename(folder.with_name(folder_of(calm)))
+    return root
+
+
 @pytest.fixture(scope="session")
 def tracked(dialogue_splits: Path, encoder: Path, command: Callable, tmp_path_factory) -> tuple[Path, Outcome]:
     """The folder of a run of four heads that W&B has logged without a key, with own tags and group; what it said."""
     folder = tmp_path_factory.mktemp("tracked")
     root = copy_splits(dialogue_splits, folder / "root")
-    words = [
-        "--model_name",
-        encoder,
-        "--output_dir",
-        root,
-        "--epochs",
-        "3",
-        "--batch_size",
-        "16",
-        "--precision",
-        "fp32",
-    ]
+    words = ["--model_name", encoder, *SAMPLE, "--output_dir", root]
+    words += ["--epochs", "3", "--batch_size", "16", "--precision", "fp32"]
     rates = ["--learning_rate", "1e-3", "--head_learning_rate", "3e-3", "--warmup_steps", "4"]
     environment = {"WANDB_DIR": str(folder), "WANDB_PROJECT": "mine", "WANDB_RUN_GROUP": "mine"}
     done = command(INTENSITY_MODEL, *words, *rates, **environment, WANDB_TAGS="a tag,another")
     assert done.code == 0, done.err
-    return root / "ESConv" / encoder.name / "accuracy-4-heads-intensity-change", done
+    return root / ESCONV_FOLDER / folder_of(encoder) / "accuracy-4-heads-intensity-change", done
 
 
 @dataclass
@@ -322,7 +332,7 @@ class Studied:
 def study_words(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> list:
     """The flags of a study of ESConv's sample: one head and four, two seeds."""
     words = ["--model_name", encoder, "--dataset_name", "ESConv", "--balance", "unbalanced"]
-    words += ["--output_dir", tmp_path_factory.mktemp("study") / "tiny", "--dataloader_flags", "--data_source sample"]
+    words += ["--output_dir", tmp_path_factory.mktemp("study") / "tiny", *SAMPLE]
     flags = "--epochs 2 --batch_size 16 --learning_rate 1e-3 --head_learning_rate 1e-3 --warmup_steps 4"
     return [*words, "--model_flags", f"{flags} --precision fp32", "--seeds", "42", "43"]
 

@@ -7,8 +7,8 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RUNS = {
-    "classification": "classification/demo/ESConv/all-MiniLM-L6-v2/loss-classification",
-    "intensity": "intensity/demo/ESConv/all-MiniLM-L6-v2/accuracy-4-heads-intensity-change",
+    "classification": "classification/demo/ESConv-sample/all-MiniLM-L6-v2/loss-classification",
+    "intensity": "intensity/demo/ESConv-sample/all-MiniLM-L6-v2/accuracy-4-heads-intensity-change",
 }
 
 

@@ -16,6 +16,8 @@ from conftest import (
     INTENSITY_MODEL,
     MODEL,
     REPOSITORY,
+    SAMPLE,
+    folder_of,
 )
 from warm import Script, sealed, wait_for
 
@@ -141,7 +143,17 @@ def test_files_are_those_that_a_run_writes(tracked, encoder, tmp_path):
     """Both ways: of the corpus, the tokenized splits, a finished run, and a run that was killed"""
     run, _ = tracked
     corpus = run.parents[1]
-    words = ["--model_name", encoder, "--output_dir", corpus.parent, "--batch_size", "16", "--warmup_steps", "0"]
+    words = [
+        "--model_name",
+        encoder,
+        *SAMPLE,
+        "--output_dir",
+        corpus.parent,
+        "--batch_size",
+        "16",
+        "--warmup_steps",
+        "0",
+    ]
     killed = Script(INTENSITY_MODEL, [*words, "--seed", "7"], tmp_path / "home", WANDB_MODE="disabled")
     checkpoints = run.with_name(f"{run.name}-seed7") / "checkpoints"
     wait_for(lambda: len(sealed(checkpoints)) == 1, killed)
@@ -150,8 +162,8 @@ def test_files_are_those_that_a_run_writes(tracked, encoder, tmp_path):
         if path not in sealed(checkpoints):
             shutil.rmtree(path)
     folders = {
-        "The corpus folder": [corpus, "balanced_*", f"{encoder.name}/*"],
-        "The tokenized splits": [corpus / encoder.name / "tokenized_splits"],
+        "The corpus folder": [corpus, "balanced_*", f"{folder_of(encoder)}/*"],
+        "The tokenized splits": [corpus / folder_of(encoder) / "tokenized_splits"],
         "The run's folder": [run],
         "checkpoints/": [checkpoints],
     }
@@ -173,17 +185,16 @@ def test_commands_of_the_readme_run(hub, command, tmp_path):
     assert [path for path, _ in pairs] == [str(path.relative_to(REPOSITORY)) for path in COMMANDS.values()][:4]
     environment = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": GOOD_TOKEN, "WANDB_MODE": "offline"}
     for path, words in pairs:
-        words = [*shlex.split(words), "--output_dir", str(tmp_path)]
-        if "dataloader" in path:
-            words += ["--data_source", "sample"]
-        elif "--debug" not in words:
+        words = [*shlex.split(words), *SAMPLE, "--output_dir", str(tmp_path)]
+        if "dataloader" not in path and "--debug" not in words:
             words += ["--epochs", "1"]
-        if "dataloader" in path and "--balanced" in words:
+        if "--balanced" in words:
             words += ["--samples_per_label", "20"]
         done = command(REPOSITORY / path, *words, cold="model" in path.split("-")[1], **environment)
         assert done.code == 0, done.err
         if "model" in path.split("-")[1]:
-            assert done.out.splitlines()[0].startswith(words[words.index("--dataset_name") + 1]), "the results"
+            corpus = f"the synthetic sample of {words[words.index('--dataset_name') + 1]}"
+            assert done.out.splitlines()[0].startswith(corpus), "the results"
             (run,) = re.findall(r"^Run folder: (.*)$", done.out, re.MULTILINE)
             name = words[words.index("--model_name") + 1]
             assert f'"revision": "{hub.commit(name)}"' in Path(run, "run.json").read_text()

@@ -15,6 +15,8 @@ from conftest import (
     POOR_TOKEN,
     PREDICT,
     REPOSITORY,
+    SAD_FOLDER,
+    SAD_SAMPLE,
     module,
 )
 from hub import Hub
@@ -25,8 +27,13 @@ from artificial_pain import encoders
 from artificial_pain.data import tokenization
 from artificial_pain.runs import model_card
 
-SAMPLE = ["--dataset_name", "SAD", "--data_source", "sample"]
 UNREACHABLE = "http://127.0.0.1:9"  # loopback's discard port: refused at once
+
+
+OWN = pytest.mark.fault(
+    "an encoder of the user's own",
+    "nine families work, with the numbers of the library. Any other encoder is refused in one line",
+)
 
 
 @pytest.mark.parametrize("name", [*GATED, "answerdotai/ModernBERT-base"])
@@ -36,26 +43,27 @@ def test_published_encoders_come_from_the_hub_then_its_cache(name, hub, command,
     Of the others the model script is run by the README's commands (`test_docs`).
     """
     home = str(tmp_path / "hub")
-    root = ["--model_name", name, "--dataset_name", "SAD", "--output_dir", tmp_path]
+    root = ["--model_name", name, *SAD_SAMPLE, "--output_dir", tmp_path]
     online = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": home, **({"HF_TOKEN": GOOD_TOKEN} if name in GATED else {})}
     longer = ["--max_length", "600"] if "ModernBERT" in name else []
-    done = command(DATALOADER, *root, "--data_source", "sample", *longer, **online)
+    done = command(DATALOADER, *root, *longer, **online)
     assert done.code == 0, done.err
-    metadata = tmp_path / "SAD" / name.split("/")[1] / "tokenized_splits" / "tokenization.json"
+    folder = f"{SAD_FOLDER}-max_length600" if longer else SAD_FOLDER
+    metadata = tmp_path / folder / name.split("/")[1] / "tokenized_splits" / "tokenization.json"
     assert f'"revision": "{hub.commit(name)}"' in metadata.read_text()
     if name == GATED[1]:
         done = command(MODEL, *root, "--epochs", "1", "--batch_size", "32", WANDB_MODE="disabled", **online)
         assert done.code == 0, done.err
     offline = {"HF_HOME": home, "HF_HUB_OFFLINE": "1", "WANDB_MODE": "disabled"}
-    cached = command(DATALOADER, *root, "--data_source", "sample", *longer, **offline)
+    cached = command(DATALOADER, *root, *longer, **offline)
     assert cached.code == 0, cached.err
 
 
 def test_cache_without_weights_is_an_error_without_network(hub, command, tmp_path):
     """The dataloader ran with a network, the model runs without one."""
     home = {"HF_HOME": str(tmp_path / "hub")}
-    words = ["--model_name", "answerdotai/ModernBERT-base", "--dataset_name", "SAD", "--output_dir", tmp_path]
-    assert command(DATALOADER, *words, "--data_source", "sample", HF_ENDPOINT=hub.endpoint, **home).code == 0
+    words = ["--model_name", "answerdotai/ModernBERT-base", *SAD_SAMPLE, "--output_dir", tmp_path]
+    assert command(DATALOADER, *words, HF_ENDPOINT=hub.endpoint, **home).code == 0
     for setting in ({"HF_ENDPOINT": UNREACHABLE}, {"HF_HUB_OFFLINE": "1"}):
         done = command(MODEL, *words, **setting, **home)
         assert done.code == 1 and "not in the cache" in done.error
@@ -80,9 +88,8 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_unavailable_encoder_ends_in_one_line(fault, script_path, hub, command, tmp_path):
     environment, name, parts = FAULTS[fault]
-    words = SAMPLE if script_path == DATALOADER else SAMPLE[:2]
     environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hub"), **environment}
-    done = command(script_path, "--model_name", name, *words, "--output_dir", tmp_path / "out", **environment)
+    done = command(script_path, "--model_name", name, *SAD_SAMPLE, "--output_dir", tmp_path / "out", **environment)
     assert done.code == 1
     for part in parts:
         assert part in done.error
@@ -103,7 +110,7 @@ def test_unavailable_encoder_ends_in_one_line(fault, script_path, hub, command, 
 def test_invalid_hub_setting_ends_in_one_line(setting, hub, command, tmp_path):
     environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hub"), **setting}
     words = ["--model_name", "answerdotai/ModernBERT-base", "--output_dir", tmp_path]
-    done = command(DATALOADER, *SAMPLE, *words, **environment)
+    done = command(DATALOADER, *SAD_SAMPLE, *words, **environment)
     told = (
         "check the network and HTTPS_PROXY" if "HTTPS_PROXY" in setting else "check HF_ENDPOINT, HF_HOME and HF_TOKEN"
     )
@@ -123,6 +130,7 @@ for name in sys.argv[2:]:
 """
 
 
+@OWN
 @pytest.mark.xdist_group("families")
 def test_any_encoder_of_the_hub_is_fetched_and_nothing_else(families, command, tmp_path):
     """Each family by name; a bare name; of something else the configuration, but not the weights"""
@@ -177,13 +185,15 @@ def test_licence_that_is_not_declared_is_other(card, tmp_path):
     assert model_card.encoder_licence(encoders.Encoder("me/encoder", tmp_path, "main")) == "other"
 
 
+@OWN
 @pytest.mark.xdist_group("families")
 def test_another_encoder_of_the_hub_from_splits_to_predictions(families, command, tmp_path):
+    """roberta-base from a hub, through dataloader, model script and predict"""
     name = "FacebookAI/roberta-base"
-    words = ["--model_name", name, "--dataset_name", "SAD", "--output_dir", tmp_path]
+    words = ["--model_name", name, *SAD_SAMPLE, "--output_dir", tmp_path]
     with Hub({name: families[name]}) as hub:
         environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hub"), "WANDB_MODE": "disabled"}
-        done = command(DATALOADER, *words, "--data_source", "sample", **environment)
+        done = command(DATALOADER, *words, **environment)
         assert done.code == 0, done.err
         training = ["--epochs", "1", "--batch_size", "32", "--pooling", "mean", "--layer_decay", "0.9"]
         done = command(MODEL, *words, *training, **environment)
@@ -235,9 +245,11 @@ def test_folder_comes_before_the_hub(encoder, tmp_path, monkeypatch):
 @pytest.mark.parametrize("content", ['{"model_type": "t5"}', '{"model_type": []}', "{}", "[]", "not JSON"])
 def test_folder_of_something_else_ends_in_one_line(content, script, tmp_path):
     (tmp_path / "config.json").write_text(content)
-    done = script(DATALOADER, *SAMPLE, "--model_name", tmp_path, "--output_dir", tmp_path / "out")
+    done = script(DATALOADER, *SAD_SAMPLE, "--model_name", tmp_path, "--output_dir", tmp_path / "out")
     assert done.code == 1 and str(tmp_path) in done.error
-    done = script(DATALOADER, *SAMPLE, "--model_name", tmp_path, "--revision", "v1", "--output_dir", tmp_path / "out")
+    done = script(
+        DATALOADER, *SAD_SAMPLE, "--model_name", tmp_path, "--revision", "v1", "--output_dir", tmp_path / "out"
+    )
     assert done.code == 2 and "which has no revisions" in done.error
 
 
@@ -248,24 +260,24 @@ def test_folder_of_something_else_ends_in_one_line(content, script, tmp_path):
 def test_unknown_revision_ends_in_one_line(revision, message, hub, command, tmp_path):
     environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hub")}
     words = ["--model_name", "answerdotai/ModernBERT-base", "--revision", revision, "--output_dir", tmp_path]
-    done = command(DATALOADER, *SAMPLE, *words, **environment)
+    done = command(DATALOADER, *SAD_SAMPLE, *words, **environment)
     assert done.code == 1 and message in done.error
 
 
 def test_offline_encoder_comes_from_the_package_without_a_hub(command, tmp_path):
     environment = {"HF_ENDPOINT": UNREACHABLE, "HF_HOME": str(tmp_path / "hub")}
-    done = command(DATALOADER, *SAMPLE, "--model_name", MINILM, "--output_dir", tmp_path, **environment)
+    done = command(DATALOADER, *SAD_SAMPLE, "--model_name", MINILM, "--output_dir", tmp_path, **environment)
     assert done.code == 0, done.err
-    metadata = tmp_path / "SAD/all-MiniLM-L6-v2/tokenized_splits/tokenization.json"
+    metadata = tmp_path / SAD_FOLDER / "all-MiniLM-L6-v2/tokenized_splits/tokenization.json"
     assert encoders.OFFLINE_REVISION in metadata.read_text()
 
 
 def test_offline_encoder_comes_from_the_hub_if_reachable(tiny, command, tmp_path):
     with Hub({MINILM: tiny["mental/mental-bert-base-uncased"]}) as hub:
         environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hub")}
-        done = command(DATALOADER, *SAMPLE, "--model_name", MINILM, "--output_dir", tmp_path, **environment)
+        done = command(DATALOADER, *SAD_SAMPLE, "--model_name", MINILM, "--output_dir", tmp_path, **environment)
         assert done.code == 0, done.err
-        metadata = tmp_path / "SAD/all-MiniLM-L6-v2/tokenized_splits/tokenization.json"
+        metadata = tmp_path / SAD_FOLDER / "all-MiniLM-L6-v2/tokenized_splits/tokenization.json"
         assert hub.commit(MINILM) in metadata.read_text()
 
 
@@ -282,15 +294,16 @@ def test_package_with_other_weights_is_refused(monkeypatch, tmp_path):
 def test_folder_without_a_tokenizer_is_an_error(tiny, script, tmp_path):
     for name in ("config.json", encoders.WEIGHTS):
         shutil.copy(tiny["mental/mental-bert-base-uncased"] / name, tmp_path)
-    done = script(DATALOADER, *SAMPLE, "--model_name", tmp_path, "--output_dir", tmp_path / "out")
+    done = script(DATALOADER, *SAD_SAMPLE, "--model_name", tmp_path, "--output_dir", tmp_path / "out")
     assert done.code == 1 and "has no tokenizer" in done.error
 
 
-def test_folder_without_weights_is_an_error(tiny, sample_splits, script, tmp_path):
+def test_folder_without_weights_is_an_error(tiny, script, tmp_path):
     folder = tmp_path / "mental-bert-base-uncased"
     shutil.copytree(tiny["mental/mental-bert-base-uncased"], folder)
     (folder / encoders.WEIGHTS).unlink()
-    words = ["--model_name", folder, "--dataset_name", "SAD", "--output_dir", sample_splits]
+    words = ["--model_name", folder, *SAD_SAMPLE, "--output_dir", tmp_path / "root"]
+    assert script(DATALOADER, *words).code == 0
     done = script(MODEL, *words)
     assert done.code == 1 and "has no model.safetensors" in done.error
 
@@ -318,7 +331,7 @@ def test_tokenizer_is_the_one_of_autotokenizer(name, change, tiny, tmp_path):
 def test_damaged_tokenizer_config_ends_in_one_line(content, tiny, script, tmp_path):
     folder = shutil.copytree(tiny[GATED[1]], tmp_path / "encoder")
     (folder / "tokenizer_config.json").write_text(content)
-    done = script(DATALOADER, *SAMPLE, "--model_name", folder, "--output_dir", tmp_path / "out")
+    done = script(DATALOADER, *SAD_SAMPLE, "--model_name", folder, "--output_dir", tmp_path / "out")
     assert done.code == 1 and "no tokenizer can be loaded" in done.error
 
 
@@ -327,7 +340,7 @@ def test_config_without_a_length_ends_in_one_line(tiny, script, tmp_path):
     config = json.loads((folder / "config.json").read_text())
     del config["max_position_embeddings"]
     (folder / "config.json").write_text(json.dumps(config))
-    done = script(DATALOADER, *SAMPLE, "--model_name", folder, "--output_dir", tmp_path / "out")
+    done = script(DATALOADER, *SAD_SAMPLE, "--model_name", folder, "--output_dir", tmp_path / "out")
     assert done.code == 1 and "does not say how long an input may be" in done.error
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 from around import start_up
-from conftest import DATALOADER, MODEL, copy_splits
+from conftest import DATALOADER, MODEL, SAD_SAMPLE, copy_splits
 
 LATE = {"sklearn", "wandb", "matplotlib"}  # scipy is imported by transformers
 
@@ -10,12 +10,12 @@ LATE = {"sklearn", "wandb", "matplotlib"}  # scipy is imported by transformers
 def test_model_script_imports_nothing_for_after_its_first_step(encoder, sample_splits, tmp_path):
     """Nor does it import what only --class_weights, the evaluation, W&B or a figure needs"""
     root = copy_splits(sample_splits, tmp_path / "root")
-    words = ["--model_name", encoder, "--dataset_name", "SAD", "--output_dir", root]
+    words = ["--model_name", encoder, *SAD_SAMPLE, "--output_dir", root]
     assert not LATE & set(start_up(MODEL, *words)["modules"])
 
 
 def test_dataloader_does_not_import_torch(encoder, tmp_path):
-    words = ["--model_name", encoder, "--dataset_name", "SAD", "--data_source", "sample", "--output_dir", tmp_path]
+    words = ["--model_name", encoder, *SAD_SAMPLE, "--output_dir", tmp_path]
     assert "torch" not in start_up(DATALOADER, *words)["modules"]
 
 

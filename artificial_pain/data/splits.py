@@ -1,54 +1,91 @@
 """Labels, the stratified split, and the balancing of its training part."""
 
 from collections.abc import Callable
-from pathlib import Path
+from itertools import combinations
 from reprlib import repr as short_repr
 
 import numpy as np
 import pandas as pd
 
+from artificial_pain.data import cleaning, examples
 from artificial_pain.data.vocabulary import SPLITS
-from artificial_pain.errors import UserError
+from artificial_pain.errors import UserError, logger
 
 # From this many examples on, the published shares (0.3 held out, 0.6667 of those for test) give every split at least
 # one: 14 -> 4 -> 1 of validation.
 MIN_TO_SPLIT = 14
 MAX_TRIES = 1000  # for an augmented text that is not held out, on average
 
+Frames = dict[str, pd.DataFrame]  # by the name of the split
 Augment = Callable[[dict, np.random.Generator], str]  # a row of the frame to a new text
 
 
-def drop_rare(frame: pd.DataFrame, min_examples: int) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Drop the labels with fewer than `min_examples` examples; also return those labels with their counts."""
+def deduplicate(frame: pd.DataFrame) -> pd.DataFrame:
+    """Keep the first example of each text, in whatever case; leave out texts with labels that contradict each other.
+
+    `frame.attrs["duplicates"]` has how many examples were left out, as `repeated` and as `contradictory`. A warning
+    tells of the latter.
+    """
+    keys = frame["text"].map(cleaning.text_key)
+    contradictory = frame.groupby(keys)["label_name"].transform("nunique") > 1
+    repeated = keys.duplicated() & ~contradictory
+    left_out = {"repeated": int(repeated.sum()), "contradictory": int(contradictory.sum())}
+    if left_out["contradictory"]:
+        texts = keys[contradictory].nunique()
+        logger.warning(f"{texts} texts have several labels: their {left_out['contradictory']} examples are left out")
+    kept = frame[~repeated & ~contradictory]
+    kept.attrs["duplicates"] = left_out
+    return kept
+
+
+def drop_rare(frame: pd.DataFrame, min_examples: int) -> pd.DataFrame:
+    """Drop the labels with fewer than `min_examples` examples; `frame.attrs["dropped_labels"]` has their counts."""
     counts = frame["label_name"].value_counts()
-    dropped = counts[counts < min_examples].to_dict()
-    return frame[~frame["label_name"].isin(dropped)], dropped
+    rare = counts[counts < min_examples].to_dict()
+    kept = frame[~frame["label_name"].isin(rare)]
+    kept.attrs["dropped_labels"] = rare
+    return kept
 
 
-def add_labels(frame: pd.DataFrame, path: Path, min_examples: int) -> tuple[pd.DataFrame, list[str]]:
+def add_labels(frame: pd.DataFrame, source: examples.Source, min_examples: int) -> tuple[pd.DataFrame, list[str]]:
     """Add the column `label`, an index into the label names in alphabetical order; also return those names.
 
-    Raises UserError where there are too few labels, or too few examples of one, to split; `path` and `min_examples`,
-    which `drop_rare` has applied to emotions, are for the message.
+    Raises UserError where there are too few labels, or too few examples of one, to split or in a given split; `source`
+    and `min_examples`, which `drop_rare` has applied to emotions, are for the message.
     """
     counts = frame["label_name"].value_counts()
     names = sorted(counts.index)
     if len(names) < 2:
         enough = f"enough examples (emotions: {min_examples})"
-        raise UserError(f"{path}: expected two labels or more with {enough}, found {short_repr(names)}")
+        raise UserError(f"{source}: expected two labels or more with {enough}, found {short_repr(names)}")
     rarest = counts.index[-1]
-    if counts[rarest] < MIN_TO_SPLIT:
+    if "split" in frame:
+        _require_trainable(frame, source)
+    elif counts[rarest] < MIN_TO_SPLIT:
         found = f"label {short_repr(rarest)} has {counts[rarest]} examples"
-        raise UserError(f"{path}: {found}: expected at least {MIN_TO_SPLIT}, so that each split gets one")
+        raise UserError(f"{source}: {found}: expected at least {MIN_TO_SPLIT}, so that each split gets one")
     return frame.assign(label=frame["label_name"].map(names.index)), names
 
 
-def split(frame: pd.DataFrame, held_out_share: float, test_share: float, seed: int) -> dict[str, pd.DataFrame]:
+def _require_trainable(frame: pd.DataFrame, source: examples.Source) -> None:
+    """Raise UserError where a given split has no examples, or a label no training examples."""
+    labels = {name: set(frame["label_name"][frame["split"] == name]) for name in SPLITS}
+    empty = [name for name, names in labels.items() if not names]
+    untrained = sorted(set(frame["label_name"]) - labels["train"])
+    if empty or untrained:
+        lack = f"no {empty[0]} examples" if empty else f"no training example of label {short_repr(untrained[0])}"
+        raise UserError(f"{source}: its column 'split' gives {lack}: mend it, or rename it for a random split")
+
+
+def split(frame: pd.DataFrame, held_out_share: float, test_share: float, seed: int) -> Frames:
     """Split into train, validation and test, stratified by `label`.
 
     `held_out_share` of the examples leave the training split; `test_share` of those are the test split, the rest are
-    the validation split. Adds the column `augmented`, False.
+    the validation split. A corpus that has a column `split` is split by it. Adds the column `augmented`, False.
     """
+    if "split" in frame:
+        given, frame = frame["split"], frame.drop(columns="split").assign(augmented=False)
+        return {name: frame[given == name] for name in SPLITS}
     from sklearn.model_selection import train_test_split  # here: the training reads splits, and draws none
 
     train, held_out = train_test_split(frame, test_size=held_out_share, stratify=frame["label"], random_state=seed)
@@ -78,9 +115,7 @@ def crop_words(row: dict, rng: np.random.Generator, max_crop: float, min_words: 
     return " ".join(words[left : len(words) - (cut - left)])
 
 
-def balance(
-    splits: dict[str, pd.DataFrame], samples_per_label: int, augment: Augment, seed: int
-) -> dict[str, pd.DataFrame]:
+def balance(splits: Frames, samples_per_label: int, augment: Augment, seed: int) -> Frames:
     """Give each label exactly `samples_per_label` training examples; validation and test stay as they are.
 
     A label with more is sampled down without replacement. One with fewer keeps all and gains augmented examples: each
@@ -123,8 +158,7 @@ def label_counts(frame: pd.DataFrame) -> dict[str, int]:
     return frame["label_name"].value_counts().sort_index().to_dict()
 
 
-def split_overlap(splits: dict[str, pd.DataFrame]) -> dict[str, int]:
-    """For each pair of splits, how many distinct texts stand in both."""
-    texts = {name: set(splits[name]["text"]) for name in SPLITS}
-    pairs = [("train", "validation"), ("train", "test"), ("validation", "test")]
-    return {f"{one}/{other}": len(texts[one] & texts[other]) for one, other in pairs}
+def split_overlap(splits: Frames) -> dict[str, int]:
+    """For each pair of splits, how many distinct texts, in whatever case, stand in both."""
+    texts = {name: set(splits[name]["text"].map(cleaning.text_key)) for name in SPLITS}
+    return {f"{one}/{other}": len(texts[one] & texts[other]) for one, other in combinations(SPLITS, 2)}

@@ -3,27 +3,28 @@
 import argparse
 import hashlib
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import datasets
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast
 
 from artificial_pain import distributed, storage
-from artificial_pain.data import text_csv
+from artificial_pain.data import cleaning, examples, text_csv
+from artificial_pain.data.splits import Frames
 from artificial_pain.data.vocabulary import INTENSITIES, SPLITS
 from artificial_pain.encoders import Encoder, max_tokens
-from artificial_pain.errors import UsageError, UserError, first_line, redact
+from artificial_pain.errors import UsageError, UserError, first_line, logger, redact
 
 METADATA_FILE = "tokenization.json"  # beside the tokenized splits: what they were made from and with
-# Settings in it that a run reads.
-READ_SETTINGS = {"data_source", "label_column", "label_counts", "max_length", "samples_per_label", "seed"}
+READ_SETTINGS = {"corpus", "dataset_name", "label_counts", *examples.PUBLISHED}  # settings in it that a run reads
+NOT_WRITTEN = ["turns", "strategies"]  # columns of lists
 CHUNK = 1000  # texts a call of the tokenizer: enough to keep its threads busy, few enough for a lively progress bar
 
 
@@ -40,7 +41,7 @@ def resolve_length(encoder: Encoder, tokenizer: PreTrainedTokenizerFast, max_len
 
 
 def tokenize(
-    splits: dict[str, pd.DataFrame], label_names: list[str], tokenizer: PreTrainedTokenizerFast, max_length: int
+    splits: Frames, label_names: list[str], tokenizer: PreTrainedTokenizerFast, max_length: int
 ) -> tuple[DatasetDict, dict[str, float]]:
     """The splits as `input_ids`, `attention_mask` (unpadded), `labels`, and the intensities where there are any.
 
@@ -93,20 +94,21 @@ def tokenizer_digest(tokenizer: PreTrainedTokenizerFast) -> str:
 
 
 def settings(
-    args: argparse.Namespace, encoder: Encoder, tokenizer: PreTrainedTokenizerFast, corpus: Path, label_counts: dict
+    args: argparse.Namespace,
+    encoder: Encoder,
+    tokenizer: PreTrainedTokenizerFast,
+    source: examples.Source,
+    max_length: int,
+    label_counts: dict,
 ) -> dict:
     """What splits are made from and with: the dataloader's flags, the tokenizer, and the corpus file.
 
-    label_counts: the examples of each label in the training split, before the balancing.
+    max_length: tokens of a text at most. label_counts: the examples of each label in training, before the balancing.
     """
-    return {
-        **{name: value for name, value in vars(args).items() if name != "output_dir"},
-        "data_source": args.data_source and redact(args.data_source),
-        "revision": encoder.revision,
-        "tokenizer": tokenizer_digest(tokenizer),
-        "label_counts": label_counts,
-        "corpus_sha256": storage.checksum(corpus),
-    }
+    settings = {name: value for name, value in sorted(vars(args).items()) if name != "output_dir"}
+    settings |= {"data_source": args.data_source and redact(args.data_source), "corpus": source.title}
+    settings |= {"max_length": max_length, "revision": encoder.revision, "tokenizer": tokenizer_digest(tokenizer)}
+    return settings | {"label_counts": label_counts, "corpus_sha256": storage.checksum(source.path)}
 
 
 def fingerprint(folder: Path, layout: storage.Layout) -> str:
@@ -117,15 +119,17 @@ def fingerprint(folder: Path, layout: storage.Layout) -> str:
     return digest.hexdigest()
 
 
-def save(
-    folder: Path, layout: storage.Layout, splits: dict[str, pd.DataFrame], tokenized: DatasetDict, settings: dict
-) -> str:
-    """Write the text splits, the label mapping and the tokenized splits below `folder`; return the fingerprint."""
+def save(folder: Path, layout: storage.Layout, splits: Frames, tokenized: DatasetDict, settings: dict) -> str:
+    """Write the text splits, the label mapping and the tokenized splits below `folder`; return the fingerprint.
+
+    Raises UserError where another corpus has the layout's folder.
+    """
+    _require_same_corpus(layout, settings)
     (folder / layout.text_splits).mkdir(parents=True)
     for name, frame in splits.items():
-        text_csv.write(folder / layout.text_splits / f"{name}_split.csv", frame.drop(columns="turns", errors="ignore"))
-    names = tokenized["train"].features["labels"].names
-    storage.write_json(folder / layout.label_mapping, dict(enumerate(names)))
+        path = folder / layout.text_splits / f"{name}_split.csv"
+        text_csv.write(path, frame.drop(columns=NOT_WRITTEN, errors="ignore"))
+    storage.write_json(folder / layout.label_mapping, dict(enumerate(tokenized["train"].features["labels"].names)))
     data = fingerprint(folder, layout)
     # datasets shows a bar of its own for each split; writing takes a fraction of a second.
     datasets.disable_progress_bars()
@@ -137,12 +141,23 @@ def save(
     return data
 
 
+def _require_same_corpus(layout: storage.Layout, settings: dict) -> None:
+    """Raise UserError where the splits in the layout's folder are of another file that has the same name."""
+    for path in layout.corpus.glob(f"*{storage.STATISTICS}"):
+        earlier = _settings(path)
+        same = [earlier.get(name) == settings[name] for name in ("data_source", "corpus_sha256")]
+        kind = [earlier.get(name) == settings[name] for name in ("dataset_name", "label_column", "text_column")]
+        if earlier and not (any(same) and all(kind)):
+            other = f"it has the splits of another corpus ({earlier.get('data_source') or 'the published file'})"
+            raise UserError(f"{layout.corpus}: {other}: rename your file, or give another --output_dir")
+
+
 @dataclass(frozen=True)
 class Splits:
     """The splits of one corpus, balanced or not, tokenized for one encoder; row i of both is the same example."""
 
     tokenized: DatasetDict
-    texts: dict[str, pd.DataFrame]
+    texts: Frames
     label_names: list[str]
     fingerprint: str
     settings: dict  # of the dataloader, and what they were resolved to
@@ -162,9 +177,11 @@ def load_splits(
         storage.commit_pending(layout.corpus)
         folder = layout.corpus / layout.tokenized_splits
         try:
-            return _load(layout, encoder, tokenizer)
+            splits = _load(layout, encoder, tokenizer)
+            _tell_overlap(layout, splits)
+            return splits
         except FileNotFoundError as error:
-            reason = f"{error.filename or folder}: there are no such splits yet"
+            reason = f"{error.filename or folder}: there are no such splits yet{_others(layout)}"
         except UserError as error:
             reason = str(error)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:  # of JSON, CSV and Arrow alike
@@ -177,8 +194,7 @@ def _load(layout: storage.Layout, encoder: Encoder, tokenizer: PreTrainedTokeniz
     folder, text_folder = layout.corpus / layout.tokenized_splits, layout.corpus / layout.text_splits
     metadata = json.loads((folder / METADATA_FILE).read_text(encoding="utf-8"))
     data = (layout.dataset_name, fingerprint(layout.corpus, layout))
-    reason = storage.find_corruption(folder, metadata.pop("sha256"))
-    if reason:
+    if reason := storage.find_corruption(folder, metadata.pop("sha256")):
         raise ValueError(reason)
     texts = {name: text_csv.read_split(text_folder / f"{name}_split.csv") for name in SPLITS}
     tokenized = datasets.load_from_disk(folder)
@@ -193,6 +209,21 @@ def _load(layout: storage.Layout, encoder: Encoder, tokenizer: PreTrainedTokeniz
         raise UserError(f"{text_folder}: made by an earlier version of the dataloader")
     label_names = tokenized["train"].features["labels"].names
     return Splits(tokenized, texts, label_names, metadata.pop("fingerprint"), metadata, tokenizer)
+
+
+def _tell_overlap(layout: storage.Layout, splits: Splits) -> None:
+    """Warn of test texts that the model has learned from, or was chosen by."""
+    keys = {name: set(frame["text"].map(cleaning.text_key)) for name, frame in splits.texts.items()}
+    if overlap := len(keys["test"] & (keys["train"] | keys["validation"])):
+        place = f"{layout.corpus / layout.text_splits}: {overlap} of {len(keys['test'])} test texts stand"
+        logger.warning(f"{place} in another split too: the dataloader's --deduplicate keeps one of each text")
+
+
+def _others(layout: storage.Layout) -> str:
+    """The flags of splits of other examples beside the layout's folder, as a part of a message."""
+    found = [_settings(path) for path in sorted(layout.corpus.parent.glob(f"*/{layout.statistics}"))]
+    flags = [examples.flags(settings, examples.SEED) for settings in found]
+    return "".join(f", but there are some with {shlex.join(words)}" for words in flags if words)
 
 
 def _settings(statistics: Path) -> dict:

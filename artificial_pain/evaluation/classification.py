@@ -14,6 +14,8 @@ from artificial_pain.evaluation import bootstrap
 BINS = 15  # of confidence, as in Guo et al. (ICML 2017)
 CLASS_METRICS = ("precision", "recall", "f1")
 
+MAX_COUNTS = 2**24  # of the confusion matrices that are in memory at once
+
 
 def confusion_counts(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
     """How many examples of each true label (rows) have each predicted label (columns).
@@ -67,10 +69,13 @@ def resampled_scores(
 
     A class that a resample happens to miss is left out of its means: else these would be lower than on new examples.
     """
-    indices = bootstrap.bootstrap_indices(len(labels))
-    counts = confusion_counts(labels[indices], predictions[indices], classes)
+    indices, size = bootstrap.bootstrap_indices(len(labels)), max(1, MAX_COUNTS // classes**2)
     present = np.bincount(labels, minlength=classes) > 0  # another class counts as 0, as in the metric
-    scores = classification_scores(counts, (counts.sum(axis=-1) > 0) | ~present)
+    parts = []
+    for some in np.split(indices, range(size, len(indices), size)):
+        counts = confusion_counts(labels[some], predictions[some], classes)
+        parts.append(classification_scores(counts, (counts.sum(axis=-1) > 0) | ~present))
+    scores = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     if probabilities is not None:
         confidence, correct = probabilities.max(axis=1), labels == predictions
         scores["expected_calibration_error"] = calibration_error(confidence[indices], correct[indices])

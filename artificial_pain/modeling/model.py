@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel, logging
 from transformers.utils import ModelOutput
@@ -141,7 +142,8 @@ class EmotionModel(PreTrainedModel):
 
 def _load_encoder(source: Encoder) -> PreTrainedModel:
     """The pretrained encoder, in fp32, from safetensors alone. Raises UserError where its weights do not fit."""
-    with as_user_error(f"{source.folder}: the encoder cannot be loaded", OSError, ValueError, RuntimeError):
+    kinds = OSError, ValueError, RuntimeError, SafetensorError  # the last of a file that is none, or was cut
+    with as_user_error(f"{source.folder}: the encoder cannot be loaded", *kinds):
         encoder, info = AutoModel.from_pretrained(
             source.folder,
             dtype=torch.float32,

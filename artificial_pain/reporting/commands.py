@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from artificial_pain import encoders, storage
-from artificial_pain.data.command import dataloader_flags
-from artificial_pain.reporting.grid import PUBLISHED_ENCODERS, PUBLISHED_LABEL_COLUMNS, Cell, grid
+from artificial_pain.data import examples
+from artificial_pain.reporting.grid import DATASETS, PUBLISHED_ENCODERS, Cell, grid
 from artificial_pain.reporting.groups import Group, task_name
 
 
@@ -17,10 +17,9 @@ def study_command(record: dict, root: Path, seeds: Sequence[int]) -> str:
     revision, settings = record["arguments"]["revision"], {**record["data"]}
     if settings["data_source"] and Path(settings["data_source"]).is_absolute():
         settings["data_source"] = os.path.relpath(settings["data_source"])
-    flags = dataloader_flags(settings)
-    flags += ["--revision", revision] if revision != encoders.DEFAULT_REVISION else []
     model_flags = _model_flags(record["command"])
-    words = [*_study([_cell(record)], root, seeds), f"--dataloader_flags={shlex.join(flags)}"]
+    words = [*_study([_cell(record)], root, seeds), *examples.flags(settings, examples.SEED)]
+    words += ["--revision", revision] if revision != encoders.DEFAULT_REVISION else []
     words += [f"--model_flags={shlex.join(model_flags)}"] if model_flags else []
     return shlex.join(words)
 
@@ -43,10 +42,10 @@ def _cell(record: dict) -> Cell:
 def _model_flags(command: str) -> list[str]:
     """The flags of a model script's command that a study passes on."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for flag in ("--model_name", "--dataset_name", "--output_dir", "--seed", "--push_to_hub"):
-        parser.add_argument(flag)
-    for flag in ("--balanced", "--restart"):
-        parser.add_argument(flag, action="store_true")
+    switches = {"balanced", "restart", "deduplicate"}
+    others = {"model_name", "dataset_name", "revision", "output_dir", "push_to_hub", examples.SEED}
+    for flag in switches | others | examples.PUBLISHED.keys():
+        parser.add_argument(f"--{flag}", action="store_true" if flag in switches else "store")
     return parser.parse_known_args(shlex.split(command)[2:])[1]
 
 
@@ -58,15 +57,13 @@ def missing_runs(groups: Sequence[Group], unfinished: dict[Path, dict]) -> list[
     finished = {_cell(group.first.record) for group in groups if _is_published(group)}
     missing = []
     for encoder in PUBLISHED_ENCODERS:
-        cells = [cell for cell in grid([encoder]) if cell not in finished]
-        if cells:
+        if cells := [cell for cell in grid([encoder]) if cell not in finished]:
             names = ", ".join(f"{cell.task} ({cell.dataset_name}, {cell.balance})" for cell in cells)
             words = _study(cells, roots[0] if len(roots) == 1 else None, seeds)
             missing.append((f"{encoder}: {names}", shlex.join(words)))
     for group in groups:
-        missing_seeds = [seed for seed in seeds if seed not in group.seeds]
-        if missing_seeds:
-            name = f"{group.name(with_root=True)}, {group.arguments['dataset_name']}"
+        if missing_seeds := [seed for seed in seeds if seed not in group.seeds]:
+            name = f"{group.name(with_root=True)}, {group.corpus}"
             command = study_command(group.first.record, group.root, missing_seeds)
             missing.append((f"{name}: seeds {', '.join(map(str, missing_seeds))}", command))
     for folder, record in unfinished.items():
@@ -78,5 +75,4 @@ def missing_runs(groups: Sequence[Group], unfinished: dict[Path, dict]) -> list[
 
 def _is_published(group: Group) -> bool:
     """Whether the data and the number of heads are the published ones."""
-    data = group.data["data_source"] != "sample" and group.data["label_column"] in PUBLISHED_LABEL_COLUMNS
-    return data and (group.task == "classification" or group.heads == 4)
+    return group.corpus in DATASETS[group.task] and (group.task == "classification" or group.heads == 4)

@@ -7,7 +7,6 @@ import numpy as np
 
 from artificial_pain.evaluation import bootstrap, figures
 from artificial_pain.evaluation.classification import confusion_counts
-from artificial_pain.evaluation.figures import plt
 from artificial_pain.reporting.groups import Group, Metric
 
 DPI = 80
@@ -18,7 +17,7 @@ def draw_comparison(path: Path, metrics: Sequence[tuple[str, Metric]], title: st
     """A metric of runs and baselines, by name; the first at the top."""
     values = [metric.mean for _, metric in metrics]
     ends = np.transpose([metric.interval for _, metric in metrics])
-    figure, axes = plt.subplots(figsize=(8, 0.9 + 0.32 * len(metrics)), layout="constrained")
+    figure, axes = figures.plt.subplots(figsize=(8, 0.9 + 0.32 * len(metrics)), layout="constrained")
     axes.errorbar(values, range(len(metrics)), xerr=np.abs(ends - values), fmt="o", capsize=3)
     axes.set_yticks(range(len(metrics)), [name for name, _ in metrics], parse_math=False)
     axes.set(xlabel=title, ylim=(len(metrics) - 0.5, -0.5))
@@ -47,7 +46,7 @@ def draw_before_and_after(path: Path, group: Group) -> None:
     columns = min(4, num_labels)
     rows = -(-num_labels // columns)
     size = (2.3 * columns, 2.4 * rows)
-    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, sharey=True, layout="constrained")
+    figure, grid = figures.plt.subplots(rows, columns, figsize=size, squeeze=False, sharey=True, layout="constrained")
     for axes in grid.flat[num_labels:]:
         axes.set_axis_off()
     for label, (axes, name) in enumerate(zip(grid.flat, group.label_names, strict=False)):
@@ -63,7 +62,7 @@ def draw_before_and_after(path: Path, group: Group) -> None:
     figures.save(figure, path, DPI)
 
 
-def _draw_means(axes: plt.Axes, values: np.ndarray, label: str, shift: float) -> None:
+def _draw_means(axes: figures.plt.Axes, values: np.ndarray, label: str, shift: float) -> None:
     """The means of the values, (2, n), at 0 and 1, with their intervals; `shift` moves them to one side."""
     resampled = values[:, bootstrap.bootstrap_indices(values.shape[1])].mean(axis=2)
     means = values.mean(axis=1)

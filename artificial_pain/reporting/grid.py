@@ -7,7 +7,6 @@ from itertools import product
 from artificial_pain import encoders
 
 PUBLISHED_ENCODERS = list(encoders.ENCODERS)[:3]
-PUBLISHED_LABEL_COLUMNS = (None, "original_label")  # ESConv's only one; SAD's other one, top_label, is not published
 DATASETS = {"classification": ["SAD", "ESConv"], "intensity": ["ESConv"]}
 BALANCES = {"unbalanced": [], "balanced": ["--balanced"]}
 

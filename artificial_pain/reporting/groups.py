@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from artificial_pain.data import examples
 from artificial_pain.data.vocabulary import INTENSITIES, PROBABILITY
 from artificial_pain.evaluation import bootstrap, classification, regression
 from artificial_pain.reporting.run_files import EMOTION_METRICS, INTENSITY_METRICS, Run
@@ -45,10 +46,13 @@ class Group:
         self.task = task_name(self.first.record)
         self.heads = self.arguments.get("head_num", 1)
         self.root = self.first.folder.parents[2]  # root/corpus/encoder/run
+        # The name of the corpus folder, without what changes no test example.
+        tested = self.data | dict.fromkeys(["samples_per_label", "max_length"])
+        self.corpus = examples.corpus_name(self.arguments["dataset_name"], tested)
         self.label_names, self.targets = self.first.label_names, self.first.targets
 
     def name(self, with_root: bool) -> str:
-        parts = [self.first.folder.parent.name, heads_name(self.heads)]
+        parts = [Path(self.arguments["model_name"]).name, heads_name(self.heads)]
         parts += ["balanced"] if self.arguments["balanced"] else []
         parts += ["--debug"] if self.arguments["debug"] else []
         root = f" ({self.root.name})" if with_root and self.root not in TASK_FOLDERS.values() else ""
@@ -58,12 +62,12 @@ class Group:
     def settings(self) -> dict:
         """The flags of the model script and of the dataloader that can change the results."""
         excluded = RESUMABLE_FLAGS | {"seed", "head_num", "balanced"}
-        return {
-            **{flag: value for flag, value in self.arguments.items() if flag not in excluded},
-            "heads": self.heads,
-            "balanced": self.arguments["balanced"] and self.data["samples_per_label"],
-            **{f"data's {flag}": self.data[flag] for flag in ("max_length", "seed", "label_column")},
+        settings = {flag: value for flag, value in self.arguments.items() if flag not in excluded}
+        settings |= {
+            f"data's {flag}": self.data[flag] for flag in ("max_length", "seed", "label_column", "deduplicate")
         }
+        balanced = self.arguments["balanced"] and self.data["samples_per_label"]
+        return settings | {"heads": self.heads, "balanced": balanced}
 
     def differences(self, other: "Group") -> set[str]:
         """The names of the settings in which two groups differ."""
@@ -132,7 +136,8 @@ def find_runs(roots: Sequence[Path]) -> tuple[list[Group], dict[Path, dict]]:
     Raises UserError where a run's files are damaged or incomplete.
     """
     groups, records, excluded = defaultdict(list), {}, RESUMABLE_FLAGS | {"seed"}
-    for folder in sorted({path.resolve().parent for root in roots for path in root.rglob(RECORD)}):
+    folders = {path.resolve().parent for root in roots for path in root.rglob(RECORD)}
+    for folder in sorted(folder for folder in folders if not folder.name.startswith(".")):  # as .partial, being written
         if folder != checkpoints_folder(folder.parent):
             run = Run.read(folder)
             arguments = {name: value for name, value in run.record["arguments"].items() if name not in excluded}

@@ -92,11 +92,10 @@ def row_names(groups: Sequence[Group], with_root: bool) -> list[str]:
 
 
 def split_into_sections(groups: Sequence[Group], folder: Path) -> list[Section]:
-    """A section for each corpus and column of labels; for each set of test examples, where there are several."""
+    """A section for each corpus; for each set of test examples, where there are several."""
     by_examples: dict[tuple, list[Group]] = defaultdict(list)
     for group in groups:
-        slug = "-".join(filter(None, [group.arguments["dataset_name"], group.data["label_column"]]))
-        by_examples[slug, group.first.predictions[["text", "label_name"]].to_csv()].append(group)
+        by_examples[group.corpus, group.first.predictions[["text", "label_name"]].to_csv()].append(group)
     with_root = len({group.root for group in groups}) > 1
     sections, counts = [], Counter()
     for (slug, _), members in sorted(by_examples.items()):

@@ -16,10 +16,6 @@ from artificial_pain.runs.status import RECORD, finished_record
 # The metrics of the report, with their headings.
 EMOTION_METRICS = PRIMARY_METRICS["emotion"] | SECONDARY_METRICS["emotion"]
 INTENSITY_METRICS = PRIMARY_METRICS["intensity"] | SECONDARY_METRICS["intensity"]
-RECORD_KEYS = {  # the part of a record that a report reads
-    "arguments": ["balanced", "dataset_name", "debug", "model_name", "revision"],
-    "data": ["data_source", "fingerprint", "label_column", "max_length", "samples_per_label", "seed"],
-}
 RESULTS, PREDICTIONS, CURVES = "evaluation_results.json", "predictions_test.csv", "learning_curves.csv"
 
 
@@ -61,8 +57,7 @@ class Run:
     def _validate(self) -> None:
         """Raise ValueError, KeyError, TypeError or AttributeError where something that a report reads is missing."""
         test, baselines = self.results["test"], self.results["baselines"]
-        required = [(RECORD, self.record, ["seed", "command"]), (RESULTS, self.results["validation"], ["macro_f1"])]
-        required += [(RECORD, self.record[part], keys) for part, keys in RECORD_KEYS.items()]
+        required = [(RESULTS, self.results["validation"], ["macro_f1"])]
         columns = ["text", "label_name", "predicted", *(f"{target}_at_predicted" for target in self.targets)]
         required += [(RESULTS, test, [*EMOTION_METRICS, "intervals"]), (PREDICTIONS, self.predictions.columns, columns)]
         for name in ("majority", "tfidf_logistic_regression"):

@@ -62,7 +62,7 @@ def emotion_table(rows: Sequence[Row]) -> str:
     for name, scores in baseline_scores(rows, "macro_f1"):
         lines.append([name, "", "", *_baseline_cells(scores, EMOTION_METRICS)])
     best, blanks = rows[0][1], [""] * (len(EMOTION_METRICS) - 1)
-    if best.arguments["dataset_name"] == "ESConv" and best.data["data_source"] != "sample":
+    if best.corpus == "ESConv":
         for heads, score in PUBLISHED.items():
             lines.append([f"*published*: {PUBLISHED_ON}, {heads_name(heads)}", "", "", f"{score:.2f} (F1)", *blanks])
     return markdown_table(["", "seeds", "macro-F1 on validation", *EMOTION_METRICS.values()], lines)

@@ -42,8 +42,7 @@ class Predictor:
         intensities = np.empty((len(texts), len(self.model.config.intensity_targets), len(self.label_names)))
         # Without texts the tokenizer would fail.
         encoded = self.tokenizer(list(texts) or [""], truncation=True, return_token_type_ids=False)
-        truncated = sum(bool(encoding.overflowing) for encoding in encoded.encodings)
-        if truncated:
+        if truncated := sum(bool(encoding.overflowing) for encoding in encoded.encodings):
             longer = f"{truncated} of {len(texts)} texts are longer than {self.tokenizer.model_max_length} tokens"
             logger.warning(f"{longer}: the model has not read their ends")
         order = np.argsort([-len(ids) for ids in encoded["input_ids"]], kind="stable")  # little padding

@@ -13,6 +13,7 @@ import pandas as pd
 from safetensors.torch import load_file
 
 from artificial_pain import distributed, hub, storage
+from artificial_pain.data import examples
 from artificial_pain.data.tokenization import Splits
 from artificial_pain.encoders import WEIGHTS, Encoder
 from artificial_pain.errors import Terminated, logger
@@ -33,9 +34,10 @@ def open_run(
     is open, which starts with the first point of the learning curves. In a job of several processes each calls this,
     and only the main process has to do with files and W&B.
 
-    Raises UserError where a run of other settings is in the folder, another process is at work there, or the memory
-    does not suffice. Ctrl-C and SIGTERM end the block with the command that goes on.
+    Raises UserError where the splits are of other examples, a run of other settings is in the folder, another process
+    is at work there, or the memory does not suffice. Ctrl-C and SIGTERM end the block with the command that goes on.
     """
+    examples.require_same(layout, splits.settings, args)
     precision = recipe.resolve_precision(args.precision)
     folder = layout.run_folder(kind, args.seed, args.debug)
     record = start_record(args, encoder, splits, precision)
@@ -123,15 +125,14 @@ class Run:
         storage.remove(self.checkpoints)  # the Trainer has made it, for a finished run too
         if not status.is_finished(self.record):
             with_texts = not self.record["arguments"]["no_log_predictions"]
-            test = predictions["test"]
-            tracking.log_results(self.tracker, results, trainer.state, test, self.folder, with_texts)
+            tracking.log_results(self.tracker, results, trainer.state, predictions["test"], self.folder, with_texts)
             self.tracker.finish()
 
     def report(self, args: argparse.Namespace, results: dict) -> None:
         """Print the results beside the baselines, and where to look; with --push_to_hub, upload the folder."""
         if not distributed.is_main_process():
             return
-        print(f"{args.dataset_name} ({'balanced' if args.balanced else 'unbalanced'}), {args.model_name}")
+        print(f"{self.splits.settings['corpus']} ({'balanced' if args.balanced else 'unbalanced'}), {args.model_name}")
         for metrics in (tables.PRIMARY_METRICS, tables.SECONDARY_METRICS):
             print(tables.results_table({"fine-tuned": results}, metrics))
         print(f"Figures: {', '.join(map(str, sorted(self.folder.glob('*_test.png'))))}")

@@ -7,23 +7,22 @@ import json
 from pathlib import Path
 
 from artificial_pain import storage
+from artificial_pain.data import examples
 from artificial_pain.encoders import CONFIG, WEIGHTS
 from artificial_pain.errors import UserError, as_user_error, logger
 from artificial_pain.training import checkpoints
 
 RECORD = "run.json"
-FORMAT = 2  # of a record and of the files beside it; records of format 1 do not say it
+FORMAT = 3  # of a record and of the files beside it; records of format 1 do not say it
 EVALUATED_ONLY = "the run is finished, and is evaluated"  # a model script logs it instead of training again
 # A run may go on with another value of these flags. A flag that is new has no value in earlier records: every earlier
 # run then has other settings.
 RESUMABLE_FLAGS = {"output_dir", "restart", "precision", "no_log_predictions", "push_to_hub"}
+# Those of the examples, which their fingerprint tells apart.
+RESUMABLE_FLAGS |= {*examples.PUBLISHED, examples.SEED} - {"seed"}
 # The keys of a record that are read again.
-STARTED_KEYS = {
-    "arguments": {"model_name", "revision", "dataset_name", "balanced"},
-    "data": {"fingerprint", "max_length", "data_source"},
-    "encoder": {"revision"},
-    "wandb": {"id", "mode", "url", "folders"},
-}
+STARTED_KEYS = {"arguments": {"model_name", "revision", "dataset_name", "balanced", "debug"}, "encoder": {"revision"}}
+STARTED_KEYS |= {"data": {"fingerprint", "corpus", *examples.PUBLISHED}, "wandb": {"id", "mode", "url", "folders"}}
 FINISHED_KEYS = {**STARTED_KEYS, "sha256": {CONFIG, WEIGHTS}}
 
 
@@ -50,12 +49,10 @@ def prepare(run_folder: Path, record: dict, restart: bool) -> dict:
     if folder.exists() and not interrupted:
         storage.remove(folder)  # of no run, or its removal was cut short
     earlier = interrupted or complete
-    differences = _differences(earlier, record) if earlier else []
-    if differences:
-        state = "stopped" if interrupted else "finished"
-        other = f"a {state} run of other settings is there ({'; '.join(differences)})"
+    if earlier and (differences := _differences(earlier, record)):
+        other = f"a {'stopped' if interrupted else 'finished'} run of other settings is there"
         remedy = "give its command again, or add --restart to train anew in its place"
-        raise UserError(f"{run_folder}: {other}: {remedy}")
+        raise UserError(f"{run_folder}: {other} ({'; '.join(differences)}): {remedy}")
     if interrupted:
         _warn_of_changes(run_folder, interrupted, record)
     return earlier
@@ -70,8 +67,11 @@ def _read(path: Path, keys: dict[str, set[str]]) -> dict:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if record.get("format") != FORMAT:
-            raise UserError(f"{path}: was written by an earlier version: add --restart to train the run anew")
-        missing = ({"started"} - record.keys()) | {name for part in keys for name in keys[part] - record[part].keys()}
+            remedy = "train the run anew, by its model script with --restart"
+            raise UserError(f"{path}: was written by an earlier version: {remedy}")
+        missing = ({"started", "seed", "command"} - record.keys()) | {
+            name for part in keys for name in keys[part] - record[part].keys()
+        }
         if missing:
             raise ValueError(f"it has no {', '.join(sorted(missing))}")
         return record
@@ -97,8 +97,7 @@ def _differences(earlier: dict, now: dict) -> list[str]:
 def _warn_of_changes(run_folder: Path, interrupted: dict, now: dict) -> None:
     """Warn of what is not a setting, and can change the last digits of results all the same."""
     parts = {"git": "code", "versions": "versions of Python and packages", "device": "device or number of threads"}
-    changed = [name for part, name in parts.items() if interrupted.get(part) != now[part]]
-    if changed:
+    if changed := [name for part, name in parts.items() if interrupted.get(part) != now[part]]:
         changes = f"goes on with other {', '.join(changed)}"
         logger.warning(f"{run_folder}: {changes}: results may differ in the last digits from a run never stopped")
 
@@ -127,6 +126,5 @@ def unfinished_record(run_folder: Path) -> dict:
 
 def require_valid(run_folder: Path, record: dict) -> None:
     """Raise UserError where the files of a finished run are not those that were written."""
-    reason = storage.find_corruption(run_folder, record["sha256"])
-    if reason:
+    if reason := storage.find_corruption(run_folder, record["sha256"]):
         raise UserError(f"{run_folder}: damaged ({reason}): train the run anew, with --restart, or download it again")

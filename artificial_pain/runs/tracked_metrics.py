@@ -64,7 +64,7 @@ def summary(results: dict, state: TrainerState) -> dict[str, float]:
 def _with_interval(scores: dict, metrics: tuple[str, ...], name: str) -> Iterator[tuple[str, float | None]]:
     for metric in metrics:
         yield name.format(metric), scores[metric]
-        low, high = (metric in WITH_INTERVAL and scores["intervals"].get(metric)) or (None, None)
+        low, high = (metric in WITH_INTERVAL and scores.get("intervals", {}).get(metric)) or (None, None)
         yield from ((f"{name.format(metric)}_low", low), (f"{name.format(metric)}_high", high))
 
 

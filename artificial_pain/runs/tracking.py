@@ -14,7 +14,7 @@ from transformers import TrainerCallback, TrainerState
 from artificial_pain import distributed, environment, storage
 from artificial_pain.data.tokenization import Splits
 from artificial_pain.errors import first_line, logger
-from artificial_pain.runs import tracked_metrics
+from artificial_pain.runs import tracked_metrics, wandb_mode
 from artificial_pain.runs.status import RESUMABLE_FLAGS
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def init_arguments(name: str, record: dict, splits: Splits) -> dict:
         "name": name,
         "group": f"{name}_{digest[:8]}",
         "job_type": "debug" if arguments["debug"] else "train",
-        "tags": [data["dataset_name"], Path(record["encoder"]["name"]).resolve().name, balance, f"heads: {heads}"],
+        "tags": [data["corpus"], Path(record["encoder"]["name"]).resolve().name, balance, f"heads: {heads}"],
         "config": {
             **arguments,
             **{part: record[part] for part in ("precision", "encoder", "device", "git", "versions")},
@@ -119,7 +119,7 @@ class Tracker:
             ("offline", "cannot log offline either ({}): the run is not logged to it"),
         ):
             try:
-                run = self._init(mode or _mode())
+                run = self._init(mode or wandb_mode.resolve())
                 self._describe(run)
                 break
             except Exception as error:  # as many families as in `attempt`
@@ -178,38 +178,6 @@ def how_to_look(described: dict) -> str:
 
 def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {first_line(error)}"
-
-
-def _mode() -> str:
-    """WANDB_MODE, or that of W&B's settings files, where it needs no key; else online if there is a key, and offline if
-    there is none, or where W&B cannot be set up as the environment says.
-    """
-    import wandb
-
-    if _drop_invalid():
-        return "offline"
-    mode = os.environ.get("WANDB_MODE") or wandb.setup().settings.mode  # "online" also where nothing says it
-    if mode in ("offline", "dryrun", "disabled") or wandb.login(prompt=False, verify=False):
-        return mode
-    if mode := os.environ.get("WANDB_MODE"):
-        logger.warning(f"WANDB_MODE is {mode}, but W&B has no API key (WANDB_API_KEY or `wandb login`): logged offline")
-    return "offline"
-
-
-def _drop_invalid() -> bool:
-    """Take W&B's variables that it would not take out of the environment, with a warning; whether there are any."""
-    import wandb
-
-    refused = []
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        try:
-            wandb.Settings().update_from_env_vars({name: os.environ[name]})
-        except (ValueError, wandb.Error):  # the first is pydantic's too
-            logger.warning(f"{name} is {os.environ[name]!r}, which W&B does not take: logged offline, without it")
-            refused.append(name)
-    for name in refused:
-        del os.environ[name]  # later, so that stars stand for secrets above
-    return bool(refused)
 
 
 class Curves(TrainerCallback):

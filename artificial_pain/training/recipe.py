@@ -21,12 +21,9 @@ from transformers import DataCollatorWithPadding, TrainerState, TrainingArgument
 from artificial_pain import distributed
 from artificial_pain.data.tokenization import Splits
 from artificial_pain.errors import UsageError, UserError, as_user_error, logger
-from artificial_pain.modeling import cpu
-from artificial_pain.modeling.losses import IGNORE_INDEX
+from artificial_pain.modeling import cpu, losses
 from artificial_pain.modeling.model import EmotionModel
-from artificial_pain.training import checkpoints
-from artificial_pain.training.callbacks import BestCheckpoint, ProgressBars
-from artificial_pain.training.evaluate import by_length, validation_metrics
+from artificial_pain.training import callbacks, checkpoints, evaluate
 from artificial_pain.training.trainer import EmotionTrainer
 
 # An evaluation keeps no gradients. On a GPU many examples fit and keep it busy; on a CPU few are padded less.
@@ -95,7 +92,8 @@ def pad_to_full_batches(train: Dataset, batch_size: int, intensities: Sequence[s
     """
     train = train.cast_column("labels", Value("int64"))  # a ClassLabel would refuse IGNORE_INDEX
     padding = train.select([0] * (-len(train) % batch_size))
-    ignored = {"labels": [IGNORE_INDEX] * len(padding)} | {name: [math.nan] * len(padding) for name in intensities}
+    ignored = {name: [math.nan] * len(padding) for name in intensities}
+    ignored["labels"] = [losses.IGNORE_INDEX] * len(padding)
     return concatenate_datasets([train, Dataset.from_dict({**padding.to_dict(), **ignored}, features=train.features)])
 
 
@@ -157,13 +155,13 @@ def make_trainer(
         model=model,
         args=training_arguments(args, epochs, len(train), intensities, folder, precision),
         train_dataset=train if alone else pad_to_full_batches(train, args.batch_size, intensities),
-        eval_dataset=validation.select(by_length(validation)),
+        eval_dataset=validation.select(evaluate.by_length(validation)),
         data_collator=DataCollatorWithPadding(splits.tokenizer),
         processing_class=splits.tokenizer,
-        compute_metrics=partial(validation_metrics, loss=model.loss, names=intensities),
+        compute_metrics=partial(evaluate.validation_metrics, loss=model.loss, names=intensities),
         optimizers=(optimizer, None),
-        best_checkpoint=BestCheckpoint(folder, args.model_metric, args.patience),
-        bars=ProgressBars(),
+        best_checkpoint=callbacks.BestCheckpoint(folder, args.model_metric, args.patience),
+        bars=callbacks.ProgressBars(),
     )
     # As the Trainer does when it begins to train: a run that was stopped after that has the same configuration.
     for name in ("bos_token_id", "eos_token_id", "pad_token_id"):

@@ -11,14 +11,7 @@ from torch.utils.data import DataLoader, Sampler
 from artificial_pain import distributed
 from artificial_pain.data.tokenization import lengths
 from artificial_pain.modeling.losses import IGNORE_INDEX, named_losses, num_valid
-from artificial_pain.training.callbacks import (
-    BestCheckpoint,
-    ProgressBars,
-    ProgressLines,
-    StopIfNotFinite,
-    StopOnSignal,
-    not_finite,
-)
+from artificial_pain.training import callbacks
 
 with redirect_stdout(sys.stderr):  # with WANDB_MODE=offline it prints a line, and our standard output is results alone
     from transformers import ProgressCallback, Trainer
@@ -65,17 +58,18 @@ class EmotionTrainer(Trainer):
     It stops where a loss is not finite. Everything is done in the Trainer's public hooks, but for `_load_scaler`.
     """
 
-    def __init__(self, *args, best_checkpoint: BestCheckpoint, bars: ProgressBars, **kwargs):
+    def __init__(self, *args, best_checkpoint: callbacks.BestCheckpoint, bars: callbacks.ProgressBars, **kwargs):
         """The two callbacks that are needed again once the training has ended. The bars are shown on a terminal."""
+        stops = [callbacks.StopIfNotFinite(), callbacks.StopOnSignal()]
         # The best checkpoint is complete before a signal ends the training.
-        super().__init__(*args, callbacks=[best_checkpoint, StopIfNotFinite(), StopOnSignal()], **kwargs)
+        super().__init__(*args, callbacks=[best_checkpoint, *stops], **kwargs)
         self.best_checkpoint, self.bars = best_checkpoint, bars
         self._head_losses: list[torch.Tensor] = []  # of the steps since the last log, left on their device
         self.remove_callback(ProgressCallback)
         on_terminal = sys.stderr.isatty()
         if on_terminal:
             self.add_callback(bars)
-        self.add_callback(ProgressLines(in_log_file=not on_terminal))
+        self.add_callback(callbacks.ProgressLines(in_log_file=not on_terminal))
 
     def get_train_dataloader(self) -> DataLoader:
         padding = self.train_dataset["labels"][:].count(IGNORE_INDEX)
@@ -100,7 +94,7 @@ class EmotionTrainer(Trainer):
     def training_step(self, *args, **kwargs) -> torch.Tensor:
         loss = super().training_step(*args, **kwargs)
         if not torch.isfinite(loss):
-            raise not_finite("loss", self.state.global_step)
+            raise callbacks.not_finite("loss", self.state.global_step)
         return loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:

@@ -48,14 +48,14 @@ FLOORS = {
 
 def rows(model_name: str, sources: dict[str, str], folder: Path) -> list[dict[str, str]]:
     """What was measured, and its goal: a bound where nothing else is said; `folder` has the splits of both corpora."""
-    tasks = [Task(model_name, corpus, folder) for corpus in ("SAD", "ESConv")]
+    tasks = [Task(model_name, corpus, sources[corpus], folder) for corpus in ("SAD", "ESConv")]
     measured = [_validation(tasks[0], goal=20), _validation(tasks[1], goal=3), _loading(tasks[0])]
-    sad = ["--model_name", model_name, "--dataset_name", "SAD"]
+    sad = ["--model_name", model_name, "--dataset_name", "SAD", "--data_source", sources["SAD"]]
     with tempfile.TemporaryDirectory() as scratch:
-        source = ["--data_source", sources["SAD"], "--output_dir", scratch]
-        measured += _dataloader("dataloader, SAD", [*sad, *source], seconds=6)
-        measured += _dataloader("dataloader, SAD balanced", [*sad, *source, "--balanced"], seconds=7)
-        size = sum(path.stat().st_size for path in Path(scratch, "SAD").glob("*/balanced*/**/*") if path.is_file())
+        root = ["--output_dir", scratch]
+        measured += _dataloader("dataloader, SAD", [*sad, *root], seconds=6)
+        measured += _dataloader("dataloader, SAD balanced", [*sad, *root, "--balanced"], seconds=7)
+        size = sum(path.stat().st_size for path in Path(scratch).glob("*/*/balanced*/**/*") if path.is_file())
         measured.append(_row("tokenized SAD on disk, balanced", f"{size / 1e6:.2f} MB", "3 MB"))
     for script in SCRIPTS:
         measured.append(_row(f"{script.name} --help", f"{_median_seconds(script, '--help'):.2f} s", "0.5 s"))
@@ -104,14 +104,14 @@ def _dataloader(what: str, flags: Sequence[object], seconds: float) -> list[dict
 
 def _start_up(model_name: str, source: str, folder: Path) -> list[dict[str, str]]:
     """The CPU of a start until the work begins, above that of a process that imports what this work needs at least."""
-    sad = ["--model_name", model_name, "--dataset_name", "SAD", "--output_dir", folder]
+    sad = ["--model_name", model_name, "--dataset_name", "SAD", "--data_source", source, "--output_dir", folder]
     training = [CLASSIFICATION_MODEL, *sad, "--debug", "--restart"]
     with tempfile.TemporaryDirectory() as scratch:
-        dataloader = [CLASSIFICATION_DATALOADER, *sad[:-1], scratch, "--data_source", source]
+        dataloader = [CLASSIFICATION_DATALOADER, *sad[:-1], scratch]
         trained = [*training[:-3], scratch, "--epochs", "1", "--batch_size", "64"]
         timed(*dataloader)
         timed(*trained, environment={"WANDB_MODE": "disabled"})
-        (run,) = Path(scratch).glob("SAD/*/loss-classification")
+        (run,) = Path(scratch).glob("*/*/loss-classification")
         starts = [
             ("model script, SAD, to its first step", training, TRAINING_FLOOR, 1.0),
             ("dataloader, SAD, to its first bar", dataloader, DATALOADER_FLOOR, 0.5),

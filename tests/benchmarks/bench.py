@@ -45,7 +45,7 @@ def training_table(encoders: dict[str, str], sources: dict[str, str], root: Path
         for corpus in CORPORA:
             source = ["--dataset_name", corpus, "--data_source", sources[corpus]]
             timed(around.CLASSIFICATION_DATALOADER, "--model_name", encoder, *source, "--output_dir", root)
-            rows.append(training_speed.measure(Task(str(encoder), corpus, root), name))
+            rows.append(training_speed.measure(Task(str(encoder), corpus, sources[corpus], root), name))
     missing = [] if ON_GPU else [(f"{name}, one GPU", corpus) for name in shapes.SHAPES for corpus in CORPORA]
     rows += [{"encoder": name, "corpus": corpus} for name, corpus in missing]
     return pd.DataFrame(rows).fillna("")
@@ -109,8 +109,8 @@ def report(model_name: str, given: dict[str, str], root: Path) -> str:
     encoders = {name: shapes.make(name, root, model_name) for name in shapes.SHAPES} if ON_GPU else {}
     training = training_table({model_name.split("/")[-1]: model_name} | encoders, given, root)
     rest = pd.DataFrame(around.rows(model_name, given, root))
-    grown = growth.table(model_name, sources.locate("SAD", given["SAD"]))
-    curves = learning.curves(model_name, root)
+    grown = growth.table(model_name, sources.locate("SAD", given["SAD"]).path)
+    curves = learning.curves(model_name, given, root)
     draw(grown, curves)
     return f"""# Benchmarks
 

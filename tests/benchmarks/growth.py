@@ -35,7 +35,7 @@ def _measure(model_name: str, source: Path, times: int, folder: Path) -> dict[st
     sentences = repeat(source, sheet, times)
     flags = ["--model_name", model_name, "--dataset_name", "SAD", "--data_source", sheet, "--output_dir", root]
     seconds, peak = timed(CLASSIFICATION_DATALOADER, *flags)
-    task = Task(model_name, "SAD", root)
+    task = Task(model_name, "SAD", str(sheet), root)
     ours, bare = in_a_process(_tokenizing, task, max(1, PASSES // times))
     epoch_seconds, epoch_peak = in_a_process(_epoch, task)
     return {

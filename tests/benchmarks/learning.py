@@ -19,11 +19,11 @@ POINTS = 20  # of a curve, each the mean over so many parts of the training
 RATES = {"learning_rate": 5e-5, "head_learning_rate": 1e-3}
 
 
-def curves(model_name: str, root: Path) -> pd.DataFrame:
+def curves(model_name: str, sources: dict[str, str], root: Path) -> pd.DataFrame:
     """Rows of corpus, recipe, seed, epoch and loss, of the training and (in column `split`) of the validation."""
     tasks = [
-        Task(model_name, "SAD", root, epochs=2, batch_size=16, **RATES),
-        Task(model_name, "ESConv", root, epochs=2, **RATES),
+        Task(model_name, "SAD", sources["SAD"], root, epochs=2, batch_size=16, **RATES),
+        Task(model_name, "ESConv", sources["ESConv"], root, epochs=2, **RATES),
     ]
     recipes = (published, ours)
     jobs = [(recipe, replace(task, seed=seed)) for task in tasks for seed in SEEDS for recipe in recipes]

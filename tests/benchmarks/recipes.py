@@ -19,7 +19,7 @@ from trainers import PUBLISHED, make_model, make_trainer
 from transformers import PreTrainedTokenizerFast, TrainerCallback, set_seed
 
 from artificial_pain import distributed, encoders, storage
-from artificial_pain.data import tokenization
+from artificial_pain.data import examples, tokenization
 from artificial_pain.training import recipe
 from artificial_pain.training.callbacks import ProgressLines
 from artificial_pain.training.trainer import EmotionTrainer, EpochSampler
@@ -38,6 +38,7 @@ class Task:
 
     encoder: str
     corpus: str
+    source: str  # as --data_source
     root: Path  # of the splits that the dataloader wrote
     seed: int = PUBLISHED["SEED"]
     epochs: int = PUBLISHED["EPOCHS"]
@@ -52,7 +53,8 @@ class Task:
         return encoder, tokenizer, self.load_splits(encoder, tokenizer)
 
     def load_splits(self, encoder: encoders.Encoder, tokenizer: PreTrainedTokenizerFast) -> tokenization.Splits:
-        layout = storage.Layout(self.root, self.corpus, encoder.short_name, balanced=False)
+        folder = examples.corpus_name(self.corpus, examples.PUBLISHED | {"data_source": self.source})
+        layout = storage.Layout(self.root, self.corpus, folder, encoder.folder_name, balanced=False)
         return tokenization.load_splits(layout, encoder, tokenizer, lambda settings: "the dataloader")
 
     def batches(self, splits: tokenization.Splits) -> Iterator[list[list[int]]]:

@@ -7,7 +7,7 @@ from collections import Counter
 
 from conftest import REPOSITORY
 
-from artificial_pain.data.sources import read_corpus
+from artificial_pain.data.sources import locate, read_corpus
 
 FOLDER = REPOSITORY / "artificial_pain" / "data" / "sample"
 
@@ -23,7 +23,7 @@ def test_esconv_has_enough_of_each_emotion_and_intensity():
     assert all(dialogue["synthetic"] is True for dialogue in dialogues)
     counts = Counter(dialogue["emotion_type"] for dialogue in dialogues)
     assert len(counts) == 7 and min(counts.values()) >= 30
-    frame = read_corpus("ESConv", FOLDER / "ESConv.json")
+    frame = read_corpus("ESConv", locate("ESConv", "sample"))
     assert frame["text"].is_unique
     for column in ("initial_intensity", "final_intensity"):
         assert set(frame[column].dropna()) == {1, 2, 3, 4, 5}
@@ -32,7 +32,7 @@ def test_esconv_has_enough_of_each_emotion_and_intensity():
 
 def test_sad_has_enough_of_each_label():
     for column in ("original_label", "top_label"):
-        frame = read_corpus("SAD", FOLDER / "SAD_v1.zip", column)
+        frame = read_corpus("SAD", locate("SAD", "sample"), column)
         counts = frame["label_name"].value_counts()
         assert len(counts) == 9 and counts.min() >= (30 if column == "original_label" else 15)
         assert frame["text"].is_unique

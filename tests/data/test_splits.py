@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import train_test_split
 
-from artificial_pain.data import sources, splits
-from artificial_pain.data.sources import read_corpus
+from artificial_pain.data import splits
+from artificial_pain.data.sources import locate, read_corpus
 from artificial_pain.errors import UserError
 
 MIN_EXAMPLES = 15
@@ -21,13 +21,14 @@ def published_split(frame: pd.DataFrame, seed: int = 42) -> dict[str, pd.DataFra
 
 @pytest.fixture(scope="module")
 def esconv() -> pd.DataFrame:
-    frame, _ = splits.add_labels(read_corpus("ESConv", sources.SAMPLE["ESConv"]), "sample", MIN_EXAMPLES)
+    frame, _ = splits.add_labels(read_corpus("ESConv", locate("ESConv", "sample")), "sample", MIN_EXAMPLES)
     return frame
 
 
 @pytest.fixture(scope="module")
 def sad() -> pd.DataFrame:
-    frame, _ = splits.add_labels(read_corpus("SAD", sources.SAMPLE["SAD"], "original_label"), "sample", MIN_EXAMPLES)
+    frame = read_corpus("SAD", locate("SAD", "sample"), "original_label")
+    frame, _ = splits.add_labels(frame, "sample", MIN_EXAMPLES)
     return frame
 
 
@@ -43,9 +44,9 @@ def test_labels_are_indexed_in_alphabetical_order():
 
 
 def test_labels_with_too_few_examples_are_dropped_and_counted():
-    frame, dropped = splits.drop_rare(toy({"anger": 15, "disgust": 14, "fear": 1}), MIN_EXAMPLES)
+    frame = splits.drop_rare(toy({"anger": 15, "disgust": 14, "fear": 1}), MIN_EXAMPLES)
     assert set(frame["label_name"]) == {"anger"}
-    assert dropped == {"disgust": 14, "fear": 1}
+    assert frame.attrs["dropped_labels"] == {"disgust": 14, "fear": 1}
 
 
 @pytest.mark.parametrize(
@@ -79,16 +80,18 @@ def test_a_seed_repeats_a_split_and_another_gives_another(sad):
 
 
 def test_the_real_corpora_have_the_published_sizes(corpora):
-    sad, _ = splits.add_labels(read_corpus("SAD", corpora / "SAD_v1.zip", "original_label"), "SAD", MIN_EXAMPLES)
+    source = locate("SAD", str(corpora / "SAD_v1.zip"))
+    sad, _ = splits.add_labels(read_corpus("SAD", source, "original_label"), source, MIN_EXAMPLES)
     assert {name: len(part) for name, part in published_split(sad).items()} == {
         "train": 4795,
         "validation": 684,
         "test": 1371,
     }
-    esconv, dropped = splits.drop_rare(read_corpus("ESConv", corpora / "ESConv.json"), MIN_EXAMPLES)
-    esconv, names = splits.add_labels(esconv, "ESConv", MIN_EXAMPLES)
+    source = locate("ESConv", str(corpora / "ESConv.json"))
+    esconv = splits.drop_rare(read_corpus("ESConv", source), MIN_EXAMPLES)
+    esconv, names = splits.add_labels(esconv, source, MIN_EXAMPLES)
     assert names == ["anger", "anxiety", "depression", "disgust", "fear", "sadness", "shame"]
-    assert dropped == {"nervousness": 13, "pain": 1, "jealousy": 1, "guilt": 1}
+    assert esconv.attrs["dropped_labels"] == {"nervousness": 13, "pain": 1, "jealousy": 1, "guilt": 1}
     parts = published_split(esconv)
     assert [len(part) for part in parts.values()] == [898, 128, 258]
     assert [part["final_intensity"].count() for part in parts.values()] == [793, 110, 232]
@@ -159,8 +162,9 @@ def test_an_augmented_text_that_is_held_out_is_drawn_again_or_refused():
 
 
 def test_texts_in_two_splits_are_counted():
+    """In whatever case, with whatever blanks around"""
     parts = {
         name: pd.DataFrame({"text": texts})
-        for name, texts in {"train": ["a", "b", "b"], "validation": ["b", "c"], "test": ["b", "c", "d"]}.items()
+        for name, texts in {"train": ["a", "b", "b"], "validation": [" B", "c"], "test": ["b", "C", "d"]}.items()
     }
     assert splits.split_overlap(parts) == {"train/validation": 1, "train/test": 1, "validation/test": 2}

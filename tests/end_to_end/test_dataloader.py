@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import DATALOADER, MINILM, REPOSITORY
+from conftest import BALANCED_SAD_FOLDER, DATALOADER, ESCONV_FOLDER, MINILM, REPOSITORY, SAD_FOLDER, SAMPLE
 from datasets import load_from_disk
 from transformers import AutoTokenizer
 
 from artificial_pain import encoders, storage
 from artificial_pain.data import text_csv, vocabulary
 
-WORDS = ["--model_name", MINILM, "--data_source", "sample"]
+WORDS = ["--model_name", MINILM, *SAMPLE]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -35,7 +35,7 @@ def test_the_files_of_esconv_agree_with_each_other(balanced, script, tokenizer, 
     done = script(DATALOADER, *WORDS, "--output_dir", tmp_path, *flags)
     assert done.code == 0, done.err
     prefix = "balanced_" if balanced else ""
-    corpus = tmp_path / "ESConv"
+    corpus = tmp_path / (f"{ESCONV_FOLDER}-max_length120-samples_per_label32" if balanced else ESCONV_FOLDER)
     names = json.loads((corpus / f"{prefix}label_mapping.json").read_text())
     assert names == dict(zip("0123456", sorted(names.values()), strict=True))
     statistics = json.loads((corpus / f"{prefix}dataset_statistics.json").read_text())
@@ -72,21 +72,24 @@ def test_the_files_of_esconv_agree_with_each_other(balanced, script, tokenizer, 
 def test_balanced_and_unbalanced_share_validation_and_test(sample_splits):
     for split in ("validation", "test"):
         plain, balanced = (
-            (sample_splits / "SAD" / folder / f"{split}_split.csv").read_bytes()
-            for folder in ("dataset_splits", "balanced_dataset_splits")
+            (sample_splits / folder / f"{split}_split.csv").read_bytes()
+            for folder in (f"{SAD_FOLDER}/dataset_splits", f"{BALANCED_SAD_FOLDER}/balanced_dataset_splits")
         )
         assert plain == balanced
 
 
-def test_the_same_command_gives_the_same_bytes_and_other_settings_replace_them(script, tmp_path):
+def test_the_same_command_gives_the_same_bytes_and_another_seed_has_a_folder_of_its_own(script, tmp_path):
     script(DATALOADER, *WORDS, "--output_dir", tmp_path)
     first = contents(tmp_path)
     script(DATALOADER, *WORDS, "--output_dir", tmp_path)
     assert contents(tmp_path) == first
     script(DATALOADER, *WORDS, "--output_dir", tmp_path, "--seed", "7")
-    other = contents(tmp_path)
-    assert other.keys() == first.keys()
-    assert other["ESConv/dataset_splits/test_split.csv"] != first["ESConv/dataset_splits/test_split.csv"]
+    both = contents(tmp_path)
+    other = {name: content for name, content in both.items() if name.startswith(f"{ESCONV_FOLDER}-seed7/")}
+    assert both.items() - other.items() == first.items()
+    assert {name.replace("-seed7", "") for name in other} == first.keys()
+    name = "dataset_splits/test_split.csv"
+    assert other[f"{ESCONV_FOLDER}-seed7/{name}"] != first[f"{ESCONV_FOLDER}/{name}"]
 
 
 def test_invalid_intensities_are_counted_in_the_statistics(script, tmp_path):
@@ -140,11 +143,12 @@ def test_a_process_that_dies_leaves_all_of_the_old_files_or_all_of_the_new(moves
 
 def test_a_file_in_the_place_of_a_folder_is_refused_before_anything_is_moved(script, tmp_path):
     script(DATALOADER, *WORDS, "--output_dir", tmp_path)
-    corpus = tmp_path / "ESConv"
+    corpus = tmp_path / ESCONV_FOLDER
     shutil.rmtree(corpus / "all-MiniLM-L6-v2")
     (corpus / "all-MiniLM-L6-v2").write_text("in the way")
+    (corpus / "dataset_splits" / "train_split.csv").write_text("what was there before")
     before = contents(tmp_path)
-    done = script(DATALOADER, *WORDS, "--output_dir", tmp_path, "--seed", "1")
+    done = script(DATALOADER, *WORDS, "--output_dir", tmp_path)
     assert done.code == 1 and "cannot be written" in done.error
     assert contents(tmp_path) == before
 
@@ -152,9 +156,8 @@ def test_a_file_in_the_place_of_a_folder_is_refused_before_anything_is_moved(scr
 def test_samples_per_label_without_balanced_warns(script, tmp_path):
     done = script(DATALOADER, *WORDS, "--output_dir", tmp_path, "--samples_per_label", "5")
     assert done.code == 0 and "--samples_per_label has no effect without --balanced" in done.err
-    assert (
-        json.loads((tmp_path / "ESConv/dataset_statistics.json").read_text())["settings"]["samples_per_label"] is None
-    )
+    statistics = json.loads((tmp_path / ESCONV_FOLDER / "dataset_statistics.json").read_text())
+    assert statistics["settings"]["samples_per_label"] is None
 
 
 def test_an_error_while_staging_leaves_the_old_files(tmp_path):
@@ -177,13 +180,22 @@ def test_a_text_comes_back_from_the_csv_as_it_went(text, tmp_path):
     assert row["text"] == row["label_name"] == text and row["label"] == 3 and np.isnan(row["final_intensity"])
 
 
-@pytest.mark.parametrize(("name", "examples"), [("SAD", [13500, 684, 1371]), ("ESConv", [700, 128, 258])])
-def test_the_real_corpora_are_balanced(name, examples, corpora, script, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "examples", "overlap"), [("SAD", [13500, 684, 1371], [1, 1, 0]), ("ESConv", [700, 128, 258], [0, 0, 0])]
+)
+def test_the_real_corpora_are_balanced(name, examples, overlap, corpora, script, tmp_path):
+    """Two sentences of SAD are in two splits each, in another case."""
     source = corpora / {"SAD": "SAD_v1.zip", "ESConv": "ESConv.json"}[name]
     size = [] if name == "SAD" else ["--samples_per_label", "100"]
     words = ["--model_name", MINILM, "--dataset_name", name, "--data_source", source, "--output_dir", tmp_path]
     done = script(DATALOADER, *words, "--balanced", *size)
     assert done.code == 0, done.err
-    statistics = json.loads((tmp_path / name / "balanced_dataset_statistics.json").read_text())
+    folder = name if name == "SAD" else f"{name}-samples_per_label100"
+    statistics = json.loads((tmp_path / folder / "balanced_dataset_statistics.json").read_text())
     assert [statistics[split]["examples"] for split in vocabulary.SPLITS] == examples
-    assert set(statistics["split_overlap"].values()) == {0}
+    assert list(statistics["split_overlap"].values()) == overlap
+    train, *held_out = (
+        text_csv.read_split(tmp_path / folder / "balanced_dataset_splits" / f"{split}_split.csv")
+        for split in vocabulary.SPLITS
+    )
+    assert not set(train["text"]) & set(pd.concat(held_out)["text"]), "none is, to the letter"

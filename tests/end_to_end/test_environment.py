@@ -15,7 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import DATALOADER, MODEL, REPOSITORY
+from conftest import DATALOADER, MODEL, REPOSITORY, SAD_FOLDER, SAD_SAMPLE
 from hub import Hub
 from wandb_server import KEY
 
@@ -34,7 +34,10 @@ NETWORK = (
     "a variable for the network where no network is needed",
     "it is not noticed. Where the network is needed and fails, the line names the variable",
 )
-REFUSED = ("a variable that cannot be obeyed", "one line names it. What is left is done as without it, W&B offline")
+REFUSED = (
+    "a variable that cannot be obeyed",
+    "one line names it. W&B is offline then. Of another library, the work goes on without it, or ends there",
+)
 WANDB = ("W&B switched off in a variable or in its settings files", "nothing goes online")
 HOME = ("`~` in a path", "it is the home, in every flag that takes a path. An unknown user is a wrong flag")
 SHARED = ("a folder that several users share", "each of them goes on with the files of the others, as the umask says")
@@ -74,8 +77,7 @@ def test_results_are_those_of_a_clean_environment(encoder, sample_splits, comman
     words = [
         "--model_name",
         encoder,
-        "--dataset_name",
-        "SAD",
+        *SAD_SAMPLE,
         "--epochs",
         "1",
         "--batch_size",
@@ -86,7 +88,9 @@ def test_results_are_those_of_a_clean_environment(encoder, sample_splits, comman
     words += ["--learning_rate", "1e-3"]
     roots = [tmp_path / "clean", tmp_path / "éther"]
     for root in roots:
-        shutil.copytree(sample_splits / "SAD", root / "SAD", ignore=shutil.ignore_patterns("*loss-*", "balanced*"))
+        shutil.copytree(
+            sample_splits / SAD_FOLDER, root / SAD_FOLDER, ignore=shutil.ignore_patterns("*loss-*", "balanced*")
+        )
     clean = command(MODEL, *words, "--output_dir", roots[0], WANDB_MODE="disabled")
     (tmp_path / "matplotlibrc").write_text("text.usetex: True\nfont.size: 30\n")
     variables = LAUNCHERS | BAD_NETWORK | PYTHONS | OTHERS
@@ -94,7 +98,7 @@ def test_results_are_those_of_a_clean_environment(encoder, sample_splits, comman
     done = command(MODEL, *words, "--output_dir", roots[1], cold=True, **variables)
     assert (clean.code, done.code) == (0, 0), clean.err + done.err
     assert clean.err == done.err, "no line is about them"
-    one, other = (next(root.glob("SAD/*/loss-classification")) for root in roots)
+    one, other = (next(root.glob(f"{SAD_FOLDER}/*/loss-classification")) for root in roots)
     for path in one.iterdir():
         if path.name not in ("run.json", "README.md"):
             assert path.read_bytes() == (other / path.name).read_bytes(), path.name
@@ -153,7 +157,7 @@ def test_network_settings_are_named_where_the_network_fails(variables, words, co
 def test_numbers_that_are_none_are_named_and_have_no_effect(encoder, command, tmp_path):
     """Timeouts and other numbers of huggingface_hub, datasets, tqdm and W&B that are no number; a mode that is none."""
     variables = dict.fromkeys(environment.NUMBERS, "abc")
-    words = ["--model_name", encoder, "--dataset_name", "SAD", "--data_source", "sample", "--output_dir", tmp_path]
+    words = ["--model_name", encoder, *SAD_SAMPLE, "--output_dir", tmp_path]
     done = command(DATALOADER, *words, cold=True, **variables)
     assert done.code == 0
     lines = [f"warning: {name} is 'abc', which is no number: it has no effect" for name in variables]
@@ -213,7 +217,7 @@ def test_variables_that_wandb_does_not_take_are_named(track):
 
 
 @pytest.mark.fault(*WANDB)
-@pytest.mark.parametrize("value", ["true", "1", "YES", "on"])
+@pytest.mark.parametrize("value", ["true", *(pytest.param(word, marks=pytest.mark.full) for word in ("1", "YES"))])
 def test_wandb_disabled_is_obeyed(value, track):
     """WANDB_DISABLED, `wandb offline` and `wandb disabled`, with a key."""
     described, told = track(WANDB_DISABLED=value)
@@ -226,8 +230,6 @@ def test_settings_files_of_wandb_are_obeyed(track, tmp_path):
     described, told = track("mode = offline\nproject = mine\n", WANDB_DIR="~/files")
     assert (described["mode"], described["project"]) == ("offline", "mine") and "cannot be" not in told
     assert described["folders"][0].startswith(str(tmp_path / "home/files/wandb"))
-    described, _ = track("mode = disabled\n")
-    assert described["mode"] == "disabled"
     described, _ = track("project = mine\n", WANDB_MODE="offline", WANDB_PROJECT="other")
     assert described["project"] == "other"
 
@@ -277,7 +279,7 @@ def test_path_that_is_not_utf8_is_a_wrong_flag(script, encoder, tmp_path):
 @pytest.mark.fault(*SHARED)
 def test_every_file_is_as_the_umask_says(encoder, script, tmp_path):
     """A dataloader and a training with umask 002, and a second user of the group who goes on."""
-    words = ["--model_name", encoder, "--dataset_name", "SAD", "--output_dir", tmp_path / "root"]
+    words = ["--model_name", encoder, *SAD_SAMPLE, "--output_dir", tmp_path / "root"]
     before = os.umask(0o002)
     try:
         checkpoint = tmp_path / "root" / "checkpoint-1"
@@ -285,7 +287,7 @@ def test_every_file_is_as_the_umask_says(encoder, script, tmp_path):
         (checkpoint / checkpoints.STATE).write_text("{}")
         (checkpoint / "model.safetensors").touch(mode=0o600)
         checkpoints.write_manifest(checkpoint)
-        assert script(DATALOADER, *words, "--data_source", "sample").code == 0
+        assert script(DATALOADER, *words).code == 0
         done = script(MODEL, *words, "--epochs", "1", "--batch_size", "64")
         assert done.code == 0, done.err
     finally:
@@ -308,12 +310,12 @@ def test_second_user_goes_on(encoder, clean_environment):
         (folder / "root").mkdir()
         os.chown(folder / "root", -1, 2000)
         (folder / "root").chmod(0o2775)
-        words = ["--model_name", folder / encoder.name, "--dataset_name", "SAD", "--output_dir", folder / "root"]
+        words = ["--model_name", folder / encoder.name, *SAD_SAMPLE, "--output_dir", folder / "root"]
         for user in ([], ["setpriv", "--reuid=1001", "--regid=1001", "--groups=2000"]):
             home = folder / f"home{len(user)}"
             home.mkdir(mode=0o777)
             home.chmod(0o777)
-            for script, flags in ((DATALOADER, ["--data_source", "sample"]), (MODEL, ["--epochs", "1", "--restart"])):
+            for script, flags in ((DATALOADER, []), (MODEL, ["--epochs", "1", "--restart"])):
                 done = subprocess.run(
                     [*user, sys.executable, script, *words, *flags],
                     env={**clean_environment, "HOME": str(home), "WANDB_MODE": "disabled"},
@@ -322,7 +324,7 @@ def test_second_user_goes_on(encoder, clean_environment):
                     text=True,
                 )
                 assert done.returncode == 0, done.stderr
-            (run,) = folder.glob("root/SAD/*/loss-classification/run.json")
+            (run,) = folder.glob(f"root/{SAD_FOLDER}/*/loss-classification/run.json")
             assert json.loads(run.read_text())["git"] == record.git_state()
     finally:
         shutil.rmtree(folder)
@@ -432,3 +434,11 @@ def test_single_process_forgets_the_launchers(monkeypatch):
     distributed.start()
     left = {name for name in LAUNCHERS if name in os.environ}
     assert left == {"SLURM_NTASKS", "SLURM_PROCID"} and os.environ["CUDA_VISIBLE_DEVICES"] == ""
+
+
+@pytest.mark.fault(*WANDB)
+def test_settings_file_that_wandb_does_not_take_keeps_the_run_offline(track):
+    """WANDB_DISABLED, `wandb offline` and `wandb disabled`, with a key."""
+    described, told = track("mode = offline\nfoo = bar\n")
+    assert described["mode"] != "online" and described["url"] is None
+    assert "W&B does not take its settings file" in told

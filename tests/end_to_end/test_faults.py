@@ -14,12 +14,23 @@ from types import SimpleNamespace
 import pytest
 import torch
 import trainers
-from conftest import DATALOADER, INTENSITY_MODEL, MODEL, REPOSITORY
+from conftest import (
+    DATALOADER,
+    ESCONV_FOLDER,
+    INTENSITY_MODEL,
+    MODEL,
+    REPOSITORY,
+    SAD_FOLDER,
+    SAD_SAMPLE,
+    SAMPLE,
+    folder_of,
+)
 from transformers import TrainerCallback
 from warm import Script, sealed, wait_for
 
 from artificial_pain import cli, encoders, storage
-from artificial_pain.data import tokenization, vocabulary
+from artificial_pain.data import sources, tokenization, vocabulary
+from artificial_pain.data.sources import read_corpus
 from artificial_pain.errors import Terminated, UserError
 from artificial_pain.training import recipe
 from artificial_pain.training.callbacks import StopIfNotFinite
@@ -31,13 +42,14 @@ FAST = ["--epochs", 3, "--batch_size", 16, "--learning_rate", "1e-3"]
 
 @pytest.fixture
 def words(encoder) -> list:
-    return ["--model_name", encoder, "--dataset_name", "SAD"]
+    return ["--model_name", encoder, *SAD_SAMPLE]
 
 
 @pytest.fixture
 def root(sample_splits, tmp_path) -> Path:
     """A root of one's own with SAD's splits."""
-    shutil.copytree(sample_splits / "SAD", tmp_path / "root" / "SAD", ignore=shutil.ignore_patterns("*loss-*"))
+    here = tmp_path / "root" / SAD_FOLDER
+    shutil.copytree(sample_splits / SAD_FOLDER, here, ignore=shutil.ignore_patterns("*loss-*"))
     return tmp_path / "root"
 
 
@@ -68,10 +80,10 @@ DISK = (
 
 
 @pytest.mark.fault(*DISK)
-def test_a_disk_that_fills_up_leaves_the_last_checkpoint(words, disk, tmp_path):
+def test_a_disk_that_fills_up_leaves_the_last_checkpoint(words, encoder, disk, tmp_path):
     """A tmpfs of 6 MB, filled while the run trains."""
     command = [*words, *FAST, "--output_dir", disk / "root"]
-    checkpoints = disk / "root/SAD/mental-bert-base-uncased/loss-classification/checkpoints"
+    checkpoints = disk / "root" / SAD_FOLDER / folder_of(encoder) / "loss-classification" / "checkpoints"
     script = Script(MODEL, command, tmp_path, **QUIET)
     wait_for(lambda: sealed(checkpoints), script)
     os.kill(script.pid, signal.SIGSTOP)
@@ -96,10 +108,10 @@ def test_the_needed_space_is_checked_before_the_training(words, disk, tmp_path):
 
 
 @pytest.mark.fault(*DISK)
-def test_a_disk_that_is_full_from_the_start_is_told(words, disk, tmp_path):
+def test_a_disk_that_is_full_from_the_start_is_told(words, encoder, disk, tmp_path):
     """A tmpfs without room for anything but the locks, which are there."""
-    folder = disk / "root/SAD/mental-bert-base-uncased"
-    for lock in (disk / "root/.SAD.lock", folder / ".loss-classification.lock"):
+    folder = disk / "root" / SAD_FOLDER / folder_of(encoder)
+    for lock in (disk / "root" / f".{SAD_FOLDER}.lock", folder / ".loss-classification.lock"):
         lock.write_text("an earlier process")
     fill(disk, left=0)
     script = Script(MODEL, [*words, *FAST, "--output_dir", disk / "root"], tmp_path, **QUIET)
@@ -145,7 +157,7 @@ def trainer(encoder, root, tmp_path) -> EmotionTrainer:
     """A Trainer as the script makes it, of 2 epochs of 18 steps."""
     source = encoders.Encoder(str(encoder), encoder, None)
     tokenizer = encoders.load_tokenizer(source)
-    layout = storage.Layout(root, "SAD", source.short_name, balanced=False)
+    layout = storage.Layout(root, "SAD", SAD_FOLDER, source.folder_name, balanced=False)
     splits = tokenization.load_splits(layout, source, tokenizer, lambda settings: "")
     return trainers.make_trainer(source, tokenizer, splits, tmp_path / "checkpoints", epochs=2, batch_size=16)
 
@@ -196,8 +208,9 @@ def test_gradient_is_not_finite_where_a_single_element_is_not(trainer):
 @pytest.mark.fault("out of memory", "one line that names batch size, length and precision")
 def test_a_lack_of_memory_is_told_with_what_it_depends_on(encoder, dialogue_splits, tmp_path):
     """The memory of the process limited to 60 MB more than it has, in the middle of the training."""
-    shutil.copytree(dialogue_splits / "ESConv", tmp_path / "root/ESConv", ignore=shutil.ignore_patterns("*accuracy-*"))
-    words = ["--model_name", encoder, "--batch_size", 512, "--epochs", 50, "--output_dir", tmp_path / "root"]
+    here = tmp_path / "root" / ESCONV_FOLDER
+    shutil.copytree(dialogue_splits / ESCONV_FOLDER, here, ignore=shutil.ignore_patterns("*accuracy-*"))
+    words = ["--model_name", encoder, *SAMPLE, "--batch_size", 512, "--epochs", 50, "--output_dir", tmp_path / "root"]
     script = Script(INTENSITY_MODEL, words, tmp_path, **QUIET)
     wait_for(lambda: "epoch    1" in script.told(), script)
     used = int(re.search(r"VmSize:\s+(\d+) kB", Path(f"/proc/{script.pid}/status").read_text())[1]) * 1024
@@ -247,11 +260,12 @@ AT_ONCE = ("two processes in one folder", "files are not mixed: the second waits
 @pytest.mark.parametrize("path", [DATALOADER, MODEL], ids=["dataloader", "model"])
 def test_the_second_on_the_splits_waits_and_says_for_whom(path, words, root, tmp_path):
     """A dataloader, or a model, while another process holds the folder of the splits."""
-    flags = ["--data_source", "sample"] if path == DATALOADER else FAST
-    with storage.exclusive_lock(root / "SAD", wait=True):
+    flags = [] if path == DATALOADER else FAST
+    corpus = root / SAD_FOLDER
+    with storage.exclusive_lock(corpus, wait=True):
         script = Script(path, [*words, *flags, "--output_dir", root], tmp_path, **QUIET)
         wait_for(lambda: "waiting for it" in script.told(), script)
-        assert f"{root / 'SAD'}: process {os.getpid()} on " in script.told() and "is at work there" in script.told()
+        assert f"{corpus}: process {os.getpid()} on " in script.told() and "is at work there" in script.told()
     assert script.wait() == 0
 
 
@@ -273,23 +287,35 @@ def test_the_second_run_of_a_folder_ends_with_who_is_at_work(words, root, tmp_pa
 
 
 @pytest.mark.fault(*AT_ONCE)
-def test_dataloaders_and_readers_at_once_never_mix_files(words, root, encoder, tmp_path):
-    """Four dataloaders of other seeds at once, while the splits are loaded over and over."""
+def test_dataloaders_and_readers_at_once_never_mix_files(encoder, tmp_path):
+    """Four dataloaders of a file that has other sentences for each, while the splits are loaded over and over."""
+    sentences = read_corpus("SAD", sources.locate("SAD", "sample"), "original_label")
+    sentences = sentences.rename(columns={"label_name": "original_label"})
+    root, folder = tmp_path / "root", tmp_path / "root" / "mine"
+
+    def start(number: int) -> Script:
+        """Without so many sentences. By its name, the file is the same for all."""
+        here = tmp_path / str(number)
+        here.mkdir()
+        sentences[number:].to_csv(here / "mine.csv", index=False)
+        words = ["--model_name", encoder, "--dataset_name", "SAD", "--data_source", "/proc/self/cwd/mine.csv"]
+        return Script(DATALOADER, [*words, "--output_dir", root], here)
+
+    assert start(0).wait() == 0
     source = encoders.Encoder(str(encoder), encoder, None)
     tokenizer = encoders.load_tokenizer(source)
-    layout = storage.Layout(root, "SAD", source.short_name, balanced=False)
-    command = [*words, "--data_source", "sample", "--output_dir", root]
-    scripts = [Script(DATALOADER, [*command, "--seed", seed], tmp_path / str(seed)) for seed in range(4)]
-    seeds = set()
+    layout = storage.Layout(root, "SAD", folder.name, source.folder_name, balanced=False)
+    scripts = [start(number) for number in (1, 2, 3, 4)]
     while any(script.process.is_alive() for script in scripts):
-        splits = tokenization.load_splits(layout, source, tokenizer, lambda settings: "")
-        statistics = json.loads((root / "SAD/dataset_statistics.json").read_text())
+        tokenization.load_splits(layout, source, tokenizer, lambda settings: "")
+        statistics = json.loads((folder / "dataset_statistics.json").read_text())
         assert statistics.keys() > set(vocabulary.SPLITS)
-        seeds.add(splits.settings["seed"])
     assert [script.wait() for script in scripts] == [0, 0, 0, 0]
     splits = tokenization.load_splits(layout, source, tokenizer, lambda settings: "")
-    statistics = json.loads((root / "SAD/dataset_statistics.json").read_text())
-    assert statistics["settings"]["seed"] == splits.settings["seed"] in {0, 1, 2, 3}
+    statistics = json.loads((folder / "dataset_statistics.json").read_text())
+    examples = [sum(map(len, splits.texts.values()))]
+    examples.append(sum(statistics[name]["examples"] for name in vocabulary.SPLITS))
+    assert examples[0] == examples[1] in {len(sentences) - number for number in (1, 2, 3, 4)}
     assert statistics["fingerprint"] == splits.fingerprint
 
 

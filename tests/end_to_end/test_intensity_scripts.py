@@ -14,12 +14,25 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import DATALOADER, INTENSITY_DATALOADER, INTENSITY_MODEL, MINILM, MODEL, REPOSITORY, Outcome
+from conftest import (
+    BALANCED,
+    BALANCED_ESCONV_FOLDER,
+    DATALOADER,
+    ESCONV_FOLDER,
+    INTENSITY_DATALOADER,
+    INTENSITY_MODEL,
+    MINILM,
+    MODEL,
+    REPOSITORY,
+    SAMPLE,
+    Outcome,
+    folder_of,
+)
 from matplotlib import pyplot as plt
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
-from artificial_pain.data import text_csv
+from artificial_pain.data import sources, text_csv
 from artificial_pain.data.sources import read_corpus
 from artificial_pain.evaluation import classification
 from artificial_pain.modeling.model import EmotionModel
@@ -33,21 +46,23 @@ TARGETS = {"initial": "initial_intensity", "final": "final_intensity", "change":
 
 @pytest.fixture(scope="module")
 def words(encoder, dialogue_splits) -> list:
-    return ["--model_name", encoder, "--dataset_name", "ESConv", "--output_dir", dialogue_splits]
+    return ["--model_name", encoder, "--dataset_name", "ESConv", *SAMPLE, "--output_dir", dialogue_splits]
 
 
 @pytest.fixture(scope="module")
-def runs(dialogue_splits) -> Path:
-    """Where the runs' folders are."""
-    return dialogue_splits / "ESConv" / "mental-bert-base-uncased"
+def runs(encoder, dialogue_splits) -> Path:
+    """Where the folders of the runs on the unbalanced splits are."""
+    return dialogue_splits / ESCONV_FOLDER / folder_of(encoder)
 
 
 @pytest.fixture(scope="module")
-def run_folder(words, runs, command) -> Path:
+def run_folder(words, encoder, dialogue_splits, command) -> Path:
     """A finished run of four heads, made by the script in a process of its own."""
-    done = command(INTENSITY_MODEL, *words, "--balanced", *FAST)
+    done = command(INTENSITY_MODEL, *words, *BALANCED, *FAST)
     assert done.code == 0, done.err
-    folder = runs / "accuracy-4-heads-intensity-change-balanced"
+    folder = (
+        dialogue_splits / BALANCED_ESCONV_FOLDER / folder_of(encoder) / "accuracy-4-heads-intensity-change-balanced"
+    )
     (folder / "stdout").write_text(done.out)
     return folder
 
@@ -71,9 +86,9 @@ def no_wandb(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_both_tasks_have_the_same_splits(dialogue_splits, encoder, script, tmp_path):
-    words = ["--model_name", encoder, "--data_source", "sample", "--output_dir", tmp_path]
+    words = ["--model_name", encoder, *SAMPLE, "--output_dir", tmp_path]
     script(DATALOADER, *words)
-    script(DATALOADER, *words, "--balanced", "--samples_per_label", "40")
+    script(DATALOADER, *words, *BALANCED)
     made = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
     assert len([path for path in made if path.suffix == ".arrow"]) == 6
     for path in [path for path in made if path.suffix != ".lock"]:
@@ -81,8 +96,8 @@ def test_both_tasks_have_the_same_splits(dialogue_splits, encoder, script, tmp_p
 
 
 def test_a_made_example_keeps_the_intensities_of_its_dialogue(dialogue_splits):
-    corpus = read_corpus("ESConv", REPOSITORY / "artificial_pain/data/sample/ESConv.json")
-    train = text_csv.read_split(dialogue_splits / "ESConv/balanced_dataset_splits/train_split.csv")
+    corpus = read_corpus("ESConv", sources.locate("ESConv", "sample"))
+    train = text_csv.read_split(dialogue_splits / BALANCED_ESCONV_FOLDER / "balanced_dataset_splits/train_split.csv")
     assert train["augmented"].sum() > 50 and train["initial_intensity"].isna().any()
     columns = ["label_name", *TARGETS.values()]
     pd.testing.assert_frame_equal(train[columns], corpus.loc[train.index, columns])
@@ -110,7 +125,8 @@ def test_the_folder_has_the_published_files(run_folder):
 def test_metrics_predictions_and_model_agree(split, run_folder, dialogue_splits):
     results = json.loads((run_folder / "evaluation_results.json").read_text())[split]
     predictions = pd.read_csv(run_folder / f"predictions_{split}.csv", index_col="dialogue_idx")
-    texts = text_csv.read_split(dialogue_splits / f"ESConv/balanced_dataset_splits/{split}_split.csv")
+    folder = dialogue_splits / BALANCED_ESCONV_FOLDER / "balanced_dataset_splits"
+    texts = text_csv.read_split(folder / f"{split}_split.csv")
     columns = ["text", "label_name", *TARGETS.values()]
     pd.testing.assert_frame_equal(predictions[columns], texts[columns])
 
@@ -240,12 +256,12 @@ def test_the_published_defaults(words, runs, script, no_wandb):
 
 
 def test_missing_splits_are_told_with_the_command_that_makes_them(encoder, script, tmp_path):
-    done = script(INTENSITY_MODEL, "--model_name", encoder, "--output_dir", tmp_path)
+    done = script(INTENSITY_MODEL, "--model_name", encoder, *SAMPLE, "--output_dir", tmp_path)
     assert done.code == 1
     command = shlex.split(done.error.split(": run ")[1])[1:]
     assert command[0] == str(INTENSITY_DATALOADER)
-    assert script(*command, "--data_source", "sample").code == 0
-    assert (tmp_path / "ESConv/mental-bert-base-uncased/tokenized_splits").is_dir()
+    assert script(*command).code == 0
+    assert (tmp_path / ESCONV_FOLDER / folder_of(encoder) / "tokenized_splits").is_dir()
 
 
 def test_a_corpus_without_final_intensities_is_told(encoder, script, no_wandb, tmp_path):
@@ -253,8 +269,8 @@ def test_a_corpus_without_final_intensities_is_told(encoder, script, no_wandb, t
     for dialogue in dialogues:
         dialogue["survey_score"]["seeker"].pop("final_emotion_intensity", None)
     (tmp_path / "ESConv.json").write_text(json.dumps(dialogues))
-    words = ["--model_name", encoder, "--output_dir", tmp_path]
-    assert script(INTENSITY_DATALOADER, *words, "--data_source", tmp_path / "ESConv.json").code == 0
+    words = ["--model_name", encoder, "--data_source", tmp_path / "ESConv.json", "--output_dir", tmp_path]
+    assert script(INTENSITY_DATALOADER, *words).code == 0
     done = script(INTENSITY_MODEL, *words, *FAST)
     assert done.code == 1 and "no training example has a known final_intensity" in done.error
     done = script(INTENSITY_MODEL, *words, *FAST, "--head_num", "2")
@@ -305,7 +321,7 @@ def test_runs_of_the_same_name_are_told_apart(run_folder, tmp_path):
     other = tmp_path / "encoder-b" / run_folder.name
     shutil.copytree(run_folder, other)
     out = compare(run_folder, other, other).stdout
-    assert "mental-bert-base-uncased/accuracy-4-heads-balanced" in out
+    assert f"{run_folder.parent.name}/accuracy-4-heads-balanced" in out
     assert out.count("encoder-b/accuracy-4-heads-balanced") == 1
     seed = shutil.copytree(run_folder, tmp_path / f"{run_folder.name}-seed3")
     assert "accuracy-4-heads-balanced-seed3" in compare(run_folder, seed).stdout
@@ -335,13 +351,14 @@ def test_runs_that_cannot_be_compared_are_told(run_folder, tmp_path):
 
 def test_the_real_esconv(corpora, script, no_wandb, tmp_path):
     """Of 16 dialogues a label the first 16 tokens, for one epoch: that it runs, on all test dialogues."""
-    words = ["--model_name", MINILM, "--output_dir", tmp_path]
-    flags = ["--data_source", corpora / "ESConv.json", "--max_length", "16", "--balanced", "--samples_per_label", "16"]
-    assert script(INTENSITY_DATALOADER, *words, *flags).code == 0
+    words = ["--model_name", MINILM, "--data_source", corpora / "ESConv.json", "--output_dir", tmp_path]
+    words += ["--max_length", "16", "--balanced", "--samples_per_label", "16"]
+    assert script(INTENSITY_DATALOADER, *words).code == 0
     rates = ["--batch_size", "16", "--learning_rate", "1e-4", "--head_learning_rate", "1e-3", "--warmup_steps", "0"]
-    assert script(INTENSITY_MODEL, *words, "--balanced", "--epochs", "1", *rates).code == 0
-    path = tmp_path / "ESConv/all-MiniLM-L6-v2/accuracy-4-heads-intensity-change-balanced/evaluation_results.json"
-    test = json.loads(path.read_text())["test"]
+    assert script(INTENSITY_MODEL, *words, "--epochs", "1", *rates).code == 0
+    corpus = tmp_path / "ESConv-max_length16-samples_per_label16"
+    run = corpus / "all-MiniLM-L6-v2" / "accuracy-4-heads-intensity-change-balanced"
+    test = json.loads((run / "evaluation_results.json").read_text())["test"]
     assert test["n"] == 258
     for name, scores in test["intensity"]["predicted_label"].items():
         assert scores["micro"]["n"] == (258 if name == "initial" else 232) and scores["micro"]["mae"] < 5

@@ -12,10 +12,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import DATALOADER, MINILM, MODEL, REPOSITORY
+from conftest import (
+    BALANCED,
+    BALANCED_SAD_FOLDER,
+    DATALOADER,
+    MINILM,
+    MODEL,
+    REPOSITORY,
+    SAD_FOLDER,
+    SAD_SAMPLE,
+    folder_of,
+)
 from transformers import AutoTokenizer
 
 from artificial_pain import distributed
+from artificial_pain.data import sources
 from artificial_pain.data.sources import read_corpus
 from artificial_pain.data.tokenization import METADATA_FILE, fingerprint
 from artificial_pain.evaluation import classification
@@ -29,15 +40,21 @@ FAST += ["--precision", "fp32"]  # whatever the machine has
 
 @pytest.fixture(scope="module")
 def words(encoder, sample_splits) -> list:
-    return ["--model_name", encoder, "--dataset_name", "SAD", "--output_dir", sample_splits]
+    return ["--model_name", encoder, *SAD_SAMPLE, "--output_dir", sample_splits]
 
 
 @pytest.fixture(scope="module")
-def run_folder(words, sample_splits, command) -> Path:
+def runs(encoder, sample_splits) -> Path:
+    """Where the folders of the runs on the unbalanced splits are."""
+    return sample_splits / SAD_FOLDER / folder_of(encoder)
+
+
+@pytest.fixture(scope="module")
+def run_folder(words, encoder, sample_splits, command) -> Path:
     """A finished run of the balanced splits, made by the script in a process of its own."""
-    done = command(MODEL, *words, "--balanced", *FAST)
+    done = command(MODEL, *words, *BALANCED, *FAST)
     assert done.code == 0, done.err
-    folder = sample_splits / "SAD" / "mental-bert-base-uncased" / "loss-classification-balanced"
+    folder = sample_splits / BALANCED_SAD_FOLDER / folder_of(encoder) / "loss-classification-balanced"
     (folder / "stdout").write_text(done.out)
     return folder
 
@@ -77,7 +94,8 @@ def test_the_console_ends_with_the_table_and_where_to_look(run_folder):
 def test_metrics_predictions_and_model_agree(split, run_folder, sample_splits):
     results = json.loads((run_folder / "evaluation_results.json").read_text())[split]
     predictions = pd.read_csv(run_folder / f"predictions_{split}.csv", index_col="sentence_idx")
-    texts = pd.read_csv(sample_splits / f"SAD/balanced_dataset_splits/{split}_split.csv", index_col="sentence_idx")
+    folder = sample_splits / BALANCED_SAD_FOLDER / "balanced_dataset_splits"
+    texts = pd.read_csv(folder / f"{split}_split.csv", index_col="sentence_idx")
     pd.testing.assert_frame_equal(predictions[["text", "label_name"]], texts[["text", "label_name"]])
     model = EmotionModel.from_pretrained(run_folder)
     names = [model.config.id2label[i] for i in range(model.config.num_labels)]
@@ -102,11 +120,9 @@ def test_the_figure_is_a_picture(run_folder):
     assert len(np.unique(image[:, :, 0])) > 50, "not blank"
 
 
-def test_run_json_says_what_it_takes_to_repeat_the_run(run_folder, encoder, sample_splits):
+def test_run_json_says_what_it_takes_to_repeat_the_run(run_folder, encoder):
     record = json.loads((run_folder / "run.json").read_text())
-    sidecar = json.loads(
-        (sample_splits / "SAD/mental-bert-base-uncased/balanced_tokenized_splits/tokenization.json").read_text()
-    )
+    sidecar = json.loads((run_folder.parent / "balanced_tokenized_splits" / "tokenization.json").read_text())
     assert record["arguments"]["learning_rate"] == 1e-3 and record["arguments"]["balanced"] is True
     assert record["command"].startswith("python ") and "--balanced" in record["command"]
     assert record["data"]["fingerprint"] == sidecar["fingerprint"] and record["data"]["data_source"] == "sample"
@@ -114,7 +130,7 @@ def test_run_json_says_what_it_takes_to_repeat_the_run(run_folder, encoder, samp
     assert record["versions"]["torch"] == version("torch")  # of the package: torch's own has the build behind it
     assert record["device"]["type"] == distributed.device().type
     assert record["seed"] == 42 and record["epochs_trained"] == 2
-    assert record["wandb"]["name"] == "loss_mental-bert-base-uncased_SAD_balanced_classification"
+    assert record["wandb"]["name"] == f"loss_mental-bert-base-uncased_{BALANCED_SAD_FOLDER}_balanced_classification"
     assert record["wandb"]["project"] == "artificial-pain" and record["wandb"]["mode"] == "offline"
     if (REPOSITORY / ".git").exists():
         assert len(record["git"]["commit"]) == 40
@@ -124,9 +140,9 @@ def test_the_same_seed_gives_the_same_to_the_last_digit(words, run_folder, scrip
     monkeypatch.setenv("WANDB_MODE", "disabled")
     before = {name: (run_folder / name).read_bytes() for name in ("evaluation_results.json", "predictions_test.csv")}
     for again in ([], ["--restart"]):  # evaluated only, and trained anew
-        assert script(MODEL, *words, "--balanced", *FAST, *again).code == 0
+        assert script(MODEL, *words, *BALANCED, *FAST, *again).code == 0
         assert {name: (run_folder / name).read_bytes() for name in before} == before
-    assert script(MODEL, *words, "--balanced", *FAST, "--seed", "7").code == 0
+    assert script(MODEL, *words, *BALANCED, *FAST, "--seed", "7").code == 0
     other = run_folder.with_name("loss-classification-balanced-seed7") / "predictions_test.csv"
     assert other.read_bytes() != before["predictions_test.csv"]
 
@@ -139,15 +155,18 @@ def test_run_of_an_earlier_version_is_not_read(words, run_folder, script, monkey
     record = json.loads(path.read_text())
     del record["format"]
     path.write_text(json.dumps(record))
-    done = script(MODEL, *words[:-1], root, "--balanced", *FAST)
+    done = script(MODEL, *words[:-1], root, *BALANCED, *FAST)
     assert done.code == 1
-    assert f"{path}: was written by an earlier version: add --restart to train the run anew" in done.error
+    assert (
+        f"{path}: was written by an earlier version: train the run anew, by its model script with --restart"
+        in done.error
+    )
 
 
-def test_debug_is_3_epochs_in_a_folder_of_its_own(words, run_folder, script, monkeypatch):
+def test_debug_is_3_epochs_in_a_folder_of_its_own(words, runs, script, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     assert script(MODEL, *words, "--debug", "--batch_size", "16").code == 0
-    record = json.loads((run_folder.with_name("loss-classification-debug") / "run.json").read_text())
+    record = json.loads((runs / "loss-classification-debug" / "run.json").read_text())
     assert record["epochs_trained"] == 3
 
 
@@ -170,31 +189,28 @@ def test_wrong_flags_exit_2(fault, words, script):
     assert done.code == 2 and told in done.error
 
 
-def test_bf16_on_a_cpu(words, script, monkeypatch):
+def test_bf16_on_a_cpu(words, runs, script, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     done = script(MODEL, *words, "--epochs", "1", "--batch_size", "32", "--seed", "8", "--precision", "bf16")
     assert done.code == 0, done.err
-    root = words[words.index("--output_dir") + 1]
-    record = json.loads((root / "SAD/mental-bert-base-uncased/loss-classification-seed8/run.json").read_text())
+    record = json.loads((runs / "loss-classification-seed8" / "run.json").read_text())
     assert record["precision"] == "bf16"
 
 
-def test_the_cuda_build_without_a_driver_trains_on_the_cpu(words, script, monkeypatch, cuda_build_without_driver):
+def test_the_cuda_build_without_a_driver_trains_on_the_cpu(words, runs, script, monkeypatch, cuda_build_without_driver):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     done = script(MODEL, *words, "--epochs", "1", "--batch_size", "64", "--seed", "10")
     assert done.code == 0, done.err
-    root = words[words.index("--output_dir") + 1]
-    record = json.loads((root / "SAD/mental-bert-base-uncased/loss-classification-seed10/run.json").read_text())
+    record = json.loads((runs / "loss-classification-seed10" / "run.json").read_text())
     assert record["device"]["type"] == "cpu" and record["precision"] in ("bf16", "fp32")
 
 
-def test_a_training_that_diverges_is_told(words, script, monkeypatch):
+def test_a_training_that_diverges_is_told(words, runs, script, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     rates = ["--learning_rate", "1e30", "--head_learning_rate", "1e30"]
     done = script(MODEL, *words, "--epochs", "1", "--seed", "9", *rates)
     assert done.code == 1 and "not finite" in done.error and "--learning_rate" in done.error
-    root = words[words.index("--output_dir") + 1]
-    assert not (root / "SAD/mental-bert-base-uncased/loss-classification-seed9/run.json").exists()
+    assert not (runs / "loss-classification-seed9" / "run.json").exists()
 
 
 def test_labels_that_look_like_numbers_or_formulas(encoder, script, monkeypatch, tmp_path):
@@ -202,48 +218,54 @@ def test_labels_that_look_like_numbers_or_formulas(encoder, script, monkeypatch,
     labels = ["1", "True", "NA", r"$\frac$", 'a "b", c/d', "\u00fc \U0001f600"]
     rows = [(f"text {i} of \r it", label) for i in range(20) for label in labels]
     pd.DataFrame(rows, columns=["sentence", "original_label"]).to_excel(tmp_path / "odd.xlsx", index=False)
-    words = ["--model_name", encoder, "--dataset_name", "SAD", "--output_dir", tmp_path]
-    assert script(DATALOADER, *words, "--data_source", tmp_path / "odd.xlsx").code == 0
+    words = ["--model_name", encoder, "--dataset_name", "SAD", "--data_source", tmp_path / "odd.xlsx"]
+    words += ["--output_dir", tmp_path]
+    assert script(DATALOADER, *words).code == 0
     done = script(MODEL, *words, "--epochs", "1", "--batch_size", "32")
     assert done.code == 0, done.err
     assert "W&B failed" not in done.err and "epoch    1" in done.err and "nan" not in done.err
-    results = tmp_path / "SAD/mental-bert-base-uncased/loss-classification/evaluation_results.json"
+    results = tmp_path / "odd" / folder_of(encoder) / "loss-classification" / "evaluation_results.json"
     assert set(json.loads(results.read_text())["test"]["per_class"]) == set(labels)
 
 
 def test_missing_splits_are_told_with_the_command_that_makes_them(encoder, script, tmp_path):
-    words = ["--model_name", encoder, "--dataset_name", "SAD", "--balanced", "--output_dir", tmp_path]
+    words = ["--model_name", encoder, *SAD_SAMPLE, *BALANCED, "--output_dir", tmp_path]
     done = script(MODEL, *words)
     assert done.code == 1
     command = shlex.split(done.error.split(": run ")[1])[1:]
     assert command[0] == str(DATALOADER)
-    assert script(*command, "--data_source", "sample", "--samples_per_label", "30").code == 0
-    assert (tmp_path / "SAD/mental-bert-base-uncased/balanced_tokenized_splits").is_dir()
+    assert script(*command).code == 0
+    assert (tmp_path / BALANCED_SAD_FOLDER / folder_of(encoder) / "balanced_tokenized_splits").is_dir()
 
 
-def test_splits_of_another_encoder_are_told(encoder, tiny, sample_splits, script, tmp_path):
-    """Another encoder in a folder of the same name, so that its splits are looked for in the same place."""
-    named = tmp_path / "mental-bert-base-uncased"
-    shutil.copytree(tiny["answerdotai/ModernBERT-base"], named)
-    done = script(MODEL, "--model_name", named, "--dataset_name", "SAD", "--output_dir", sample_splits)
-    assert done.code == 1 and f"tokenized for {encoder}" in done.error and "classification-dataloader.py" in done.error
+def test_splits_of_another_encoder_are_told(encoder, tiny, script, tmp_path):
+    """Another encoder that was put in the place of the first, so that its splits are looked for in the same place."""
+    place = shutil.copytree(encoder, tmp_path / "encoder")
+    words = ["--model_name", place, *SAD_SAMPLE, "--output_dir", tmp_path]
+    assert script(DATALOADER, *words).code == 0
+    shutil.rmtree(place)
+    shutil.copytree(tiny["answerdotai/ModernBERT-base"], place)
+    done = script(MODEL, *words)
+    assert done.code == 1 and f"tokenized for {place}" in done.error and "classification-dataloader.py" in done.error
 
 
 def test_a_reloaded_model_cuts_texts_where_the_training_did(encoder, script, monkeypatch, tmp_path):
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    words = ["--model_name", encoder, "--dataset_name", "SAD", "--output_dir", tmp_path]
-    assert script(DATALOADER, *words, "--data_source", "sample", "--max_length", "9").code == 0
+    words = ["--model_name", encoder, *SAD_SAMPLE, "--max_length", "9", "--output_dir", tmp_path]
+    assert script(DATALOADER, *words).code == 0
     assert script(MODEL, *words, "--epochs", "1", "--batch_size", "64").code == 0
-    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "SAD/mental-bert-base-uncased/loss-classification")
+    run = tmp_path / f"{SAD_FOLDER}-max_length9" / folder_of(encoder) / "loss-classification"
+    tokenizer = AutoTokenizer.from_pretrained(run)
     assert len(tokenizer("one two three four five six seven eight nine ten", truncation=True)["input_ids"]) == 9
 
 
 @pytest.mark.fault("damaged splits", "nothing is trained. One line has the command that makes them again")
 def test_damaged_splits_are_told(encoder, sample_splits, script, tmp_path):
     """Their files cut, emptied, removed, of another shape, or with one token exchanged for another."""
-    shutil.copytree(sample_splits / "SAD", tmp_path / "SAD", ignore=shutil.ignore_patterns("*loss-*"))
-    folder = tmp_path / "SAD/mental-bert-base-uncased/tokenized_splits"
-    words = ["--model_name", encoder, "--dataset_name", "SAD", "--output_dir", tmp_path]
+    corpus = tmp_path / SAD_FOLDER
+    shutil.copytree(sample_splits / SAD_FOLDER, corpus, ignore=shutil.ignore_patterns("*loss-*"))
+    folder = corpus / folder_of(encoder) / "tokenized_splits"
+    words = ["--model_name", encoder, *SAD_SAMPLE, "--output_dir", tmp_path]
 
     def refused(path: Path, content: bytes | None) -> None:
         before = path.read_bytes()
@@ -272,7 +294,7 @@ def test_damaged_splits_are_told(encoder, sample_splits, script, tmp_path):
     assert done.code == 1 and "classification-dataloader.py" in done.error, "a folder in place of the file"
     sidecar.rmdir()
     (tmp_path / "kept").rename(sidecar)
-    (tmp_path / "SAD/dataset_statistics.json").write_text("[]")
+    (corpus / "dataset_statistics.json").write_text("[]")
     refused(sidecar, None)
 
 
@@ -280,16 +302,17 @@ def test_splits_of_an_earlier_version_are_refused_with_the_command_that_makes_th
     encoder, script, monkeypatch, tmp_path
 ):
     """Splits that are whole, with the column of augmented examples by its former name"""
-    words = ["--model_name", encoder, "--dataset_name", "SAD", "--output_dir", tmp_path]
-    script(DATALOADER, *words, "--data_source", "sample", "--seed", "3")
-    layout = Layout(tmp_path, "SAD", encoder.name, balanced=False)
-    for path in (tmp_path / "SAD/dataset_splits").iterdir():
+    words = ["--model_name", encoder, *SAD_SAMPLE, "--output_dir", tmp_path]
+    script(DATALOADER, *words, "--seed", "3")
+    words += ["--data_seed", "3"]
+    layout = Layout(tmp_path, "SAD", f"{SAD_FOLDER}-seed3", folder_of(encoder), balanced=False)
+    folder = layout.corpus / "dataset_splits"
+    for path in folder.iterdir():
         path.write_text(path.read_text().replace('"augmented"', '"made"', 1))
-    metadata = tmp_path / "SAD" / layout.tokenized_splits / METADATA_FILE
-    earlier = {**json.loads(metadata.read_text()), "fingerprint": fingerprint(tmp_path / "SAD", layout)}
+    metadata = layout.corpus / layout.tokenized_splits / METADATA_FILE
+    earlier = {**json.loads(metadata.read_text()), "fingerprint": fingerprint(layout.corpus, layout)}
     metadata.write_text(json.dumps(earlier))
     done = script(MODEL, *words)
-    folder = tmp_path / "SAD/dataset_splits"
     assert done.code == 1 and f"{folder}: made by an earlier version of the dataloader: run " in done.error
     command = shlex.split(done.error.split(": run ")[1])[1:]
     assert script(*command).code == 0 and "--seed 3" in done.error
@@ -298,20 +321,14 @@ def test_splits_of_an_earlier_version_are_refused_with_the_command_that_makes_th
 
 
 def test_text_splits_that_were_replaced_since_are_told(encoder, tiny, script, tmp_path):
-    """The dataloader for a second encoder, with another seed, replaces the texts that the first one's tokens are of."""
-    common = ["--dataset_name", "SAD", "--output_dir", tmp_path]
-    source = ["--data_source", "sample", "--label_column", "top_label"]
-    script(DATALOADER, "--model_name", encoder, *common, *source)
-    script(
-        DATALOADER,
-        "--model_name",
-        tiny["answerdotai/ModernBERT-base"],
-        *common,
-        "--data_source",
-        "sample",
-        "--seed",
-        "1",
-    )
+    """The dataloader for a second encoder, of a file that was changed, replaces the texts of the first one's tokens."""
+    file = tmp_path / "mine.csv"
+    common = ["--dataset_name", "SAD", "--data_source", file, "--label_column", "kind", "--output_dir", tmp_path]
+    sentences = read_corpus("SAD", sources.locate("SAD", "sample"), "top_label").rename(columns={"label_name": "kind"})
+    sentences.to_csv(file, index=False)
+    script(DATALOADER, "--model_name", encoder, *common)
+    sentences[5:].to_csv(file, index=False)
+    script(DATALOADER, "--model_name", tiny["answerdotai/ModernBERT-base"], *common)
     done = script(MODEL, "--model_name", encoder, *common)
     assert done.code == 1 and "which were replaced since" in done.error
     command = shlex.split(done.error.split(": run ")[1])[1:]
@@ -324,15 +341,16 @@ def test_text_splits_that_were_replaced_since_are_told(encoder, tiny, script, tm
 def test_the_real_sad_is_learned_above_its_baselines(corpora, script, monkeypatch, tmp_path):
     """An epoch of 50 of 1,500 sentences a label: far above the majority is all that so little can ask."""
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    sentences = read_corpus("SAD", corpora / "SAD_v1.zip", "original_label").sample(1500, random_state=0)
+    published = sources.locate("SAD", str(corpora / "SAD_v1.zip"))
+    sentences = read_corpus("SAD", published, "original_label").sample(1500, random_state=0)
     sentences = sentences.rename(columns={"text": "sentence", "label_name": "original_label"})
-    sentences.to_excel(tmp_path / "SAD.xlsx", index=False)
+    sentences.to_excel(tmp_path / "some.xlsx", index=False)
     common = ["--model_name", MINILM, "--dataset_name", "SAD", "--balanced", "--output_dir", tmp_path]
-    flags = ["--data_source", tmp_path / "SAD.xlsx", "--samples_per_label", "50"]
-    assert script(DATALOADER, *common, *flags).code == 0
+    common += ["--data_source", tmp_path / "some.xlsx", "--samples_per_label", "50"]
+    assert script(DATALOADER, *common).code == 0
     flags = ["--epochs", "1", "--batch_size", "8", "--pooling", "mean"]
     assert script(MODEL, *common, *flags, "--learning_rate", "2e-4", "--head_learning_rate", "1e-3").code == 0
-    path = tmp_path / "SAD/all-MiniLM-L6-v2/loss-classification-balanced/evaluation_results.json"
-    results = json.loads(path.read_text())
+    run = tmp_path / "some-samples_per_label50" / "all-MiniLM-L6-v2" / "loss-classification-balanced"
+    results = json.loads((run / "evaluation_results.json").read_text())
     assert results["test"]["n"] == np.sum(results["test"]["confusion_matrix"]) == 301
     assert results["test"]["macro_f1"] > results["baselines"]["majority"]["macro_f1"] + 0.3

@@ -12,7 +12,7 @@ from threading import Thread
 
 import pytest
 import torch
-from conftest import DATALOADER, MODEL, QUICK_WAITS, REPOSITORY, Planted
+from conftest import DATALOADER, MODEL, QUICK_WAITS, REPOSITORY, SAD_SAMPLE, Planted
 from hub import Hub
 from huggingface_hub import metadata_load
 from safetensors.torch import load_file
@@ -243,7 +243,7 @@ def pickled(tiny, tmp_path) -> Path:
 
 
 @pytest.mark.fault(*PICKLES)
-def test_pickled_weights_are_refused_and_can_be_converted(pickled, tiny, sample_splits, command, tmp_path):
+def test_pickled_weights_are_refused_and_can_be_converted(pickled, tiny, command, tmp_path):
     """A repository of the hub and a folder with pytorch_model.bin alone; converted by the command that was printed."""
     name, program = "mental/mental-bert-base-uncased", tmp_path / "fetch.py"
     program.write_text(FETCH)
@@ -261,8 +261,10 @@ def test_pickled_weights_are_refused_and_can_be_converted(pickled, tiny, sample_
     before, after = load_file(tiny[name] / encoders.WEIGHTS), load_file(folder / encoders.WEIGHTS)
     weight = "embeddings.word_embeddings.weight"
     assert torch.equal(after[weight], before[f"bert.{weight}"])
-    assert model_card.licence("SAD", None, Encoder(str(folder), folder, None)) == "cc-by-nc-4.0"
-    words = ["--model_name", folder, "--dataset_name", "SAD", "--output_dir", sample_splits, "--seed", "31"]
+    settings = {"corpus": "SAD", "data_source": None}
+    assert model_card.licence(settings, Encoder(str(folder), folder, None)) == "cc-by-nc-4.0"
+    words = ["--model_name", folder, *SAD_SAMPLE, "--output_dir", tmp_path / "root"]
+    assert command(DATALOADER, *words).code == 0
     done = command(MODEL, *words, "--epochs", "1", WANDB_MODE="disabled")
     assert done.code == 0, done.err
 
@@ -273,7 +275,7 @@ def test_folder_with_a_pickle_is_refused(pickled_name, pickled, script, tmp_path
     """A pickle that makes a file, in a folder given as encoder; and the same given to be converted."""
     (pickled / encoders.PICKLED).unlink()
     (pickled / pickled_name).write_bytes(pickle.dumps(Planted(tmp_path / "ran")))
-    done = script(MODEL, "--model_name", pickled, "--dataset_name", "SAD", "--output_dir", tmp_path / "out")
+    done = script(MODEL, "--model_name", pickled, *SAD_SAMPLE, "--output_dir", tmp_path / "out")
     assert done.code == 1 and "a pickle can run code" in done.error and "artificial_pain.convert" in done.error
     done = script(REPOSITORY / "artificial_pain/convert.py", pickled, tmp_path / "new")
     assert done.code == 1 and not (tmp_path / "new").exists()
@@ -295,21 +297,24 @@ def test_code_in_an_encoders_folder_is_not_run(tiny, script, monkeypatch, tmp_pa
     }.items():
         content = json.loads((folder / name).read_text())
         (folder / name).write_text(json.dumps({**content, "auto_map": kinds}))
-    words = ["--model_name", folder, "--dataset_name", "SAD", "--output_dir", tmp_path / "out"]
-    outcomes = [script(DATALOADER, *words, "--data_source", "sample"), script(MODEL, *words, "--epochs", "1")]
+    words = ["--model_name", folder, *SAD_SAMPLE, "--output_dir", tmp_path / "out"]
+    outcomes = [script(DATALOADER, *words), script(MODEL, *words, "--epochs", "1")]
     assert not ran.exists()
     assert all(done.code == 0 or done.error for done in outcomes)
 
 
 @pytest.mark.parametrize(
-    ("dataset_name", "source", "name", "expected"),
+    ("corpus", "source", "name", "expected"),
     [
         ("ESConv", None, NAME, "cc-by-nc-4.0"),
-        ("ESConv", "a copy", NAME, "cc-by-nc-4.0"),
-        ("ESConv", "sample", NAME, "apache-2.0"),
+        ("ESConv", "/a/copy.json", NAME, "cc-by-nc-4.0"),
+        ("the synthetic sample of ESConv", "sample", NAME, "apache-2.0"),
         ("SAD", None, NAME, "apache-2.0"),
+        ("mine.csv", "/my/mine.csv", NAME, "other"),
+        ("mine.csv", "/my/mine.csv", "mental/mental-roberta-base", "other"),
         ("SAD", None, "mental/mental-roberta-base", "cc-by-nc-4.0"),
     ],
 )
-def test_non_commercial_licence_is_inherited(dataset_name, source, name, expected, tmp_path):
-    assert model_card.licence(dataset_name, source, Encoder(name, tmp_path, "commit")) == expected
+def test_non_commercial_licence_is_inherited(corpus, source, name, expected, tmp_path):
+    settings = {"corpus": corpus, "data_source": source}
+    assert model_card.licence(settings, Encoder(name, tmp_path, "commit")) == expected

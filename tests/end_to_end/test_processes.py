@@ -17,15 +17,30 @@ import numpy as np
 import pandas as pd
 import pytest
 import warm_python
-from conftest import INTENSITY_MODEL, MODEL, copy_splits
+from conftest import (
+    ESCONV_FOLDER,
+    INTENSITY_MODEL,
+    MODEL,
+    SAD_FOLDER,
+    SAD_SAMPLE,
+    SAMPLE,
+    copy_calm_splits,
+    folder_of,
+)
 from safetensors.numpy import load_file
 from warm_python import Process
 
 pytestmark = pytest.mark.xdist_group("processes")  # one worker makes its runs
 FAST = ["--epochs", "2", "--precision", "fp32", "--learning_rate", "3e-4", "--head_learning_rate", "1e-3"]
+INTENSITY_WORDS = [*SAMPLE, "--warmup_steps", "5"]
 TASKS = {
-    "classification": (MODEL, ["--dataset_name", "SAD"], "SAD", "loss-classification"),
-    "intensity": (INTENSITY_MODEL, ["--warmup_steps", "5"], "ESConv", "accuracy-4-heads-intensity-change"),
+    "classification": (MODEL, SAD_SAMPLE, SAD_FOLDER, "loss-classification"),
+    "intensity": (
+        INTENSITY_MODEL,
+        [*SAMPLE, "--warmup_steps", "5"],
+        ESCONV_FOLDER,
+        "accuracy-4-heads-intensity-change",
+    ),
 }
 LAUNCHERS = {
     "torchrun": ["torchrun", "--nproc_per_node", "2"],
@@ -76,8 +91,8 @@ def watched(command: list, environment: dict[str, str], run: Path, folder: Path)
     with open(folder / "out", "w") as out, open(folder / "err", "w") as err:
         job = subprocess.Popen(list(map(str, command)), env=environment, stdout=out, stderr=err, cwd=folder)
     while job.poll() is None:
-        for path in run.glob("checkpoints/checkpoint-*/sha256.json"):
-            with contextlib.suppress(FileNotFoundError):  # removed just now
+        with contextlib.suppress(FileNotFoundError):  # of what is removed just now
+            for path in run.glob("checkpoints/checkpoint-*/sha256.json"):
                 found = json.loads(path.with_name("trainer_state.json").read_text())["log_history"]
                 logs = max(logs, found, key=len)
         time.sleep(0.01)
@@ -86,13 +101,14 @@ def watched(command: list, environment: dict[str, str], run: Path, folder: Path)
 
 
 @pytest.fixture(scope="module", params=TASKS)
-def alone(request, calm, sample_splits, dialogue_splits, environment, tmp_path_factory) -> tuple:
+def alone(request, encoder, calm, sample_splits, dialogue_splits, environment, tmp_path_factory) -> tuple:
     """A task's script with its words, the run's folder that one process made of them, and its curves."""
     script, words, corpus, kind = TASKS[request.param]
     folder = tmp_path_factory.mktemp("alone")
-    root = copy_splits(sample_splits if corpus == "SAD" else dialogue_splits, folder / "root")
+    splits = sample_splits if corpus == SAD_FOLDER else dialogue_splits
+    root = copy_calm_splits(splits, folder / "root", encoder, calm)
     words = ["--model_name", calm, *words, *FAST]
-    run = root / corpus / calm.name / kind
+    run = root / corpus / folder_of(calm) / kind
     _, _, logs = watched([os.environ["WARM_PYTHON"], script, *words, "--output_dir", root], environment, run, folder)
     return script, words, run, logs
 
@@ -147,10 +163,10 @@ def wait_for_checkpoint(run: Path, job: Process, err: Path) -> None:
 
 
 @pytest.fixture
-def job(calm, sample_splits, warm, tmp_path) -> tuple[Callable[[str], Process], Path]:
+def job(encoder, calm, sample_splits, warm, tmp_path) -> tuple[Callable[[str], Process], Path]:
     """How to start a job of two processes, its stderr in a file of that name, and the folder of its run."""
-    root = copy_splits(sample_splits, tmp_path / "root")
-    words = ["--model_name", calm, "--dataset_name", "SAD", *FAST, "--epochs", 4, "--output_dir", root]
+    root = copy_calm_splits(sample_splits, tmp_path / "root", encoder, calm)
+    words = ["--model_name", calm, *SAD_SAMPLE, *FAST, "--epochs", 4, "--output_dir", root]
     command = list(map(str, ["-m", "torch.distributed.run", "--nproc_per_node", 2, MODEL, *words]))
 
     def start(name: str) -> Process:
@@ -158,7 +174,7 @@ def job(calm, sample_splits, warm, tmp_path) -> tuple[Callable[[str], Process], 
             streams = [nothing.fileno(), nothing.fileno(), err.fileno()]
             return Process(warm_python.address(), command, warm, str(tmp_path), streams)
 
-    return start, root / "SAD" / calm.name / "loss-classification"
+    return start, root / SAD_FOLDER / folder_of(calm) / "loss-classification"
 
 
 def workers(job: Process) -> list[int]:
@@ -206,8 +222,8 @@ def test_a_signal_stops_all_processes_at_one_step(job, tmp_path):
     assert any(line.endswith(f"checkpoint-{step}") for line in ours((tmp_path / "again").read_text()))
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(calm, sample_splits, warm, tmp_path):
-    words = ["--model_name", calm, "--dataset_name", "SAD", "--output_dir", sample_splits, "--batch_size", 7]
+def test_a_batch_that_cannot_be_shared_is_refused(encoder, sample_splits, warm):
+    words = ["--model_name", encoder, *SAD_SAMPLE, "--output_dir", sample_splits, "--batch_size", 7]
     command = launched(*LAUNCHERS["torchrun"], MODEL, *words)
     done = subprocess.run(command, env=warm, capture_output=True, text=True, timeout=120)
     assert ours(done.stderr) == ["error: --batch_size 7 cannot be shared evenly by 2 processes: take a multiple of 2"]
@@ -219,10 +235,10 @@ def test_a_wrong_flag_is_told_once(warm):
     assert done.stderr.count("argument --epochs: 'none' is not a whole number") == 1
 
 
-def test_a_count_of_processes_that_no_launcher_set_is_no_job(calm, sample_splits, environment, tmp_path):
+def test_a_count_of_processes_that_no_launcher_set_is_no_job(encoder, calm, sample_splits, environment, tmp_path):
     """WORLD_SIZE alone, as schedulers leave it in the environment"""
-    root = copy_splits(sample_splits, tmp_path / "root")
-    words = ["--model_name", calm, "--dataset_name", "SAD", *FAST, "--epochs", 1, "--output_dir", root]
+    root = copy_calm_splits(sample_splits, tmp_path / "root", encoder, calm)
+    words = ["--model_name", calm, *SAD_SAMPLE, *FAST, "--epochs", 1, "--output_dir", root]
     command = list(map(str, [os.environ["WARM_PYTHON"], MODEL, *words]))
     done = subprocess.run(command, env={**environment, "WORLD_SIZE": "2"}, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

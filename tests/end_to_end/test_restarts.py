@@ -16,7 +16,7 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import pytest
-from conftest import INTENSITY_MODEL, MODEL, Planted
+from conftest import ESCONV_FOLDER, INTENSITY_MODEL, MODEL, SAD_FOLDER, SAD_SAMPLE, SAMPLE, Planted, folder_of
 from warm import Script, sealed, unsealed, wait_for
 
 from artificial_pain.training import checkpoints
@@ -77,12 +77,12 @@ def experiments(encoder, sample_splits, dialogue_splits, tmp_path_factory) -> Ca
     @cache
     def undisturbed(task: str) -> Experiment:
         if task == "classification":
-            words = ["--model_name", encoder, "--dataset_name", "SAD", *RATES, *ENDS]
-            run = Path("SAD", encoder.name, "loss-classification")
+            words = ["--model_name", encoder, *SAD_SAMPLE, *RATES, *ENDS]
+            run = Path(SAD_FOLDER, folder_of(encoder), "loss-classification")
             made = Experiment(MODEL, sample_splits, run, words)
         else:
-            words = ["--model_name", encoder, *RATES, *ENDS, "--warmup_steps", 5]
-            run = Path("ESConv", encoder.name, "accuracy-4-heads-intensity-change")
+            words = ["--model_name", encoder, *SAMPLE, *RATES, *ENDS, "--warmup_steps", 5]
+            run = Path(ESCONV_FOLDER, folder_of(encoder), "accuracy-4-heads-intensity-change")
             made = Experiment(INTENSITY_MODEL, dialogue_splits, run, words)
         root = tmp_path_factory.mktemp("undisturbed") / "root"
         script = made.start(root)

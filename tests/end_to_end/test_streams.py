@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import DATALOADER, MODEL, PREDICT, REPOSITORY
+from conftest import DATALOADER, MODEL, PREDICT, REPOSITORY, SAD_FOLDER, SAD_SAMPLE
 
 STREAMS = (
     "a standard stream that is closed, full or of another encoding",
@@ -113,7 +113,7 @@ def test_help_that_is_lost_is_an_error(clean_environment):
 @pytest.mark.fault(*STREAMS)
 def test_training_goes_on_where_nobody_reads(encoder, sample_splits, clean_environment, tmp_path):
     """Each stream closed, full, or read no more; ASCII, latin-1 and UTF-16; a program that ends in a broken pipe."""
-    words = ["--model_name", encoder, "--dataset_name", "SAD", "--output_dir", sample_splits, "--seed", "501"]
+    words = ["--model_name", encoder, *SAD_SAMPLE, "--output_dir", sample_splits, "--seed", "501"]
     words += ["--epochs", "1", "--batch_size", "64"]
     environment = {**clean_environment, "WANDB_MODE": "disabled"}
     python = os.environ["WARM_PYTHON"]
@@ -121,7 +121,7 @@ def test_training_goes_on_where_nobody_reads(encoder, sample_splits, clean_envir
     os.close(ours)
     done = subprocess.run([python, MODEL, *words], stdout=theirs, stderr=theirs, env=environment, timeout=200)
     os.close(theirs)
-    (run,) = Path(sample_splits, "SAD").glob("*/loss-classification-seed501")
+    (run,) = Path(sample_splits, SAD_FOLDER).glob("*/loss-classification-seed501")
     assert done.returncode == 0 and (run / "run.json").exists() and not (run / "checkpoints").exists()
     with open("/dev/full", "wb") as full:
         command = [python, "-m", PREDICT, run, "a text"]

@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import REPORT, REPOSITORY, STUDY, module
+from conftest import ESCONV_FOLDER, REPORT, REPOSITORY, STUDY, folder_of, module
 from scipy import stats
 from sklearn.metrics import f1_score
 
@@ -21,7 +21,6 @@ from artificial_pain.reporting import commands, grid
 
 pytestmark = pytest.mark.xdist_group("study")
 SCRIPT = REPOSITORY / "artificial_pain" / "report.py"
-ONE, FOUR = "mental-bert-base-uncased, one head", "mental-bert-base-uncased, 4 heads"
 
 
 @pytest.fixture(scope="module")
@@ -34,20 +33,32 @@ def report(studied, command, tmp_path_factory):
     return page
 
 
+@pytest.fixture(scope="module")
+def one(encoder) -> str:
+    """The name of the row of one head."""
+    return f"{encoder.name}, one head"
+
+
+@pytest.fixture(scope="module")
+def four(encoder) -> str:
+    """The name of the row of four heads."""
+    return f"{encoder.name}, 4 heads"
+
+
 def row(page, *cells: str) -> list[str]:
     """The cells of the first row that begins with these."""
     lines = [line for line in page.read_text().splitlines() if line.startswith("| " + " | ".join(cells) + " |")]
     return [cell.strip() for cell in lines[0].strip("|").split("|")]
 
 
-def runs_of(studied, kind: str) -> list:
-    folder = studied.root / "ESConv" / "mental-bert-base-uncased"
+def runs_of(studied, encoder, kind: str) -> list:
+    folder = studied.root / ESCONV_FOLDER / folder_of(encoder)
     return [folder / kind, folder / f"{kind}-seed43"]
 
 
-def test_row_has_mean_deviation_and_interval(report, studied):
+def test_row_has_mean_deviation_and_interval(report, studied, encoder, four):
     """Against the metrics of scikit-learn and scipy, and the resamples one by one"""
-    folders = runs_of(studied, "accuracy-4-heads-intensity-change")
+    folders = runs_of(studied, encoder, "accuracy-4-heads-intensity-change")
     frames = [pd.read_csv(folder / "predictions_test.csv") for folder in folders]
     truth, names = frames[0]["label_name"], sorted(frames[0]["label_name"].unique())
 
@@ -61,7 +72,7 @@ def test_row_has_mean_deviation_and_interval(report, studied):
     drawn = np.random.default_rng(bootstrap.SEED).integers(len(truth), size=(bootstrap.RESAMPLES, len(truth)))
     samples = [np.mean([(frame["predicted"][rows] == truth[rows]).mean() for frame in frames]) for rows in drawn]
     values = [(frame["predicted"] == truth).mean() for frame in frames]
-    cells = row(report, FOUR)
+    cells = row(report, four)
     assert cells[1] == "2" and cells[4] == cell(values, samples)
     values = [macro_f1(frame, slice(None)) for frame in frames]
     assert cells[3].startswith(f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f} [")
@@ -72,14 +83,14 @@ def test_row_has_mean_deviation_and_interval(report, studied):
     drawn = np.random.default_rng(bootstrap.SEED).integers(len(annotated), size=(bootstrap.RESAMPLES, len(annotated)))
     errors = [np.abs(values - annotated) for values in predicted]
     samples = [np.mean([error[rows].mean() for error in errors]) for rows in drawn]
-    cells = row(report, "initial", FOUR)
+    cells = row(report, "initial", four)
     assert cells[2] == cell([error.mean() for error in errors], samples)
     rho = np.mean([stats.spearmanr(annotated, values).statistic for values in predicted])
     assert cells[4].startswith(f"{rho:.3f} ± ")
 
 
-def test_baselines_are_rows_and_published_figures_are_not_for_the_sample(report, studied):
-    results = json.loads((runs_of(studied, "loss-classification")[0] / "evaluation_results.json").read_text())
+def test_baselines_are_rows_and_published_figures_are_not_for_the_sample(report, studied, encoder):
+    results = json.loads((runs_of(studied, encoder, "loss-classification")[0] / "evaluation_results.json").read_text())
     scores = results["baselines"]["tfidf_logistic_regression"]
     low, high = scores["intervals"]["macro_f1"]
     assert row(report, "TF-IDF + logistic regression")[3] == f"{scores['macro_f1']:.3f} [{low:.3f}, {high:.3f}]"
@@ -88,13 +99,13 @@ def test_baselines_are_rows_and_published_figures_are_not_for_the_sample(report,
     assert "the bundled synthetic sample" in text and "*published*" not in text
 
 
-def test_whether_intensity_helps_is_answered_with_interval_and_p_value(report):
+def test_whether_intensity_helps_is_answered_with_interval_and_p_value(report, one, four):
     """Four heads less one, on the same test dialogues"""
-    cells = row(report, FOUR, ONE, "heads, model_metric", "macro-F1")
+    cells = row(report, four, one, "heads, model_metric", "macro-F1")
     difference, low, high = map(float, re.fullmatch(r"([+-][\d.]+) \[(-?[\d.]+), (-?[\d.]+)\]", cells[4]).groups())
-    means = [float(row(report, name)[3].split()[0]) for name in (FOUR, ONE)]
+    means = [float(row(report, name)[3].split()[0]) for name in (four, one)]
     assert difference == pytest.approx(means[0] - means[1], abs=0.0011) and low <= difference <= high
-    answer = f"- {FOUR}, less {ONE}: {cells[4].split()[0]} macro-F1, p = {cells[5]}: "
+    answer = f"- {four}, less {one}: {cells[4].split()[0]} macro-F1, p = {cells[5]}: "
     conclusion = "no difference is shown" if float(cells[5].strip("< ")) >= 0.05 else "it h"
     _, answers = report.read_text().split("**Does intensity help the emotion?**")
     assert f"\n\n{answer}{conclusion}" in answers
@@ -113,15 +124,18 @@ def test_commands_of_the_page_find_their_runs_finished(report, studied, command,
         assert done.out.splitlines() == ["1 runs: 1 done, 0 failed"] and "about ?" in done.err, done.err
 
 
-def test_missing_runs_are_listed_with_their_commands(studied, script, monkeypatch, tmp_path):
+def test_missing_runs_are_listed_with_their_commands(studied, encoder, one, script, monkeypatch, tmp_path):
     """All cells of the published encoders, a seed of one setting, and an unfinished run"""
     root = shutil.copytree(studied.root, tmp_path / "runs")
-    folder = root / "ESConv" / "mental-bert-base-uncased" / "loss-classification-seed43"
+    folder = root / ESCONV_FOLDER / folder_of(encoder) / "loss-classification-seed43"
     (folder / "checkpoints").mkdir()
     (folder / "run.json").rename(folder / "checkpoints" / "run.json")
     assert script(SCRIPT, root, "--output", tmp_path / "page.md").code == 0
     text = (tmp_path / "page.md").read_text()
-    assert f"{ONE} (runs), ESConv: seeds 43:" in text and "loss-classification-seed43: started, not finished:" in text
+    assert (
+        f"{one} (runs), {ESCONV_FOLDER}: seeds 43:" in text
+        and "loss-classification-seed43: started, not finished:" in text
+    )
     cells = []
     for line in re.findall(r"`python -m artificial_pain.study (.*)`", text):
         monkeypatch.setattr(sys, "argv", ["study", *shlex.split(line)])
@@ -148,7 +162,7 @@ def test_same_runs_give_same_bytes_and_old_figures_are_removed(report, studied, 
 def test_page_shows_all_figures(report):
     names = re.findall(r"!\[.+\]\((.+)\)", report.read_text())
     kinds = {"comparison", "confusion-1", "confusion-4", "learning-1", "learning-4", "intensity-4"}
-    assert {name.removeprefix("RESULTS/ESConv-").removesuffix(".png") for name in names} == kinds
+    assert {name.removeprefix(f"RESULTS/{ESCONV_FOLDER}-").removesuffix(".png") for name in names} == kinds
     for name in names:
         assert len(np.unique(plt.imread(report.parent / name)[:, :, 0])) > 20, "not blank"
         assert (report.parent / name).stat().st_size < 100_000
@@ -176,9 +190,9 @@ def test_folders_without_runs_are_refused(script, tmp_path):
         ("checkpoints/run.json", "{}"),
     ],
 )
-def test_damaged_run_is_refused(name, content, studied, script, tmp_path):
+def test_damaged_run_is_refused(name, content, studied, encoder, script, tmp_path):
     root = shutil.copytree(studied.root, tmp_path / "runs", ignore=shutil.ignore_patterns("*.safetensors"))
-    folder = root / "ESConv" / "mental-bert-base-uncased" / "loss-classification"
+    folder = root / ESCONV_FOLDER / folder_of(encoder) / "loss-classification"
     if name.startswith("checkpoints"):
         (folder / "checkpoints").mkdir()
         (folder / "run.json").unlink()
@@ -194,9 +208,9 @@ def test_damaged_run_is_refused(name, content, studied, script, tmp_path):
 @pytest.mark.parametrize(
     ("part", "name"), [("arguments", "balanced"), ("data", "label_column"), ("", "seed"), ("", "command")]
 )
-def test_incomplete_record_is_refused(part, name, studied, script, tmp_path):
+def test_incomplete_record_is_refused(part, name, studied, encoder, script, tmp_path):
     root = shutil.copytree(studied.root, tmp_path / "runs", ignore=shutil.ignore_patterns("*.safetensors"))
-    path = root / "ESConv" / "mental-bert-base-uncased" / "loss-classification" / "run.json"
+    path = root / ESCONV_FOLDER / folder_of(encoder) / "loss-classification" / "run.json"
     record = json.loads(path.read_text())
     del (record[part] if part else record)[name]
     path.write_text(json.dumps(record))
@@ -204,15 +218,17 @@ def test_incomplete_record_is_refused(part, name, studied, script, tmp_path):
     assert done.code == 1 and str(path.parent) in done.error and f" no {name}" in done.error
 
 
-def test_study_command_keeps_flags_and_paths(studied):
+def test_study_command_keeps_flags_and_paths(studied, encoder):
     """Paths of runs and corpus are relative to the current folder; --no_log_predictions and --revision are kept"""
-    record = json.loads((runs_of(studied, "loss-classification")[0] / "run.json").read_text())
+    record = json.loads((runs_of(studied, encoder, "loss-classification")[0] / "run.json").read_text())
     record["command"] += " --no_log_predictions --revision v1"
+    record["arguments"]["revision"] = "v1"
     record["data"]["data_source"] = str(REPOSITORY / "files" / "ESConv.json")
     words = shlex.split(commands.study_command(record, studied.root, [7]))
     assert Path(words[words.index("--output_dir") + 1]).resolve() == studied.root
-    dataloader_flags, model_flags = (shlex.split(word.split("=", 1)[1]) for word in words if "_flags=" in word)
-    assert Path(dataloader_flags[1]).resolve() == REPOSITORY / "files" / "ESConv.json"
-    assert dataloader_flags[2:] == ["--max_length", "512", "--seed", "42"]
-    assert {"--no_log_predictions", "--revision"} <= {*model_flags}
-    assert "--seed" not in model_flags and words[words.index("--seeds") + 1] == "7"
+    assert Path(words[words.index("--data_source") + 1]).resolve() == REPOSITORY / "files" / "ESConv.json"
+    assert words[words.index("--revision") + 1] == "v1"
+    assert not {"--max_length", "--data_seed", "--deduplicate"} & {*words}, "these are as published"
+    (model_flags,) = (shlex.split(word.split("=", 1)[1]) for word in words if "_flags=" in word)
+    assert "--no_log_predictions" in model_flags
+    assert not {"--seed", "--revision", "--data_source"} & {*model_flags} and words[words.index("--seeds") + 1] == "7"

@@ -10,15 +10,15 @@ import sys
 import time
 
 import pytest
-from conftest import REPOSITORY, STUDY, module
+from conftest import ESCONV_FOLDER, REPOSITORY, SAD_FOLDER, SAD_SAMPLE, STUDY, folder_of, module
 
 from artificial_pain.storage import TASK_FOLDERS
 
 pytestmark = pytest.mark.xdist_group("study")
 
 
-def test_study_trains_all_cells_and_seeds(studied):
-    folder = studied.root / "ESConv" / "mental-bert-base-uncased"
+def test_study_trains_all_cells_and_seeds(studied, encoder):
+    folder = studied.root / ESCONV_FOLDER / folder_of(encoder)
     runs = {path.parent.name: json.loads(path.read_text()) for path in folder.glob("*/run.json")}
     kinds = ["loss-classification", "accuracy-4-heads-intensity-change"]
     assert runs.keys() == {kind + seed for kind in kinds for seed in ("", "-seed43")}
@@ -33,10 +33,10 @@ def test_study_trains_all_cells_and_seeds(studied):
     assert "3 left, about 0" in progress[0] and "0 left, about 00:00" in progress[3]
 
 
-def test_study_given_again_evaluates_finished_runs_and_lists_failures(studied, study_words, command, tmp_path):
+def test_study_given_again_evaluates_finished_runs_and_lists_failures(studied, study_words, encoder, command, tmp_path):
     """In a copy in which the record of one of two runs is damaged"""
     root = shutil.copytree(studied.root, tmp_path / "runs")
-    runs = root / "ESConv" / "mental-bert-base-uncased"
+    runs = root / ESCONV_FOLDER / folder_of(encoder)
     damaged = runs / "loss-classification-seed43" / "run.json"
     damaged.write_text("{")
     before = {path: path.stat().st_mtime_ns for path in runs.glob("*/model.safetensors")}
@@ -57,7 +57,9 @@ def test_study_given_again_evaluates_finished_runs_and_lists_failures(studied, s
     ("words", "message"),
     [
         (["--model_flags", "--epochs 3 --seed 7"], "--model_flags: the study sets --seed"),
-        (["--dataloader_flags=--output_dir=x"], "--dataloader_flags: the study sets --output_dir"),
+        (["--model_flags=--output_dir=x"], "--model_flags: the study sets --output_dir"),
+        (["--model_flags=--data_source sample"], "--model_flags: the study sets --data_source"),
+        (["--data_source", "mine.csv"], "a file is one corpus: say which, with --dataset_name"),
         (["--model_flags=--push_to_hub me/mine"], "--push_to_hub would upload"),
         (["--task", "intensity", "--dataset_name", "SAD"], "ESConv alone has intensities"),
     ],
@@ -69,7 +71,7 @@ def test_flags_that_the_study_sets_are_refused(words, message, script):
 
 def test_failed_dataloader_is_listed_with_command_and_reason(encoder, command, tmp_path):
     words = ["--model_name", encoder, "--dataset_name", "SAD", "--balance", "balanced", "--seeds", "1", "2"]
-    words += ["--output_dir", tmp_path / "out", "--dataloader_flags", f"--data_source {tmp_path}/SAD.zip"]
+    words += ["--output_dir", tmp_path / "out", "--data_source", tmp_path / "SAD.zip"]
     done = module(command, STUDY, *words)
     assert done.code == 1 and "1 of the commands failed" in done.error
     lines = done.out.splitlines()
@@ -82,13 +84,13 @@ def test_failed_dataloader_is_listed_with_command_and_reason(encoder, command, t
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM")
 def test_sigterm_stops_script_and_study_with_a_checkpoint(encoder, clean_environment, tmp_path):
     """SIGTERM while the first run trains: its checkpoint is there, and the same command goes on from it"""
-    words = ["--model_name", encoder, "--dataset_name", "SAD", "--balance", "unbalanced", "--output_dir", tmp_path]
+    words = ["--model_name", encoder, *SAD_SAMPLE, "--balance", "unbalanced", "--output_dir", tmp_path]
     flags = "--epochs 40 --batch_size 16 --learning_rate 1e-3 --precision fp32"
-    words += ["--dataloader_flags", "--data_source sample", "--model_flags", flags]
+    words += ["--model_flags", flags]
     environment = {**clean_environment, "PYTHONPATH": str(REPOSITORY), "WANDB_MODE": "disabled"}
     script = [os.environ["WARM_PYTHON"], "-m", "artificial_pain.study"]
     study = subprocess.Popen([*script, *map(str, words)], env=environment, stderr=subprocess.PIPE, text=True)
-    folder = tmp_path / "SAD" / "mental-bert-base-uncased" / "loss-classification"
+    folder = tmp_path / SAD_FOLDER / folder_of(encoder) / "loss-classification"
     until = time.monotonic() + 120
     while not list(folder.glob("checkpoints/checkpoint-*")) and time.monotonic() < until:
         time.sleep(0.1)

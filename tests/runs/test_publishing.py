@@ -5,7 +5,7 @@ import shlex
 import shutil
 
 import pytest
-from conftest import GOOD_TOKEN, MODEL
+from conftest import ESCONV_FOLDER, GOOD_TOKEN, MODEL, SAD_FOLDER, SAD_SAMPLE, folder_of
 from huggingface_hub import ModelCard
 from writable_hub import WritableHub
 
@@ -16,10 +16,10 @@ NAME = "me/emotions"
 OLDER_PROTOCOL = {"HF_HUB_DISABLE_XET": "1"}
 
 
-def test_run_is_uploaded_only_with_the_flag(studied, command, tmp_path):
+def test_run_is_uploaded_only_with_the_flag(studied, encoder, command, tmp_path):
     """A finished run's command asks the hub nothing without the flag, and uploads the folder with it."""
     root = shutil.copytree(studied.root, tmp_path / "root", ignore=shutil.ignore_patterns(".*.lock"))
-    folder = root / "ESConv" / "mental-bert-base-uncased" / "loss-classification"
+    folder = root / ESCONV_FOLDER / folder_of(encoder) / "loss-classification"
     words = shlex.split(json.loads((folder / "run.json").read_text())["command"])[1:]
     words[words.index("--output_dir") + 1] = root
     weights = (folder / "model.safetensors").read_bytes()
@@ -48,15 +48,15 @@ def test_run_is_uploaded_only_with_the_flag(studied, command, tmp_path):
             kind
         ].dataset_args == {"examples": scores["n"]}
         assert by_metric[kind].metric_args["interval_95"] == scores["intervals"][name]
-        assert by_metric[kind].dataset_name == "a synthetic sample in the schema of ESConv"
+        assert by_metric[kind].dataset_name == "the synthetic sample of ESConv"
     assert record["arguments"]["push_to_hub"] is None
     assert Predictor(downloaded)(["I cannot sleep."])["emotion"][0] in card.text
 
 
 @pytest.mark.parametrize(("token", "message"), [("", "needs a token"), ("hf_unknown", "401")])
 def test_missing_permission_ends_the_run_before_training(token, message, encoder, sample_splits, command):
-    words = [MODEL, "--model_name", encoder, "--dataset_name", "SAD", "--output_dir", sample_splits, "--seed", "78"]
+    words = [MODEL, "--model_name", encoder, *SAD_SAMPLE, "--output_dir", sample_splits, "--seed", "78"]
     with WritableHub({}, tokens={GOOD_TOKEN: []}) as hub:
         done = command(*words, "--push_to_hub", NAME, HF_ENDPOINT=hub.endpoint, HF_TOKEN=token)
     assert done.code == 1 and message in done.error
-    assert not (sample_splits / "SAD" / encoder.name / "loss-classification-seed78").exists()
+    assert not (sample_splits / SAD_FOLDER / folder_of(encoder) / "loss-classification-seed78").exists()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import wandb_file
+from conftest import ESCONV_FOLDER
 
 from artificial_pain.runs.tracking import init_arguments
 
@@ -124,9 +125,16 @@ def test_config_tells_runs_apart(run):
 
 def test_group_and_tags_of_the_environment_are_obeyed(run):
     content, _, _ = run
-    assert content.run.display_name == "accuracy_mental-bert-base-uncased_ESConv_4-heads-intensity-change"
+    assert content.run.display_name == f"accuracy_mental-bert-base-uncased_{ESCONV_FOLDER}_4-heads-intensity-change"
     assert content.run.run_group == "mine" and content.run.job_type == "train"
-    expected = {"ESConv", "mental-bert-base-uncased", "unbalanced", "heads: 4", "a tag", "another"}
+    expected = {
+        "the synthetic sample of ESConv",
+        "mental-bert-base-uncased",
+        "unbalanced",
+        "heads: 4",
+        "a tag",
+        "another",
+    }
     assert set(content.run.tags) == expected
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import wandb
 import wandb_file
-from conftest import MODEL, REPOSITORY
+from conftest import MODEL, REPOSITORY, SAD_FOLDER, SAD_SAMPLE, folder_of
 from transformers import TrainerControl, TrainerState
 from wandb_server import ENTITY, KEY, WandbServer
 from warm import Script, wait_for
@@ -30,14 +30,13 @@ FAST = ["--epochs", "2", "--batch_size", "32", "--learning_rate", "1e-3", "--hea
 
 
 @pytest.fixture
-def words(tiny, sample_splits) -> list:
-    encoder = tiny["mental/mental-bert-base-uncased"]
-    return ["--model_name", encoder, "--dataset_name", "SAD", "--output_dir", sample_splits, *FAST]
+def words(encoder, sample_splits) -> list:
+    return ["--model_name", encoder, *SAD_SAMPLE, "--output_dir", sample_splits, *FAST]
 
 
 def record(words: list, seed: int) -> dict:
-    root = words[words.index("--output_dir") + 1]
-    folder = root / "SAD" / "mental-bert-base-uncased" / f"loss-classification-seed{seed}"
+    encoder, root = (words[words.index(flag) + 1] for flag in ("--model_name", "--output_dir"))
+    folder = root / SAD_FOLDER / folder_of(encoder) / f"loss-classification-seed{seed}"
     return json.loads((folder / "run.json").read_text())
 
 
@@ -135,7 +134,7 @@ def test_run_of_an_agent_belongs_to_its_sweep(command, tmp_path):
         ({"WANDB_MODE": "online"}, "offline", "W&B has no API key"),
         ({"WANDB_API_KEY": "short"}, "offline", "W&B cannot be used as set up"),
         ({"WANDB_MODE": "foo"}, "offline", "WANDB_MODE is 'foo', which W&B does not take"),
-        ({"WANDB_MODE": ""}, "offline", "WANDB_MODE is '', which W&B does not take"),
+        ({"WANDB_MODE": "", "WANDB_TAGS": ","}, "offline", ""),
         ({"WANDB_BASE_URL": "notaurl"}, "offline", "WANDB_BASE_URL is 'notaurl', which W&B does not take"),
         ({"WANDB_PROJECT": "a/b"}, "offline", "WANDB_PROJECT is 'a/b', which W&B does not take"),
         ({"WANDB_DIR": "/proc/nowhere"}, "offline", ""),
@@ -169,7 +168,7 @@ def test_unreachable_server_costs_less_than_30_seconds(timeouts, words, command)
         "with tracking.Tracker({'name': 'name', 'config': {}}, Path('.')) as tracker: tracker.log({'a': 1}, step=1)\n"
         "print(tracker.description['mode'])"
     )
-    script = Path(words[5]) / "start.py"
+    script = Path(words[words.index("--output_dir") + 1]) / "start.py"
     script.write_text(program)
     done = command(script, REPOSITORY, **environment)
     assert done.out.strip() == "offline" and "W&B cannot be used as set up" in done.err

@@ -60,7 +60,7 @@ def test_that_a_checkpoint_cannot_be_sealed_is_told_at_once(encoder, sample_spli
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(checkpoints, "_fsync", flush)
-    task = Task(str(encoder), "SAD", sample_splits, epochs=2, batch_size=16)
+    task = Task(str(encoder), "SAD", "sample", sample_splits, epochs=2, batch_size=16)
     with pytest.raises(UserError, match="checkpoint-18: cannot be written"), our_trainer(task) as trainer:
         recipe.train(trainer)
     epoch = len(trainer.get_train_dataloader())

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import MODEL
+from conftest import MODEL, SAD_FOLDER, SAD_SAMPLE, folder_of
 from models import LABELS, MISSING, NAMES, TARGETS, annotated, batch, make, make_trainer
 from transformers import AutoModel
 
@@ -98,11 +98,11 @@ def test_the_learning_rate_falls_as_asked(schedule, expected, tiny, splits, tmp_
 def test_a_run_with_all_of_them_is_evaluated_as_it_was_trained(encoder, sample_splits, script, monkeypatch):
     """The folder says which metric kept it; the same command finds it finished, and its model pools as it did"""
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    words = [MODEL, "--model_name", encoder, "--dataset_name", "SAD", "--output_dir", sample_splits, *FAST]
+    words = [MODEL, "--model_name", encoder, *SAD_SAMPLE, "--output_dir", sample_splits, *FAST]
     words += ["--seed", "5", "--pooling", "mean", "--schedule", "cosine", "--layer_decay", "0.5", "--class_weights"]
     words += ["--label_smoothing", "0.1", "--model_metric", "macro_f1"]
     assert script(*words).code == 0
-    folder = sample_splits / "SAD" / encoder.name / "macro_f1-classification-seed5"
+    folder = sample_splits / SAD_FOLDER / folder_of(encoder) / "macro_f1-classification-seed5"
     first = (folder / "evaluation_results.json").read_bytes()
     assert json.loads((folder / "config.json").read_text())["pooling"] == "mean"
     done = script(*words)

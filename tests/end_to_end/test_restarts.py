@@ -100,7 +100,7 @@ def experiments(encoder, sample_splits, dialogue_splits, tmp_path_factory) -> Ca
     return undisturbed
 
 
-@pytest.fixture(params=["classification", "intensity"])
+@pytest.fixture(params=["classification", pytest.param("intensity", marks=pytest.mark.full)])
 def experiment(request, experiments) -> Experiment:
     return experiments(request.param)
 

@@ -221,7 +221,7 @@ def sync(out: str) -> list[dict]:
 
 
 @pytest.mark.fault("a continued run in W&B", "it stays one run, online and offline")
-@pytest.mark.parametrize("mode", ["online", "offline"])
+@pytest.mark.parametrize("mode", [pytest.param("online", marks=pytest.mark.full), "offline"])
 def test_resumed_run_stays_one_wandb_run(mode, words, tmp_path):
     """Stopped by SIGTERM after its first epoch, and continued; offline, the printed command uploads both parts."""
     words = [*words, "--seed", "17" if mode == "online" else "18", "--restart", "--batch_size", "8"]

@@ -70,10 +70,16 @@ def wait_for(condition: Callable[[], bool], script: Script) -> float:
 
 def sealed(checkpoints: Path) -> list[Path]:
     """The checkpoints that are whole, by their step."""
-    found = [path.parent for path in checkpoints.glob("checkpoint-*/sha256.json")]
+    try:
+        found = [path.parent for path in checkpoints.glob("checkpoint-*/sha256.json")]
+    except FileNotFoundError:  # the run has ended, and removes them just now
+        return []
     return sorted(found, key=lambda path: int(path.name.split("-")[1]))
 
 
 def unsealed(checkpoints: Path) -> bool:
     """Is a checkpoint being written?"""
-    return any(not (path / "sha256.json").exists() for path in checkpoints.glob("checkpoint-*"))
+    try:
+        return any(not (path / "sha256.json").exists() for path in checkpoints.glob("checkpoint-*"))
+    except FileNotFoundError:
+        return False

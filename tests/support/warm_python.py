@@ -76,7 +76,8 @@ class Process:
         return self.wait(timeout=0) is None
 
     def kill(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # as subprocess does: it has ended by itself
+            os.kill(self.pid, signal.SIGKILL)
 
 
 def client(address: str, words: list[str]) -> None:

@@ -8,7 +8,7 @@ from artificial_pain import cli, encoders, storage
 from artificial_pain.data import examples
 from artificial_pain.errors import logger, redact
 
-LABEL_COLUMNS = ["original_label", "top_label"]  # of the published SAD; the first is the published one
+LABEL_COLUMNS = [examples.PUBLISHED["label_column"], "top_label"]  # of SAD's own file
 
 
 def _parser(description: str | None, task: str, datasets: Sequence[str]) -> argparse.ArgumentParser:

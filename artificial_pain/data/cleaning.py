@@ -6,8 +6,11 @@ from reprlib import repr as short_repr
 
 import pandas as pd
 
-from artificial_pain.errors import logger
+from artificial_pain.data.vocabulary import SPLITS
+from artificial_pain.errors import UserError, logger
 
+SPLIT_NAMES = {**{name: name for name in SPLITS}, "training": "train", "testing": "test"}
+SPLIT_NAMES |= dict.fromkeys(["valid", "val", "dev", "development"], "validation")
 FILLERS = "[\u034f\u115f\u1160\u3164\ufe00-\ufe0f]"  # marks and letters without a look of their own
 INVISIBLE = {"Cc", "Cf", "Zs", "Zl", "Zp"}  # Unicode's categories of controls, formats and blanks
 
@@ -25,6 +28,17 @@ def clean_text(value: object) -> str:
 def clean_label(value: object) -> str:
     """Clean a text and put it on one line, for it heads columns and rows."""
     return " ".join(clean_text(value).split())
+
+
+def clean_splits(values: pd.Series, where: str) -> pd.Series:
+    """The split of each example, one of SPLITS, as a file says it. `where`, and the index, are for the message."""
+    splits = values.map(lambda value: SPLIT_NAMES.get(str(value).strip().casefold()))
+    unknown = splits.isna()
+    if unknown.any():
+        found = f"has {str(values[unknown.idxmax()])!r} in column 'split'"
+        expected = f"expected {', '.join(SPLITS)}: mend it, or rename the column for a random split"
+        raise UserError(f"{where} {unknown.idxmax()} {found}: {expected}")
+    return splits
 
 
 def text_key(text: str) -> str:

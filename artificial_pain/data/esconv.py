@@ -6,13 +6,14 @@ from reprlib import repr as short_repr  # one short line, whatever stands in a f
 
 import pandas as pd
 
-from artificial_pain.data import files, sad, tables
-from artificial_pain.data.cleaning import clean_label, clean_text, merge_spellings
+from artificial_pain.data import files, tables
+from artificial_pain.data.cleaning import clean_label, clean_splits, clean_text, merge_spellings
+from artificial_pain.data.vocabulary import SPLIT
 from artificial_pain.errors import UserError, logger
 
-SEEKER = {"seeker", "usr"}  # as published, and on the hub (thu-coai/esconv)
-JSON = ("[", "{", '"')  # what it may begin with
-CONTENT = ("content", "text")  # a turn's words, likewise
+SEEKER = {"seeker", "usr"}  # the speaker, as published and on the hub (thu-coai/esconv)
+CONTENT = ("content", "text")  # the key of a turn's words, as published and on the hub
+JSON = ("[", "{", '"')  # what a file of dialogues may begin with
 
 
 def read_esconv(content: bytes, place: str) -> pd.DataFrame:
@@ -41,9 +42,9 @@ def read_esconv(content: bytes, place: str) -> pd.DataFrame:
         examples = "; ".join(invalid[:3]) + (" …" if len(invalid) > 3 else "")
         logger.warning(f"{place}: intensities that are not 1 to 5 count as missing, {len(invalid)} in all: {examples}")
     frame = pd.DataFrame(rows).rename_axis("dialogue_idx")
-    given = [dialogue.get(sad.SPLIT_COLUMN) for dialogue in dialogues]
+    given = [dialogue.get(SPLIT) for dialogue in dialogues]
     if any(given):
-        frame[sad.SPLIT_COLUMN] = sad.given_splits(pd.Series(given, dtype=object), f"{place}: dialogue")
+        frame[SPLIT] = clean_splits(pd.Series(given, dtype=object), f"{place}: dialogue")
     frame["label_name"], frame.attrs["merged_labels"] = merge_spellings(frame["label_name"], place)
     frame["intensity_change"] = frame["final_intensity"] - frame["initial_intensity"]
     frame.attrs["invalid_intensities"] = len(invalid)

@@ -102,14 +102,26 @@ def dataloader_command(task: str, args: argparse.Namespace) -> Callable[[dict], 
     return lambda earlier: shlex.join(words + flags(earlier or settings(args)))
 
 
-def require_same(layout: storage.Layout, made: dict, args: argparse.Namespace) -> None:
-    """Raise UserError where splits of these settings are not what the flags ask for, though the folder's name is."""
-    asked, names = settings(args), ["label_column", "text_column", "deduplicate", "seed"]
+def asked(args: argparse.Namespace, made: dict) -> dict:
+    """What a model script asks of splits that were made with these settings, for `require_same`.
+
+    Without --data_source it takes the file that the folder is called after. A path may lead to a copy of the same file.
+    """
+    source = args.data_source or made["data_source"]
+    digest = storage.checksum(Path(source)) if source and Path(source).is_file() else None
+    names = {"dataset_name": args.dataset_name, "data_source": source, "corpus_sha256": digest}
+    return settings(args) | names
+
+
+def require_same(folder: Path, made: dict, asked: dict) -> None:
+    """Raise UserError where the splits in a folder are of other examples than asked: names of folders may coincide.
+
+    made, asked: settings, with `dataset_name` and `corpus_sha256`. A file is the same by its path or by its content.
+    """
+    names = ["dataset_name", "label_column", "text_column", "deduplicate", "seed"]
     different = [f"--{name} {made[name]}" for name in names if made[name] != asked[name]]
-    source = asked["data_source"]
-    if source not in (None, made["data_source"]):  # it may be a copy of the same file
-        same = Path(source).is_file() and storage.checksum(Path(source)) == made["corpus_sha256"]
-        different += [] if same else [f"--data_source {made['data_source'] or '(the published file)'}"]
+    if all(made[name] != asked[name] for name in ("data_source", "corpus_sha256")):
+        different.append(f"--data_source {made['data_source'] or '(the published file)'}")
     if different:
         other = f"its splits were made with {', '.join(different)}"
-        raise UserError(f"{layout.corpus}: {other}: give these flags, or another --output_dir, or rename your file")
+        raise UserError(f"{folder}: {other}: give these flags, or another --output_dir, or rename your file")

@@ -34,7 +34,7 @@ OTHERS = [
     (rb"<\?xml", "XML", "save it as CSV"),
     (rb"version https://git-lfs", "a pointer of Git LFS", "fetch the file itself with `git lfs pull`"),
     (rb"7z\xbc\xaf|Rar!|\x28\xb5\x2f\xfd|.{257}ustar", "packed by 7-Zip, RAR, Zstandard or tar", "unpack it"),
-    (rb"PAR1|ARROW1|SQLite format 3", "a file of a data base", "save it as CSV or JSON lines"),
+    (rb"PAR1|ARROW1|SQLite format 3", "a Parquet, Arrow or SQLite file", "save it as CSV or JSON lines"),
 ]
 HIDDEN = r"(^|/)(__MACOSX/|\.)"  # members of a zip that a system has put there
 CONTROLS = re.compile("[\0-\x08\x0e-\x1a\x1c-\x1f\ufffd]")  # no text has them

@@ -2,15 +2,10 @@
 
 import pandas as pd
 
-from artificial_pain.data.cleaning import clean_label, clean_text, merge_spellings
+from artificial_pain.data.cleaning import clean_label, clean_splits, clean_text, merge_spellings
 from artificial_pain.data.tables import cell_text, read_table
-from artificial_pain.data.vocabulary import SPLITS
+from artificial_pain.data.vocabulary import SPLIT, TEXT_COLUMNS
 from artificial_pain.errors import UserError
-
-TEXT_COLUMNS = ["sentence", "text"]  # SAD's own, and the one that most people's tables have
-SPLIT_COLUMN = "split"
-SPLIT_NAMES = {**{name: name for name in SPLITS}, "training": "train", "testing": "test"}
-SPLIT_NAMES |= dict.fromkeys(["valid", "val", "dev", "development"], "validation")
 
 
 def read_sad(content: bytes, place: str, label_column: str, text_column: str | None = None) -> pd.DataFrame:
@@ -22,8 +17,8 @@ def read_sad(content: bytes, place: str, label_column: str, text_column: str | N
     texts = [text_column] if text_column else TEXT_COLUMNS
     table = read_table(content, place, {"--text_column": texts, "--label_column": [label_column]})
     columns = {"text": table.find(texts, ""), "label_name": table.find([label_column], "")}
-    split = table.find([SPLIT_COLUMN], "another name")
-    positions = columns if split is None else columns | {SPLIT_COLUMN: split}
+    split = table.find([SPLIT], "another name")
+    positions = columns if split is None else columns | {SPLIT: split}
     frame = table.frame(positions.values(), positions)
     if frame.empty:
         raise UserError(f"{table.place}: the table has no rows")
@@ -35,17 +30,6 @@ def read_sad(content: bytes, place: str, label_column: str, text_column: str | N
             lack = f"{table.unit} {empty.idxmax()} of the table has no text in column {table.header[position]!r}"
             raise UserError(f"{table.place}: {lack}: fill it, or remove the {table.unit}")
     if split is not None:
-        frame[SPLIT_COLUMN] = given_splits(frame[SPLIT_COLUMN], f"{table.place}: {table.unit}")
+        frame[SPLIT] = clean_splits(frame[SPLIT], f"{table.place}: {table.unit}")
     frame["label_name"], frame.attrs["merged_labels"] = merge_spellings(frame["label_name"], place)
     return frame.reset_index(drop=True).rename_axis("sentence_idx")
-
-
-def given_splits(values: pd.Series, where: str) -> pd.Series:
-    """The split of each example, one of SPLITS, as a file says it. `where`, and the index, are for the message."""
-    splits = values.map(lambda value: SPLIT_NAMES.get(str(value).strip().casefold()))
-    unknown = splits.isna()
-    if unknown.any():
-        found = f"has {str(values[unknown.idxmax()])!r} in column 'split'"
-        expected = f"expected {', '.join(SPLITS)}: mend it, or rename the column for a random split"
-        raise UserError(f"{where} {unknown.idxmax()} {found}: {expected}")
-    return splits

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from artificial_pain.data import cleaning, examples
-from artificial_pain.data.vocabulary import SPLITS
+from artificial_pain.data.vocabulary import SPLIT, SPLITS
 from artificial_pain.errors import UserError, logger
 
 # From this many examples on, the published shares (0.3 held out, 0.6667 of those for test) give every split at least
@@ -59,7 +59,7 @@ def add_labels(frame: pd.DataFrame, source: examples.Source, min_examples: int) 
         enough = f"enough examples (emotions: {min_examples})"
         raise UserError(f"{source}: expected two labels or more with {enough}, found {short_repr(names)}")
     rarest = counts.index[-1]
-    if "split" in frame:
+    if SPLIT in frame:
         _require_trainable(frame, source)
     elif counts[rarest] < MIN_TO_SPLIT:
         found = f"label {short_repr(rarest)} has {counts[rarest]} examples"
@@ -69,7 +69,7 @@ def add_labels(frame: pd.DataFrame, source: examples.Source, min_examples: int) 
 
 def _require_trainable(frame: pd.DataFrame, source: examples.Source) -> None:
     """Raise UserError where a given split has no examples, or a label no training examples."""
-    labels = {name: set(frame["label_name"][frame["split"] == name]) for name in SPLITS}
+    labels = {name: set(frame["label_name"][frame[SPLIT] == name]) for name in SPLITS}
     empty = [name for name, names in labels.items() if not names]
     untrained = sorted(set(frame["label_name"]) - labels["train"])
     if empty or untrained:
@@ -83,8 +83,8 @@ def split(frame: pd.DataFrame, held_out_share: float, test_share: float, seed: i
     `held_out_share` of the examples leave the training split; `test_share` of those are the test split, the rest are
     the validation split. A corpus that has a column `split` is split by it. Adds the column `augmented`, False.
     """
-    if "split" in frame:
-        given, frame = frame["split"], frame.drop(columns="split").assign(augmented=False)
+    if SPLIT in frame:
+        given, frame = frame[SPLIT], frame.drop(columns=SPLIT).assign(augmented=False)
         return {name: frame[given == name] for name in SPLITS}
     from sklearn.model_selection import train_test_split  # here: the training reads splits, and draws none
 

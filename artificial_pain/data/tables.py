@@ -156,8 +156,8 @@ def _sheets(document: Document) -> Iterator[Table]:
 def _json_table(document: Document) -> Table:
     """JSON lines of objects, or a list of them. A value that is no text stays as it is."""
     items = read_json(document)
-    if not all(isinstance(item, dict) for item in items):
-        raise UserError(f"{document.place}: expected rows as JSON objects, found {short_repr(items[0])}")
+    if others := [item for item in items if not isinstance(item, dict)]:
+        raise UserError(f"{document.place}: expected rows as JSON objects, found {short_repr(others[0])}")
     names = list(dict.fromkeys(name for item in items for name in item))
     if "dialog" in names:
         raise UserError(f"{document.place}: has dialogues, and no table: --dataset_name ESConv reads them")

@@ -122,9 +122,11 @@ def fingerprint(folder: Path, layout: storage.Layout) -> str:
 def save(folder: Path, layout: storage.Layout, splits: Frames, tokenized: DatasetDict, settings: dict) -> str:
     """Write the text splits, the label mapping and the tokenized splits below `folder`; return the fingerprint.
 
-    Raises UserError where another corpus has the layout's folder.
+    Raises UserError where the folder has the splits of other examples.
     """
-    _require_same_corpus(layout, settings)
+    for path in layout.corpus.glob(f"*{storage.STATISTICS}"):
+        if earlier := _settings(path):
+            examples.require_same(layout.corpus, earlier, settings)
     (folder / layout.text_splits).mkdir(parents=True)
     for name, frame in splits.items():
         path = folder / layout.text_splits / f"{name}_split.csv"
@@ -139,17 +141,6 @@ def save(folder: Path, layout: storage.Layout, splits: Frames, tokenized: Datase
     checksums = {path.relative_to(folder).as_posix(): storage.checksum(path) for path in storage.list_files(folder)}
     storage.write_json(folder / METADATA_FILE, {**settings, "fingerprint": data, "sha256": checksums})
     return data
-
-
-def _require_same_corpus(layout: storage.Layout, settings: dict) -> None:
-    """Raise UserError where the splits in the layout's folder are of another file that has the same name."""
-    for path in layout.corpus.glob(f"*{storage.STATISTICS}"):
-        earlier = _settings(path)
-        same = [earlier.get(name) == settings[name] for name in ("data_source", "corpus_sha256")]
-        kind = [earlier.get(name) == settings[name] for name in ("dataset_name", "label_column", "text_column")]
-        if earlier and not (any(same) and all(kind)):
-            other = f"it has the splits of another corpus ({earlier.get('data_source') or 'the published file'})"
-            raise UserError(f"{layout.corpus}: {other}: rename your file, or give another --output_dir")
 
 
 @dataclass(frozen=True)
@@ -227,8 +218,9 @@ def _others(layout: storage.Layout) -> str:
 
 
 def _settings(statistics: Path) -> dict:
-    """The settings of the dataloader that wrote the text splits; {} where none can be read."""
+    """The settings of the dataloader that wrote the text splits; {} where there are none of this version."""
     try:
-        return json.loads(statistics.read_text(encoding="utf-8"))["settings"]
-    except (OSError, ValueError, KeyError, TypeError):
+        settings = json.loads(statistics.read_text(encoding="utf-8"))["settings"]
+        return settings if settings.keys() >= READ_SETTINGS else {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}

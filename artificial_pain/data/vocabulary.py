@@ -1,6 +1,8 @@
 """Names of the splits, intensities and probabilities, wherever they are read or written."""
 
 SPLITS = ("train", "validation", "test")
+SPLIT = "split"  # the column, or the key of a dialogue, in which a user's file says the split of an example
+TEXT_COLUMNS = ["sentence", "text"]  # of texts: SAD's own, and the one that most people's tables have
 PROBABILITY = "probability_"  # before a label, the name of its column in predictions
 # Each intensity's column, and its short name in results and figures: before the talk, after it, and final - initial.
 INTENSITIES = {"initial_intensity": "initial", "final_intensity": "final", "intensity_change": "change"}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from artificial_pain.data import cleaning, sad, tables, text_csv
-from artificial_pain.data.vocabulary import PROBABILITY
+from artificial_pain.data import cleaning, tables, text_csv
+from artificial_pain.data.vocabulary import PROBABILITY, TEXT_COLUMNS
 from artificial_pain.errors import UsageError, UserError, as_user_error, logger
 
 TABLES = re.compile(r"\.(csv|tsv|tab|jsonl?|ndjson|xls[xmb]?|ods|zip)(\.(gz|bz2|xz|zip))?$", re.IGNORECASE)  # files
@@ -25,7 +25,7 @@ def read_rows(arguments: Sequence[str], file: Path | None, text_column: str | No
     place, name = "the command line" if arguments else file or "standard input", "text"
     with as_user_error(f"{place}: cannot be read", OSError, remedy="give another --file"):
         if not arguments and file and TABLES.search(file.name):
-            names = [text_column] if text_column else sad.TEXT_COLUMNS
+            names = [text_column] if text_column else TEXT_COLUMNS
             table = tables.read_table(file.read_bytes(), str(file), {"--text_column": names})
             frame = table.frame(range(len(table.header)), table.header)
             name = table.header[table.find(names, "--text_column")]

@@ -37,7 +37,7 @@ def open_run(
     Raises UserError where the splits are of other examples, a run of other settings is in the folder, another process
     is at work there, or the memory does not suffice. Ctrl-C and SIGTERM end the block with the command that goes on.
     """
-    examples.require_same(layout, splits.settings, args)
+    examples.require_same(layout.corpus, splits.settings, examples.asked(args, splits.settings))
     precision = recipe.resolve_precision(args.precision)
     folder = layout.run_folder(kind, args.seed, args.debug)
     record = start_record(args, encoder, splits, precision)

@@ -87,9 +87,14 @@ def test_sets_of_examples_do_not_replace_each_other(table, encoder, script, tmp_
     done = script(DATALOADER, "--model_name", encoder, *words, "--data_source", other, *sets[0][2:])
     assert done.code == 0, "the same file, which was changed"
     done = script(DATALOADER, "--model_name", encoder, *words, *sets[0])
-    assert done.code == 1 and f"has the splits of another corpus ({other}): rename your file" in done.error
+    assert done.code == 1 and f"its splits were made with --data_source {other}: give these flags, or" in done.error
     done = script(MODEL, "--model_name", encoder, *words, *sets[0], *FAST)
     assert done.code == 1 and f"its splits were made with --data_source {other}: give these flags" in done.error
+    # Splits of an earlier version are replaced, whatever they are of.
+    statistics = tmp_path / "out" / "mine-is_good" / "dataset_statistics.json"
+    statistics.write_text('{"settings": {"data_source": "another"}}')
+    assert script(DATALOADER, "--model_name", encoder, *words, *own, "is_good").code == 0
+    assert json.loads(statistics.read_text())["settings"]["corpus"] == "mine.csv"
     # The model script finds each by the same flags, and says which there are where there is none.
     done = script(MODEL, "--model_name", encoder, *words, *own, "is_good", *FAST)
     assert done.code == 0 and len(list(tmp_path.glob("out/mine-is_good/*/loss-classification"))) == 1

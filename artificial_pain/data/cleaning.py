@@ -13,6 +13,7 @@ SPLIT_NAMES = {**{name: name for name in SPLITS}, "training": "train", "testing"
 SPLIT_NAMES |= dict.fromkeys(["valid", "val", "dev", "development"], "validation")
 FILLERS = "[\u034f\u115f\u1160\u3164\ufe00-\ufe0f]"  # marks and letters without a look of their own
 INVISIBLE = {"Cc", "Cf", "Zs", "Zl", "Zp"}  # Unicode's categories of controls, formats and blanks
+SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def clean_text(value: object) -> str:
@@ -20,9 +21,16 @@ def clean_text(value: object) -> str:
 
     A lone surrogate, which JSON can carry and no file can, becomes U+FFFD.
     """
-    if not isinstance(value, str) or all(unicodedata.category(character) in INVISIBLE for character in value):
+    if not isinstance(value, str):
         return ""
-    return re.sub("[\ud800-\udfff]", "\ufffd", value).strip()
+    # Nearly all texts begin with a letter or a digit: the slow test is for the others.
+    visible = value[:1].isalnum() or any(unicodedata.category(character) not in INVISIBLE for character in value)
+    return replace_surrogates(value).strip() if visible else ""
+
+
+def replace_surrogates(text: str) -> str:
+    """The text with U+FFFD in place of each lone surrogate."""
+    return text if text.isascii() else SURROGATES.sub("\ufffd", text)
 
 
 def clean_label(value: object) -> str:
@@ -44,6 +52,11 @@ def clean_splits(values: pd.Series, where: str) -> pd.Series:
 def text_key(text: str) -> str:
     """What two texts have in common that are the same but for case and blanks."""
     return " ".join(text.split()).casefold()
+
+
+def text_keys(texts: pd.Series) -> set[str]:
+    """The distinct keys of the texts."""
+    return set(map(text_key, texts.unique()))
 
 
 def merge_spellings(labels: pd.Series, place: str) -> tuple[pd.Series, dict[str, dict[str, int]]]:

@@ -23,7 +23,8 @@ def read_sad(content: bytes, place: str, label_column: str, text_column: str | N
     if frame.empty:
         raise UserError(f"{table.place}: the table has no rows")
     frame = frame.map(cell_text)
-    frame["text"], frame["label_name"] = frame["text"].map(clean_text), frame["label_name"].map(clean_label)
+    labels = {label: clean_label(label) for label in frame["label_name"].unique()}
+    frame["text"], frame["label_name"] = frame["text"].map(clean_text), frame["label_name"].map(labels)
     for name, position in columns.items():
         empty = frame[name] == ""
         if empty.any():

@@ -64,7 +64,7 @@ def add_labels(frame: pd.DataFrame, source: examples.Source, min_examples: int) 
     elif counts[rarest] < MIN_TO_SPLIT:
         found = f"label {short_repr(rarest)} has {counts[rarest]} examples"
         raise UserError(f"{source}: {found}: expected at least {MIN_TO_SPLIT}, so that each split gets one")
-    return frame.assign(label=frame["label_name"].map(names.index)), names
+    return frame.assign(label=frame["label_name"].map({name: i for i, name in enumerate(names)})), names
 
 
 def _require_trainable(frame: pd.DataFrame, source: examples.Source) -> None:
@@ -160,5 +160,5 @@ def label_counts(frame: pd.DataFrame) -> dict[str, int]:
 
 def split_overlap(splits: Frames) -> dict[str, int]:
     """For each pair of splits, how many distinct texts, in whatever case, stand in both."""
-    texts = {name: set(splits[name]["text"].map(cleaning.text_key)) for name in SPLITS}
+    texts = {name: cleaning.text_keys(splits[name]["text"]) for name in SPLITS}
     return {f"{one}/{other}": len(texts[one] & texts[other]) for one, other in combinations(SPLITS, 2)}

@@ -11,6 +11,7 @@ from reprlib import repr as short_repr
 import pandas as pd
 import python_calamine
 
+from artificial_pain.data.cleaning import replace_surrogates
 from artificial_pain.data.files import DAMAGE, Document, open_zip, read_documents
 from artificial_pain.errors import UserError, as_user_error, first_line
 
@@ -56,10 +57,12 @@ def _key(name: str) -> str:
 
 def cell_text(value: object) -> str:
     """The value as a sheet shows it: Excel stores whole numbers as floats. A lone surrogate of JSON is U+FFFD."""
+    if isinstance(value, str):
+        return replace_surrogates(value)
     if value is None or value != value:  # JSON's null, and Python's NaN
         return ""
     whole = isinstance(value, float) and value.is_integer()
-    return str(int(value)) if whole else re.sub("[\ud800-\udfff]", "\ufffd", str(value))
+    return str(int(value)) if whole else replace_surrogates(str(value))
 
 
 def read_table(content: bytes, place: str, columns: Mapping[str, Sequence[str]]) -> Table:

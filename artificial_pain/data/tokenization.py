@@ -25,7 +25,8 @@ from artificial_pain.errors import UsageError, UserError, first_line, logger, re
 METADATA_FILE = "tokenization.json"  # beside the tokenized splits: what they were made from and with
 READ_SETTINGS = {"corpus", "dataset_name", "label_counts", *examples.PUBLISHED}  # settings in it that a run reads
 NOT_WRITTEN = ["turns", "strategies"]  # columns of lists
-CHUNK = 1000  # texts a call of the tokenizer: enough to keep its threads busy, few enough for a lively progress bar
+CHUNK = 1000  # texts a piece of the Arrow tables, and a step of the progress bar
+BATCH = 100  # texts a call of the tokenizer: enough to keep its threads busy, few enough for the processor's cache
 
 
 def resolve_length(encoder: Encoder, tokenizer: PreTrainedTokenizerFast, max_length: int | None, default: int) -> int:
@@ -73,11 +74,13 @@ def _encode(
     chunks, cut = [], 0
     with tqdm(total=len(texts), desc=description, unit=" texts", disable=None) as bar:
         for start in range(0, len(texts), CHUNK):
-            encodings = backend.encode_batch_fast(texts[start : start + CHUNK])
-            chunks.append(pa.array([encoding.ids for encoding in encodings], pa.list_(pa.int32())))
-            full = np.flatnonzero(chunks[-1].value_lengths().to_numpy() == max_length)
-            cut += sum(bool(encodings[i].overflowing) for i in full)
-            bar.update(len(encodings))
+            ids = []
+            for first in range(start, min(start + CHUNK, len(texts)), BATCH):
+                encodings = backend.encode_batch_fast(texts[first : first + BATCH])
+                ids += [encoding.ids for encoding in encodings]
+                cut += sum(len(encoding) == max_length and bool(encoding.overflowing) for encoding in encodings)
+            chunks.append(pa.array(ids, pa.list_(pa.int32())))
+            bar.update(len(ids))
     return chunks, cut
 
 
@@ -204,7 +207,7 @@ def _load(layout: storage.Layout, encoder: Encoder, tokenizer: PreTrainedTokeniz
 
 def _tell_overlap(layout: storage.Layout, splits: Splits) -> None:
     """Warn of test texts that the model has learned from, or was chosen by."""
-    keys = {name: set(frame["text"].map(cleaning.text_key)) for name, frame in splits.texts.items()}
+    keys = {name: cleaning.text_keys(frame["text"]) for name, frame in splits.texts.items()}
     if overlap := len(keys["test"] & (keys["train"] | keys["validation"])):
         place = f"{layout.corpus / layout.text_splits}: {overlap} of {len(keys['test'])} test texts stand"
         logger.warning(f"{place} in another split too: the dataloader's --deduplicate keeps one of each text")

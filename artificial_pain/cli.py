@@ -5,6 +5,7 @@ Nothing slow is imported here, so that `--help` and a wrong flag answer at once.
 
 import argparse
 import errno
+import gc
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ from artificial_pain import distributed, environment
 from artificial_pain.data import examples
 from artificial_pain.errors import Terminated, UsageError, UserError, logger, redact
 
+GARBAGE_COLLECTION = (100_000, 50, 100)  # Python's default: (700, 10, 10)
 MAX_COUNT = 1_000_000  # of anything that a flag counts: far more than any use, and no overflow in a library
 # What a user can mend, wherever a file is read, written or removed: full and failing disks, rights, and a folder in
 # place of a file or the other way round.
@@ -31,6 +33,9 @@ def run(main: Callable, parse_args: Callable[[], argparse.Namespace], prints_res
     A UserError, and a fault of the machine: 1; a wrong flag: 2; Ctrl-C: 130; SIGTERM: 143. A bug of ours: its
     traceback, and 1. With `prints_results`, what is printed is in no file: the command fails where it is lost.
     """
+    # The imports make half a million objects that stay: by default a fifth of a start is looking for garbage in them,
+    # and a second of an end.
+    gc.set_threshold(*GARBAGE_COLLECTION)
     environment.prepare()
     signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -56,6 +61,7 @@ def run(main: Callable, parse_args: Callable[[], argparse.Namespace], prints_res
         sys.exit(1)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # in Python's own ending it would be a traceback
+        gc.freeze()
 
 
 def _terminate(*_: object) -> NoReturn:

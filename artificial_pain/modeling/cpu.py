@@ -46,12 +46,19 @@ def realign_parameters(model: nn.Module) -> None:
         parameter.data = parameter.data.clone()
 
 
+def _random_bits(shape: torch.Size) -> torch.Tensor:
+    """Random numbers of 16 bits, int16 of a shape."""
+    size = shape.numel()
+    return torch.empty(-(-size // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)[:size].view(shape)
+
+
 def drop(values: torch.Tensor, p: float) -> torch.Tensor:
     """The values, of any shape, each with probability p set to 0, the others scaled so that the mean stays."""
     dropped = max(1, round(p * VALUES))
-    bits = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-    mask = bits.view(torch.int16)[: values.numel()].view(values.shape) <= dropped - VALUES // 2 - 1
-    return values.masked_fill(mask, 0) * (VALUES / max(VALUES - dropped, 1))
+    # The mask is 0 and 1 in the values' type: torch has no vector instructions for a bool beside numbers of 16 bits.
+    mask = torch.empty_like(values)
+    torch.gt(_random_bits(values.shape), dropped - VALUES // 2 - 1, out=mask)
+    return values * mask * (VALUES / max(VALUES - dropped, 1))
 
 
 class Dropout(nn.Dropout):
@@ -59,6 +66,40 @@ class Dropout(nn.Dropout):
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         return drop(values, self.p) if self.training and self.p else values
+
+
+class DroppedAttention(torch.autograd.Function):
+    """Attention with dropout of its weights, which are kept for the backward pass once: a dropped one as negative.
+
+    query, key, value: (batch, heads, tokens, size); mask: added to the scores, no gradient. torch by itself would keep
+    the weights, the mask of the dropout, and the weights that are left.
+    """
+
+    @staticmethod
+    def forward(ctx, query, key, value, mask, scaling, p):
+        dropped = max(1, round(p * VALUES / 2))  # of half as many: halved bits less a limit cannot overflow
+        ctx.factors = scaling, VALUES / 2 / max(VALUES / 2 - dropped, 1)
+        query = query * scaling
+        weights = query @ key.transpose(2, 3)
+        weights = (weights if mask is None else weights.add_(mask)).softmax(dim=-1, dtype=weights.dtype)
+        signs = (_random_bits(weights.shape) >> 1) - (dropped - VALUES // 4)
+        signs = signs if weights.itemsize == 2 else signs.int()
+        torch.copysign(weights, signs.view(weights.dtype), out=weights)
+        output = (weights.relu() @ value) * ctx.factors[1]
+        ctx.save_for_backward(query, key, value, weights, output)
+        return output
+
+    @staticmethod
+    def backward(ctx, gradient):
+        query, key, value, weights, output = ctx.saved_tensors
+        scaling, factor = ctx.factors
+        # The sum of a row's weights times their gradients, as in FlashAttention (Dao et al., NeurIPS 2022).
+        sums = (gradient * output).sum(dim=-1, keepdim=True)
+        gradient = gradient * factor
+        kept = weights.relu()
+        of_value = kept.transpose(2, 3) @ gradient
+        of_scores = (gradient @ value.transpose(2, 3)).mul_(kept).addcmul_(torch.abs(weights, out=kept), sums, value=-1)
+        return of_scores @ key * scaling, of_scores.transpose(2, 3) @ query, of_value, None, None, None
 
 
 def attention(
@@ -77,12 +118,13 @@ def attention(
     """
     if not dropout:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
-    scores = query * scaling @ key.transpose(2, 3)
+    kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else query.dtype
+    query, key, value = query.to(kind), key.to(kind), value.to(kind)
     if attention_mask is not None:
         # fp32's lowest number would be -inf in bf16, and a row of nothing else NaN: padding far from a local window.
-        scores = scores + attention_mask.clamp(min=torch.finfo(scores.dtype).min).to(scores.dtype)
-    weights = scores.softmax(dim=-1, dtype=scores.dtype)  # autocast would make it fp32
-    return (drop(weights, dropout) @ value).transpose(1, 2), None
+        attention_mask = attention_mask.clamp(min=torch.finfo(kind).min).to(kind)
+    output = DroppedAttention.apply(query, key, value, attention_mask, scaling, dropout)
+    return output.transpose(1, 2), None
 
 
 AttentionInterface.register(ATTENTION, attention)

@@ -114,17 +114,22 @@ def attention(
 ) -> tuple[torch.Tensor, None]:
     """Scaled dot-product attention for transformers: (batch, heads, tokens, size) to (batch, tokens, heads, size).
 
-    torch's own has no fast kernel for dropout on a CPU; without dropout, it is that one.
+    torch's own has no fast kernel for dropout on a CPU; without dropout, it is that one. Where the module says
+    `first_token_alone`, all tokens have what the first has.
     """
+    shape = query.transpose(1, 2).shape
+    if getattr(module, "first_token_alone", False):
+        query, attention_mask = query[:, :, :1], attention_mask if attention_mask is None else attention_mask[:, :, :1]
     if not dropout:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
+        output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
+        return output.expand(shape), None
     kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else query.dtype
     query, key, value = query.to(kind), key.to(kind), value.to(kind)
     if attention_mask is not None:
         # fp32's lowest number would be -inf in bf16, and a row of nothing else NaN: padding far from a local window.
         attention_mask = attention_mask.clamp(min=torch.finfo(kind).min).to(kind)
     output = DroppedAttention.apply(query, key, value, attention_mask, scaling, dropout)
-    return output.transpose(1, 2), None
+    return output.transpose(1, 2).expand(shape), None
 
 
 AttentionInterface.register(ATTENTION, attention)

@@ -93,6 +93,8 @@ class EmotionModel(PreTrainedModel):
         self.emotion_head = make_head(hidden_size, config.emotion_head_size, outputs)
         heads = {name: make_head(hidden_size, config.regressor_size, outputs) for name in config.intensity_targets}
         self.regressors = nn.ModuleDict(heads)
+        if config.pooling == "cls":
+            _keep_first_token(self.encoder)
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -157,6 +159,19 @@ def _load_encoder(source: Encoder) -> PreTrainedModel:
         lost = f"{len(missing)} of the encoder's weights are missing, {missing[0]} among them"
         raise UserError(f"{source.folder}: {lost}")
     return encoder
+
+
+def _keep_first_token(encoder: PreTrainedModel) -> None:
+    """Let the last layer compute the first token of each text alone, where the heads read no other.
+
+    Of a layer's products of matrices, 9 of 12 come after its attention. This is done to encoders of BERT's kind
+    (RoBERTa, ELECTRA, DeBERTa), whose layers go on from the attention in a module `attention.output`.
+    """
+    attentions = [module for name, module in encoder.named_modules() if name.endswith(".attention")]
+    if attentions and hasattr(attentions[-1], "output"):
+        attentions[-1].self.first_token_alone = True  # for `cpu.attention`
+        # Its arguments are the attention's output and the layer's input: (batch, tokens, hidden) each.
+        attentions[-1].output.register_forward_pre_hook(lambda module, states: tuple(state[:, :1] for state in states))
 
 
 def pool(hidden: torch.Tensor, attention_mask: torch.Tensor, pooling: str) -> torch.Tensor:

@@ -20,9 +20,9 @@ TARGETS = ["initial_intensity", "final_intensity", "intensity_change"]
 MISSING = float("nan")
 
 
-def make(folder: Path, targets: Sequence[str] = ()) -> EmotionModel:
+def make(folder: Path, targets: Sequence[str] = (), pooling: str = "cls") -> EmotionModel:
     torch.manual_seed(0)
-    return trainers.make_model(Encoder("tiny", folder, None), LABELS, targets)
+    return trainers.make_model(Encoder("tiny", folder, None), LABELS, targets, pooling)
 
 
 def batch() -> dict[str, torch.Tensor]:

@@ -27,10 +27,13 @@ DEFAULTS = {name.lower(): PUBLISHED[name] for name in ("PATIENCE", "EPOCHS", "BA
 DEFAULTS |= {"model_metric": "loss", "schedule": "linear", "warmup_steps": 0}
 
 
-def make_model(encoder: Encoder, label_names: list[str], intensities: Sequence[str] = ()) -> EmotionModel:
+def make_model(
+    encoder: Encoder, label_names: list[str], intensities: Sequence[str] = (), pooling: str = "cls"
+) -> EmotionModel:
     """A model with the published heads and the published loss."""
     sizes = {"emotion_head_size": PUBLISHED["HEAD_SIZE"], "regressor_size": PUBLISHED["REGRESSOR_SIZE"]}
-    model = EmotionModel.from_encoder(encoder, label_names, intensity_targets=list(intensities), **sizes)
+    heads = {"intensity_targets": list(intensities), "pooling": pooling, **sizes}
+    model = EmotionModel.from_encoder(encoder, label_names, **heads)
     model.loss = Loss(PUBLISHED["EMOTION_WEIGHT"] if intensities else 1.0)
     return model
 

@@ -89,6 +89,11 @@ def lengths(dataset: Dataset) -> np.ndarray:
     return dataset.with_format("arrow")[:]["input_ids"].combine_chunks().value_lengths().to_numpy()
 
 
+def token_ids(dataset: Dataset) -> np.ndarray:
+    """The tokens of all examples in a row, shape (tokens,)."""
+    return dataset.with_format("arrow")[:]["input_ids"].combine_chunks().flatten().to_numpy()
+
+
 def tokenizer_digest(tokenizer: PreTrainedTokenizerFast) -> str:
     """What the ids mean: the SHA-256 of the vocabulary and all rules of the tokenizer, less its run-time settings."""
     rules = json.loads(tokenizer.backend_tokenizer.to_str())

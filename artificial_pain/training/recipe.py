@@ -19,9 +19,9 @@ from torch.optim import Adam
 from transformers import DataCollatorWithPadding, TrainerState, TrainingArguments
 
 from artificial_pain import distributed
-from artificial_pain.data.tokenization import Splits
+from artificial_pain.data.tokenization import Splits, token_ids
 from artificial_pain.errors import UsageError, UserError, as_user_error, logger
-from artificial_pain.modeling import cpu, losses
+from artificial_pain.modeling import cpu, embeddings, losses
 from artificial_pain.modeling.model import EmotionModel
 from artificial_pain.training import callbacks, checkpoints, evaluate
 from artificial_pain.training.trainer import EmotionTrainer
@@ -184,9 +184,16 @@ def train(trainer: EmotionTrainer) -> None:
     if checkpoint:
         logger.info(f"going on from {checkpoint}")
         trainer.state = TrainerState.load_from_json(str(checkpoint / checkpoints.STATE))
-    if not trainer.best_checkpoint.is_exhausted(trainer.state):
-        _train_from(trainer, checkpoint, folder)
-    trainer.best_checkpoint.load(trainer.model, trainer.state.best_global_step)
+    with embeddings.only_rows(trainer.model.encoder, _token_ids(trainer)):
+        if not trainer.best_checkpoint.is_exhausted(trainer.state):
+            _train_from(trainer, checkpoint, folder)
+        trainer.best_checkpoint.load(trainer.model, trainer.state.best_global_step)
+
+
+def _token_ids(trainer: EmotionTrainer) -> torch.Tensor:
+    """Of all texts that a training reads, and of their padding."""
+    texts = [token_ids(dataset) for dataset in (trainer.train_dataset, trainer.eval_dataset)]
+    return torch.from_numpy(np.concatenate([*texts, [trainer.processing_class.pad_token_id]]))
 
 
 def _train_from(trainer: EmotionTrainer, checkpoint: Path | None, folder: Path) -> None:

@@ -17,6 +17,8 @@ from artificial_pain.modeling.losses import Loss, named_losses
 if TYPE_CHECKING:
     from transformers import EvalPrediction, Trainer
 
+    from artificial_pain.training.trainer import EmotionTrainer
+
 
 def validation_metrics(prediction: "EvalPrediction", loss: Loss, names: Sequence[str]) -> dict[str, float]:
     """What an evaluation during the training reports: losses over the whole split, and metrics of every head.
@@ -50,31 +52,36 @@ def by_length(dataset: Dataset) -> np.ndarray:
     return np.argsort(-lengths(dataset), kind="stable")
 
 
-def predict(trainer: "Trainer", dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+def predict(
+    trainer: "Trainer", dataset: Dataset, outputs: tuple[np.ndarray, ...] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """The model's logits (n, labels) and intensities (n, intensities, labels), row i for example i of the dataset.
 
-    In double precision, so that the metrics are those of the numbers in the CSV files to the last digit.
+    In double precision, so that the metrics are those of the numbers in the CSV files to the last digit. outputs: what
+    the model has predicted already, in the order of `by_length`.
 
     Raises UserError where they are not finite: the training has diverged, and no metric of it would mean anything.
     """
     order = by_length(dataset)
-    outputs = trainer.predict(dataset.select(order)).predictions
+    outputs = trainer.predict(dataset.select(order)).predictions if outputs is None else outputs
     if not all(np.isfinite(output).all() for output in outputs):
         raise UserError("the model's outputs are not finite: try a lower --learning_rate, or --precision fp32")
     return tuple(output[np.argsort(order)].astype(float) for output in outputs)
 
 
-def evaluate(trainer: "Trainer", splits: Splits) -> tuple[dict, dict[str, pd.DataFrame]]:
-    """The content of evaluation_results.json, and the predictions by split; one pass of the model over each split.
+def evaluate(trainer: "EmotionTrainer", splits: Splits) -> tuple[dict, dict[str, pd.DataFrame]]:
+    """The content of evaluation_results.json, and the predictions by split.
 
-    The test split is read here, after the training, for the first and only time.
+    Of validation, where the training has evaluated the kept weights on it, nothing is predicted again. The test split
+    is read here, after the training, for the first and only time.
     """
     names, label_names = trainer.model.config.intensity_targets, splits.label_names
     results, predictions = {}, {}
     for split in ("validation", "test"):
         texts = splits.texts[split]
         labels = texts["label"].to_numpy()
-        logits, intensities = predict(trainer, splits.tokenized[split])
+        outputs = trainer.best_outputs if split == "validation" else None
+        logits, intensities = predict(trainer, splits.tokenized[split], outputs)
         predicted = logits.argmax(axis=1)
         intervals = split == "test"
         probabilities = classification.probabilities(logits)

@@ -19,24 +19,26 @@ from torch.optim import Adam
 from transformers import DataCollatorWithPadding, TrainerState, TrainingArguments
 
 from artificial_pain import distributed
-from artificial_pain.data.tokenization import Splits, token_ids
+from artificial_pain.data.tokenization import Splits, lengths, token_ids
 from artificial_pain.errors import UsageError, UserError, as_user_error, logger
 from artificial_pain.modeling import cpu, embeddings, losses
 from artificial_pain.modeling.model import EmotionModel
 from artificial_pain.training import callbacks, checkpoints, evaluate
 from artificial_pain.training.trainer import EmotionTrainer
 
-# An evaluation keeps no gradients. On a GPU many examples fit and keep it busy; on a CPU few are padded less.
+# An evaluation keeps no gradients: many examples fit. A CPU is busy with so many tokens, and more leave its cache.
 EVALUATION_BATCH_SIZE = 64
-EVALUATION_BATCH_SIZE_ON_CPU = 8
+EVALUATION_TOKENS_ON_CPU = 2048
 LOGGING_STEPS = 10  # between the points of the learning curves in W&B; the end of an epoch is one too
 
 SCHEDULERS = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}  # transformers' names
 
 
-def evaluation_batch_size() -> int:
+def evaluation_batch_size(validation: Dataset) -> int:
     """Examples of a batch of an evaluation, on this process's device."""
-    return EVALUATION_BATCH_SIZE_ON_CPU if distributed.device().type == "cpu" else EVALUATION_BATCH_SIZE
+    if distributed.device().type != "cpu":
+        return EVALUATION_BATCH_SIZE
+    return int(np.clip(EVALUATION_TOKENS_ON_CPU / lengths(validation).mean(), 8, EVALUATION_BATCH_SIZE))
 
 
 def resolve_precision(precision: str) -> str:
@@ -98,14 +100,14 @@ def pad_to_full_batches(train: Dataset, batch_size: int, intensities: Sequence[s
 
 
 def training_arguments(
-    args: Namespace, epochs: int, examples: int, intensities: Sequence[str], folder: Path, precision: str
+    args: Namespace, epochs: int, splits: Splits, intensities: Sequence[str], folder: Path, precision: str
 ) -> TrainingArguments:
-    """The Trainer's arguments for so many training examples. What is not named here is its default: gradients, for
-    example, are clipped to a norm of 1.
+    """The Trainer's arguments. What is not named here is its default: gradients, for example, are clipped to a norm of
+    1.
 
     Raises UsageError where a batch cannot be shared by the processes.
     """
-    steps = epochs * math.ceil(examples / args.batch_size)
+    steps = epochs * math.ceil(len(splits.tokenized["train"]) / args.batch_size)
     if args.warmup_steps >= steps:
         reached = f"the learning rates rise to {steps / args.warmup_steps:.0%} of what was asked for"
         logger.warning(f"--warmup_steps {args.warmup_steps}, but the training has {steps} steps: {reached}")
@@ -119,7 +121,7 @@ def training_arguments(
         num_train_epochs=epochs,
         per_device_train_batch_size=args.batch_size // processes,
         ddp_find_unused_parameters=False,  # all are used
-        per_device_eval_batch_size=evaluation_batch_size(),
+        per_device_eval_batch_size=evaluation_batch_size(splits.tokenized["validation"]),
         lr_scheduler_type=SCHEDULERS[args.schedule],
         warmup_steps=args.warmup_steps,
         eval_strategy="epoch",
@@ -153,7 +155,7 @@ def make_trainer(
     alone = distributed.num_processes() == 1
     trainer = EmotionTrainer(
         model=model,
-        args=training_arguments(args, epochs, len(train), intensities, folder, precision),
+        args=training_arguments(args, epochs, splits, intensities, folder, precision),
         train_dataset=train if alone else pad_to_full_batches(train, args.batch_size, intensities),
         eval_dataset=validation.select(evaluate.by_length(validation)),
         data_collator=DataCollatorWithPadding(splits.tokenizer),
@@ -219,7 +221,7 @@ def out_of_memory_as_user_error(batch_size: int, max_length: int, precision: str
         if not isinstance(error, MemoryError) and not should_reduce_batch_size(error):
             raise
         raise UserError(
-            f"out of memory with --batch_size {batch_size} (evaluation: {evaluation_batch_size()}), texts of up to "
+            f"out of memory with --batch_size {batch_size} (evaluation: up to {EVALUATION_BATCH_SIZE}), texts of up to "
             f"{max_length} tokens and --precision {precision}: try --precision bf16, or --restart with a smaller "
             "--batch_size, or with splits that the dataloader makes with a smaller --max_length"
         ) from error

@@ -15,6 +15,7 @@ from artificial_pain.training import callbacks
 
 with redirect_stdout(sys.stderr):  # with WANDB_MODE=offline it prints a line, and our standard output is results alone
     from transformers import ProgressCallback, Trainer
+    from transformers.trainer_utils import EvalLoopOutput
 
 BATCHES_OF_A_GROUP = 50  # at most: the examples of so many batches are sorted by length
 MIN_GROUPS = 4  # but for a training split of fewer batches
@@ -65,6 +66,9 @@ class EmotionTrainer(Trainer):
         super().__init__(*args, callbacks=[best_checkpoint, *stops], **kwargs)
         self.best_checkpoint, self.bars = best_checkpoint, bars
         self._head_losses: list[torch.Tensor] = []  # of the steps since the last log, left on their device
+        # What the model predicted of the validation split in the evaluation of the best checkpoint, if that was in this
+        # process: in the order of `eval_dataset`.
+        self.best_outputs: tuple[np.ndarray, ...] | None = None
         self.remove_callback(ProgressCallback)
         on_terminal = sys.stderr.isatty()
         if on_terminal:
@@ -97,6 +101,17 @@ class EmotionTrainer(Trainer):
             raise callbacks.not_finite("loss", self.state.global_step)
         return loss
 
+    def evaluation_loop(self, *args, **kwargs) -> EvalLoopOutput:
+        output = super().evaluation_loop(*args, **kwargs)
+        self._last_outputs = output.predictions
+        return output
+
+    def evaluate(self, *args, **kwargs) -> dict[str, float]:
+        metrics = super().evaluate(*args, **kwargs)
+        if self.state.best_global_step == self.state.global_step:  # as `best_checkpoint` has just decided
+            self.best_outputs = self._last_outputs
+        return metrics
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs:
             names = self.model.config.intensity_targets
@@ -105,6 +120,10 @@ class EmotionTrainer(Trainer):
             logs.update(named_losses(losses.nanmean(dim=0), names))  # over the steps where a target was known
             self._head_losses.clear()
         super().log(logs, start_time)
+
+    def floating_point_ops(self, inputs: dict) -> int:
+        """Not counted: the Trainer would go through all modules in each step, for a number that nobody reads."""
+        return 0
 
     def _load_scaler(self, checkpoint: str | None) -> None:
         """Load the state of fp16's loss scaler, if there is a scaler.

@@ -216,7 +216,7 @@ def test_a_lack_of_memory_is_told_with_what_it_depends_on(encoder, dialogue_spli
     used = int(re.search(r"VmSize:\s+(\d+) kB", Path(f"/proc/{script.pid}/status").read_text())[1]) * 1024
     resource.prlimit(script.pid, resource.RLIMIT_AS, (used + 60_000_000, used + 60_000_000))
     assert script.wait() == 1
-    told = f"--batch_size 512 (evaluation: {recipe.evaluation_batch_size()}), texts of up to 512 tokens"
+    told = f"--batch_size 512 (evaluation: up to {recipe.EVALUATION_BATCH_SIZE}), texts of up to 512 tokens"
     assert f"error: out of memory with {told}" in script.last()
     assert "Traceback" not in script.told()
 

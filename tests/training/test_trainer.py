@@ -29,6 +29,11 @@ def test_the_kept_model_is_the_best_on_validation(tiny, splits, tmp_path):
     best = int(np.argmin(losses))
     assert len(losses) == best + 1 + 3, "stopped 3 epochs after the best"
     assert trainer.evaluate()["eval_loss"] == pytest.approx(losses[best], rel=1e-5)
+    # What was predicted in that epoch's evaluation is what the kept model predicts.
+    validation = splits.tokenized["validation"]
+    found = evaluate.predict(trainer, validation, trainer.best_outputs)
+    for once, again in zip(found, evaluate.predict(trainer, validation), strict=True):
+        assert np.array_equal(once, again)
 
 
 def test_validation_reports_losses_and_metrics_over_the_whole_split(tiny, splits, tmp_path):

@@ -36,6 +36,12 @@ def disable_malloc_trim() -> None:
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
+def return_free_memory() -> None:
+    """Give the system what the process has kept and does not use now: pieces between others, as texts grow shorter."""
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def realign_parameters(model: nn.Module) -> None:
     """Copy the weights from the file in which they are mapped to memory that torch has aligned.
 

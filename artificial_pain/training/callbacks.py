@@ -16,6 +16,7 @@ from transformers.utils import SAFE_WEIGHTS_NAME
 from artificial_pain import distributed
 from artificial_pain.data.vocabulary import INTENSITIES
 from artificial_pain.errors import EPOCH_LINE, Terminated, UserError
+from artificial_pain.modeling import cpu
 from artificial_pain.modeling.model import EmotionModel
 from artificial_pain.training import checkpoints
 from artificial_pain.training.history import best_evaluation, learning_curves
@@ -25,6 +26,7 @@ PRINTED = {"validation loss": "eval_loss", "accuracy": "eval_accuracy", "macro-F
 PRINTED |= {f"MAE {name}": f"eval_mae_{name}" for name in INTENSITIES.values()}
 
 SECONDS_BETWEEN_LINES = 60
+SECONDS_BETWEEN_TRIMS = 20
 
 
 class ProgressBars(ProgressCallback):
@@ -138,6 +140,21 @@ class BestCheckpoint(TrainerCallback):
 def _complete(checkpoint: Path) -> None:
     checkpoints.write_manifest(checkpoint)
     checkpoints.rotate_checkpoints(checkpoint.parent)
+
+
+class ReturnFreeMemory(TrainerCallback):
+    """On a CPU, gives free memory back now and then, each time for some 0.05 s, and at the end of the training."""
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self._last = time.monotonic()
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if time.monotonic() - self._last > SECONDS_BETWEEN_TRIMS:
+            self._last = time.monotonic()
+            cpu.return_free_memory()
+
+    def on_train_end(self, args, state, control, **kwargs):
+        cpu.return_free_memory()
 
 
 class StopIfNotFinite(TrainerCallback):

@@ -171,6 +171,7 @@ def make_trainer(
             setattr(model.config, name, getattr(splits.tokenizer, name))
     if trainer.args.device.type == "cpu":
         cpu.disable_malloc_trim()
+        trainer.add_callback(callbacks.ReturnFreeMemory())
         cpu.realign_parameters(model)
         cpu.use_fast_dropout(model)
     return trainer

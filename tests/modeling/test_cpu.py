@@ -1,5 +1,9 @@
 """Training on a CPU: its dropout is dropout, whatever it costs, and bf16 is used where the CPU has it."""
 
+import platform
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from transformers import AutoModel, ModernBertConfig, set_seed
@@ -136,3 +140,18 @@ def test_attention_drops_a_share_in_bf16():
     sums = cpu.DroppedAttention.apply(query, key, value + 1, None, 1.0, 0.1)[..., 0].float()
     assert sums.mean().item() == pytest.approx(1, abs=0.005)
     assert sums.std().item() == pytest.approx((0.1 / 0.9 / 1000) ** 0.5, rel=0.2)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told what to do with free memory")
+def test_kept_memory_is_given_back():
+    """Of 50 blocks of 4 MB, in front of one that is still used"""
+
+    def resident() -> int:
+        return 1024 * int(re.search(r"VmRSS:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+
+    cpu.disable_malloc_trim()
+    *blocks, used = [torch.ones(2**20) for _ in range(51)]
+    del blocks
+    before = resident()
+    cpu.return_free_memory()
+    assert before - resident() > 150e6 and used.sum() == 2**20

@@ -1,5 +1,5 @@
 # make demo: the four scripts on the bundled sample, offline, a check that they learned, and one table.   make test: lint and tests.
-# make bench: how fast everything is, the training beside the published recipe, in half an hour. It writes docs/benchmarks.md.
+# make bench: how fast everything is, beside the published recipe and the plain Trainer, in an hour. It writes docs/benchmarks.md.
 # make faults: what goes wrong around a run, done to it, as a table.   make audit: known vulnerabilities of the pins.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv/bin

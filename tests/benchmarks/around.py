@@ -1,4 +1,4 @@
-"""What is around the training: validation, loading, the dataloader, start-up, the model script's own time."""
+"""What is around the training: validation, loading, the dataloader, start-up, intervals, checkpoints."""
 
 import json
 import os
@@ -9,15 +9,18 @@ import tempfile
 import time
 import timeit
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from commands import in_a_process, timed
-from recipes import Task, our_trainer, our_validation, published_validation, waiting
+from recipes import Task, our_trainer
 from tqdm import tqdm
-from training_speed import Speeds
 from transformers import TrainerCallback
+from turns import our_validation, published_validation, waiting
 
+from artificial_pain.evaluation import baselines, bootstrap
+from artificial_pain.evaluation.classification import classification, macro_f1
 from artificial_pain.storage import REPOSITORY
 from artificial_pain.training import checkpoints
 from artificial_pain.training.trainer import EmotionTrainer
@@ -60,7 +63,7 @@ def rows(model_name: str, sources: dict[str, str], folder: Path) -> list[dict[st
     for script in SCRIPTS:
         measured.append(_row(f"{script.name} --help", f"{_median_seconds(script, '--help'):.2f} s", "0.5 s"))
     measured += _start_up(model_name, sources["SAD"], folder)
-    measured.append(_model_script([*sad, "--output_dir", folder, "--debug", "--restart"]))
+    measured.append(_intervals(tasks[0]))
     measured.append(in_a_process(_checkpoint, tasks[0]))
     return measured
 
@@ -73,15 +76,16 @@ def _validation(task: Task, goal: int) -> dict[str, str]:
     """A pass of ours over the validation split, beside the published one, in turns."""
     examples = len(task.load()[2].tokenized["validation"])
     rates = {"published": [], "ours": []}
-    with waiting(our_validation, task) as ours, waiting(published_validation, task) as published:
+    with waiting(our_validation, task) as our, waiting(published_validation, task) as their:
         for turn in tqdm(range(TURNS), desc=f"Validation on {task.corpus}"):
             part = [int(i) for i in np.linspace(turn, examples - 1, PUBLISHED_EXAMPLES)]
-            for name, recipe, evaluated in (("published", published, part), ("ours", ours, range(examples))):
+            for name, recipe, evaluated in (("published", their, part), ("ours", our, range(examples))):
                 recipe.send(evaluated)
-                taken, _ = recipe.recv()
-                rates[name].append(len(evaluated) / taken)
-    speeds = Speeds(np.array(rates["published"]), np.array(rates["ours"]))
-    measured = f"{speeds.published.mean():.1f} and {speeds.ours.mean():.0f} examples/s: {speeds.ratio()} times"
+                rates[name].append(len(evaluated) / recipe.recv().seconds)
+    published, ours = np.array(rates["published"]), np.array(rates["ours"])
+    times = ours / published
+    measured = f"{published.mean():.1f} and {ours.mean():.0f} examples/s: "
+    measured += f"{times.mean():.1f} ({times.min():.1f} to {times.max():.1f}) times"
     return _row(f"validation, {task.corpus}: published and ours", measured, f"{goal} times or more")
 
 
@@ -142,19 +146,27 @@ def start_up(*words: object) -> dict:
 
 
 def _median_seconds(*words: object) -> float:
-    return statistics.median(timed(*words)[0] for _ in range(TURNS))
+    return statistics.median(timed(*words).seconds for _ in range(TURNS))
 
 
-def _model_script(flags: Sequence[object]) -> dict[str, str]:
-    """A run of 3 epochs: what of its time is not the training's steps."""
-    with tempfile.TemporaryDirectory() as scratch:
-        steps = Path(scratch, "seconds.txt")
-        script = Path(__file__).with_name("timed_script.py")
-        seconds, _ = timed(script, steps, CLASSIFICATION_MODEL, *flags, environment={"WANDB_MODE": "offline"})
-        own = seconds - float(steps.read_text())
-    return _row(
-        "model script, 3 epochs of SAD, less its steps", f"{own:.1f} of {seconds:.1f} s, {own / seconds:.1%}", "15%"
-    )
+def _intervals(task: Task) -> dict[str, str]:
+    """What the evaluation of a run resamples, and its paired test; TF-IDF's predictions stand for the model's too."""
+    _, _, splits = task.load()
+    names, test = splits.label_names, splits.texts["test"]
+    words, labels = baselines.fit(splits.texts["train"], [])["label"], test["label"].to_numpy()
+    predicted, probabilities = words.predict(test["text"]), words.predict_proba(test["text"])
+    majority = np.full(len(labels), splits.texts["train"]["label"].mode()[0])
+
+    def work() -> None:
+        classification(labels, predicted, names, probabilities, intervals=True)
+        for baseline in (majority, predicted):
+            classification(labels, baseline, names, intervals=True)
+        score = partial(macro_f1, classes=len(names))
+        bootstrap.paired_test(score, labels, predicted[None], majority[None])
+
+    seconds = statistics.median(timeit.repeat(work, number=1, repeat=TURNS))
+    what = f"intervals of a SAD run and its baselines, {bootstrap.RESAMPLES:,} resamples, and a paired test"
+    return _row(what, f"{seconds:.2f} s", "2 s")
 
 
 class Saves(TrainerCallback):

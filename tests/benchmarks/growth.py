@@ -13,8 +13,9 @@ from pathlib import Path
 import pandas as pd
 from around import CLASSIFICATION_DATALOADER
 from commands import in_a_process, timed
-from recipes import Task, our_trainer, peak_memory
+from recipes import Task, our_trainer
 from tqdm import tqdm
+from turns import peak_memory
 
 from artificial_pain.data import tokenization
 
@@ -34,14 +35,14 @@ def _measure(model_name: str, source: Path, times: int, folder: Path) -> dict[st
     sheet, root = folder / f"{times}.xlsx", folder / str(times)
     sentences = repeat(source, sheet, times)
     flags = ["--model_name", model_name, "--dataset_name", "SAD", "--data_source", sheet, "--output_dir", root]
-    seconds, peak = timed(CLASSIFICATION_DATALOADER, *flags)
+    dataloader = timed(CLASSIFICATION_DATALOADER, *flags)
     task = Task(model_name, "SAD", str(sheet), root)
     ours, bare = in_a_process(_tokenizing, task, max(1, PASSES // times))
     epoch_seconds, epoch_peak = in_a_process(_epoch, task)
     return {
         "sentences": sentences,
-        "dataloader, s": seconds,
-        "dataloader, GB": peak,
+        "dataloader, s": dataloader.seconds,
+        "dataloader, GB": dataloader.peak,
         "tokenized a second": ours,
         "by the bare tokenizer": bare,
         "an epoch's batches, s": epoch_seconds,

@@ -1,17 +1,19 @@
-"""Run a command, and print its seconds from start to end and its peak memory in GB.
+"""Run a command, and print as JSON its seconds from start to end, its peak memory in GB, and what it printed.
 
 python tests/benchmarks/measured.py COMMAND
 
 A process begins with the peak memory of the one that starts it, so a large one cannot measure a smaller one itself.
 """
 
+import json
 import resource
 import subprocess
 import sys
 import time
 
 started = time.perf_counter()
-code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
+done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, text=True)
 seconds = time.perf_counter() - started
-print(seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9)
-sys.exit(code)
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9
+print(json.dumps({"seconds": seconds, "peak": peak, "output": done.stdout}))
+sys.exit(done.returncode)

@@ -1,22 +1,18 @@
-"""The two recipes that are compared: the scripts' own, and the published one, written for the benchmark.
-
-Each runs in a process of its own, because ours changes settings of its whole process, and works when it is told to.
+"""The three recipes that are compared: the scripts' own, the published one as written for the benchmark, and the plain
+Trainer at its best.
 """
 
-import multiprocessing
-import re
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
+from plain_trainer import make_trainer as make_plain_trainer
 from torch.nn.utils import clip_grad_norm_
 from trainers import PUBLISHED, make_model, make_trainer
-from transformers import PreTrainedTokenizerFast, TrainerCallback, set_seed
+from transformers import PreTrainedTokenizerFast, PrinterCallback, Trainer, TrainerCallback, set_seed
 
 from artificial_pain import distributed, encoders, storage
 from artificial_pain.data import examples, tokenization
@@ -26,15 +22,13 @@ from artificial_pain.training.trainer import EmotionTrainer, EpochSampler
 
 PADDED_LENGTH = 512  # published: every text has so many tokens
 GRADIENT_NORM = 1.0  # published, as the Trainer's default: gradients are clipped to it
-WARM_UP = 3  # steps that are not measured
-READY = "ready"
 SETTINGS = ("seed", "epochs", "batch_size", "learning_rate", "head_learning_rate")
 ON_GPU = distributed.device().type == "cuda"
 
 
 @dataclass(frozen=True)
 class Task:
-    """What both recipes train on, and how; the published settings where nothing is said."""
+    """What the recipes train on, and how; the published settings where nothing is said."""
 
     encoder: str
     corpus: str
@@ -46,16 +40,20 @@ class Task:
     learning_rate: float = PUBLISHED["LEARNING_RATE"]
     head_learning_rate: float = PUBLISHED["HEAD_LEARNING_RATE"]
     precision: str = "auto"  # of our recipe
+    max_length: int | None = None  # as --max_length
 
     def load(self) -> tuple[encoders.Encoder, PreTrainedTokenizerFast, tokenization.Splits]:
         encoder = encoders.fetch(self.encoder, encoders.DEFAULT_REVISION, weights=encoders.WEIGHTS)
         tokenizer = encoders.load_tokenizer(encoder)
         return encoder, tokenizer, self.load_splits(encoder, tokenizer)
 
+    def layout(self, encoder: encoders.Encoder) -> storage.Layout:
+        settings = {"data_source": self.source, "max_length": self.max_length}
+        folder = examples.corpus_name(self.corpus, examples.PUBLISHED | settings)
+        return storage.Layout(self.root, self.corpus, folder, encoder.folder_name, balanced=False)
+
     def load_splits(self, encoder: encoders.Encoder, tokenizer: PreTrainedTokenizerFast) -> tokenization.Splits:
-        folder = examples.corpus_name(self.corpus, examples.PUBLISHED | {"data_source": self.source})
-        layout = storage.Layout(self.root, self.corpus, folder, encoder.folder_name, balanced=False)
-        return tokenization.load_splits(layout, encoder, tokenizer, lambda settings: "the dataloader")
+        return tokenization.load_splits(self.layout(encoder), encoder, tokenizer, lambda settings: "the dataloader")
 
     def batches(self, splits: tokenization.Splits) -> Iterator[list[list[int]]]:
         """Each epoch's, in our order."""
@@ -83,6 +81,22 @@ def our_trainer(task: Task, *callbacks: TrainerCallback) -> Iterator[EmotionTrai
             trainer.best_checkpoint.finish()
 
 
+@contextmanager
+def plain_trainer(task: Task, *callbacks: TrainerCallback) -> Iterator[Trainer]:
+    """The plain Trainer, with the learning rate of the encoder everywhere, and its checkpoints as in `our_trainer`."""
+    encoder, _, _ = task.load()
+    layout = task.layout(encoder)
+    splits = layout.corpus / layout.tokenized_splits
+    settings = {"seed": task.seed, "learning_rate": task.learning_rate, "disable_tqdm": True}
+    with tempfile.TemporaryDirectory() as folder:
+        set_seed(task.seed)
+        trainer = make_plain_trainer(str(encoder.folder), str(splits), folder, task.batch_size, task.epochs, **settings)
+        trainer.remove_callback(PrinterCallback)
+        for callback in callbacks:
+            trainer.add_callback(callback)
+        yield trainer
+
+
 class Published:
     """The published recipe: every text padded, Adam that is not fused, fp32 on a CPU and fp16 on a GPU."""
 
@@ -92,7 +106,9 @@ class Published:
         self.padding = {"padding": "max_length", "max_length": PADDED_LENGTH} if padded else {"padding": "longest"}
         self.device = torch.device("cuda" if ON_GPU else "cpu")
         set_seed(task.seed)
-        self.model = make_model(encoder, self.splits.label_names).to(self.device)
+        self.model = make_model(encoder, self.splits.label_names, pooling="mean").to(self.device)
+        # Now the last layer computes all tokens, where ours computes the first alone. The head reads the first.
+        self.model.config.pooling = "cls"
         ours = recipe.adam(self.model, task.learning_rate, task.head_learning_rate)
         groups = [{"params": group["params"], "lr": group["lr"]} for group in ours.param_groups]
         self.optimizer = torch.optim.Adam(groups)
@@ -122,89 +138,3 @@ class Published:
         """The mean over examples, evaluated one at a time."""
         self.model.eval()
         return sum(self.loss("validation", [example]).item() for example in examples) / len(examples)
-
-
-class Turns(TrainerCallback):
-    """Lets our Trainer train when it is its turn, and tells how long that took."""
-
-    def __init__(self, connection: Connection, steps: int):
-        self.connection, self.steps = connection, steps
-
-    def on_step_begin(self, args, state, control, **kwargs):
-        step = state.global_step - WARM_UP
-        if step == 0:
-            self.connection.send(READY)
-        if step >= 0 and step % self.steps == 0:
-            self.connection.recv()
-            self.started = time.perf_counter()
-
-    def on_step_end(self, args, state, control, **kwargs):
-        step = state.global_step - WARM_UP
-        if step > 0 and step % self.steps == 0:
-            self.connection.send((time.perf_counter() - self.started, peak_memory()))
-
-
-def our_training(connection: Connection, task: Task, steps: int) -> None:
-    """So many steps a turn."""
-    with our_trainer(task, Turns(connection, steps)) as trainer:
-        trainer.train()
-
-
-def published_training(connection: Connection, task: Task) -> None:
-    """The batches that are sent, in a turn."""
-    recipe = Published(task)
-    recipe.step(next(task.batches(recipe.splits))[0])
-    _answer(connection, lambda batches: [recipe.step(batch) for batch in batches])
-
-
-def our_validation(connection: Connection, task: Task) -> None:
-    """A pass over the validation split a turn."""
-    with our_trainer(task) as trainer:
-        trainer.evaluate()
-        _answer(connection, lambda examples: trainer.evaluate())
-
-
-def published_validation(connection: Connection, task: Task) -> None:
-    """The examples that are sent, in a turn."""
-    recipe = Published(task)
-    recipe.validation_loss([0])
-    _answer(connection, recipe.validation_loss)
-
-
-def _answer(connection: Connection, work: Callable) -> None:
-    """Do the work on whatever is sent, and tell how long it took, until there is no more."""
-    connection.send(READY)
-    while True:
-        given = connection.recv()
-        started = time.perf_counter()
-        work(given)
-        connection.send((time.perf_counter() - started, peak_memory()))
-
-
-def _in_turns(recipe: Callable, *arguments: object) -> None:
-    with suppress(EOFError):  # no more turns
-        recipe(*arguments)
-
-
-@contextmanager
-def waiting(recipe: Callable, *arguments: object) -> Iterator[Connection]:
-    """A process of the recipe, which works when it is told to, and answers with (seconds, peak memory in GB)."""
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_in_turns, args=(recipe, there, *arguments))
-    process.start()
-    there.close()
-    try:
-        here.recv()  # READY: from here on it works in its turn alone
-        yield here
-    finally:
-        here.close()
-        process.join()
-
-
-def peak_memory() -> float:
-    """Of this process so far, in GB: on the GPU where there is one."""
-    if ON_GPU:
-        return torch.cuda.max_memory_allocated() / 1e9
-    # Not what getrusage(2) tells, which begins with the peak of the process that started this one.
-    return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024 / 1e9

@@ -1,14 +1,25 @@
-"""What the benchmark compares: that both recipes learn the same, and that a corpus that is repeated is one."""
+"""What the benchmark compares: that both recipes learn the same, that a corpus that is repeated is one, the figures."""
+
+import json
+import sys
 
 import growth
 import learning
+import numpy as np
 import pandas as pd
+import plain_trainer
 import pytest
+import torch
+import training_speed
+import whole
 from conftest import copy_calm_splits
 from recipes import Task
+from torch import nn
+from turns import Stopwatch, Turn
 
 from artificial_pain.data import sources
 from artificial_pain.data.sad import read_sad
+from artificial_pain.encoders import Encoder
 
 Losses = tuple[list[float], list[float]]  # of each step, and of the validation after each epoch
 
@@ -33,3 +44,57 @@ def test_a_corpus_that_is_repeated_has_its_rows_again(tmp_path):
     assert growth.repeat(once, path, times=3) == 1200
     rows, repeated = (read_sad(file.read_bytes(), str(file), "original_label") for file in (once, path))
     pd.testing.assert_frame_equal(repeated, pd.concat([rows] * 3).set_axis(repeated.index))
+
+
+def test_plain_trainer_prints_the_metrics_of_the_test_split(encoder, sample_splits, tmp_path, monkeypatch, capsys):
+    layout = Task(str(encoder), "SAD", "sample", sample_splits).layout(Encoder(str(encoder), encoder, None))
+    words = [encoder, layout.corpus / layout.tokenized_splits, tmp_path, 64, 1]
+    monkeypatch.setattr(sys, "argv", ["plain_trainer.py", *map(str, words)])
+    plain_trainer.main()
+    printed = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert printed["test_loss"] > 0
+    assert 0 <= printed["test_macro_f1"] <= 1 and 0 < printed["test_accuracy"] <= 1
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-5"]
+
+
+class Reader(nn.Module):
+    def forward(self, attention_mask: torch.Tensor) -> None:
+        """A model that reads, and does nothing else."""
+
+
+def test_stopwatch_counts_the_texts_of_the_training():
+    model = Reader()
+    stopwatch = Stopwatch(model)
+    model(attention_mask=torch.ones(2, 9))
+    stopwatch.start()
+    model(attention_mask=torch.tensor([[1, 1, 1], [1, 0, 0]]))
+    model(attention_mask=torch.tensor([[1, 1]]))
+    model.eval()(attention_mask=torch.ones(2, 9))
+    turn = stopwatch.stop()
+    assert turn.lengths.tolist() == [3, 1, 2] and turn.places == 8
+    assert training_speed.padding([turn]) == pytest.approx(0.25)
+
+
+def test_rates_are_those_of_all_turns():
+    """Ours reads 4 and 4 tokens in 2 and 2 seconds, theirs 4 and 2 in 4 and 4"""
+    ours = [Turn(2.0, 1.0, np.array([3, 1]), 6), Turn(2.0, 1.0, np.array([4]), 4)]
+    theirs = [Turn(4.0, 1.0, np.array([4]), 4), Turn(4.0, 1.0, np.array([1, 1]), 2)]
+    assert training_speed.rate(ours, np.sum) == 2.0 and training_speed.rate(ours, len) == 0.75
+    assert training_speed.ratio(ours, theirs) == "2.67 (2.00 to 4.00)"
+
+
+@pytest.mark.parametrize(("examples", "batch_size", "steps"), [(4795, 6, 13), (910, 32, 2), (10, 6, 1)])
+def test_turns_span_a_group_of_batches(examples, batch_size, steps):
+    assert training_speed.steps_of_a_turn(examples, batch_size) == steps
+
+
+def test_table_of_whole_processes_has_medians_and_the_spread_of_ratios():
+    same = {"corpus": "SAD", "batch": 6, "peak": 1.0, "accuracy": 0.5, "macro_f1": 0.25}
+    rows = [
+        {**same, "turn": turn, "recipe": recipe, "seconds": seconds, "steps": steps}
+        for recipe, turns, steps in (("plain", (20, 30, 80), np.nan), ("ours", (10, 20, 20), 12.0))
+        for turn, seconds in enumerate(turns)
+    ]
+    (row,) = whole.table(pd.DataFrame(rows)).to_dict("records")
+    assert (row["plain, s"], row["ours, s"], row["ours beside its steps, s"]) == ("30.0", "20.0", "8.0")
+    assert row["plain / ours (lowest to highest turn)"] == "2.00 (1.50 to 4.00)"

@@ -1,83 +1,126 @@
-"""How fast our recipe trains beside the published one, in turns on the same examples."""
+"""How fast each recipe trains, in turns, and how near that comes to what the machine can do."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
 
 import numpy as np
 import torch
 import torch.utils.benchmark
-from recipes import ON_GPU, WARM_UP, Task, our_training, published_training, waiting
+from recipes import ON_GPU, Task
 from tqdm import tqdm
-from trainers import make_model
+from trainers import PUBLISHED, make_model
+from turns import WARM_UP, Turn, our_training, plain_training, published_training, waiting
 
-from artificial_pain.data import tokenization
 from artificial_pain.modeling import cpu
 from artificial_pain.modeling.model import EmotionModel
+from artificial_pain.training.trainer import BATCHES_OF_A_GROUP, MIN_GROUPS
 
-TURNS = 5
-STEPS = 50  # of a turn of ours at most; all turns are in the first epoch, so that none has an evaluation in it
-PUBLISHED_STEPS = 4  # of a turn, spread over ours: each costs the published recipe the same
+# Batch sizes and cores. More than one core is measured for ours alone.
+SETTINGS = [(PUBLISHED["BATCH_SIZE"], 1), (16, 1), (32, 1)]
+SETTINGS += [] if ON_GPU else [(PUBLISHED["BATCH_SIZE"], 2)]
+TURNS = 4  # all in the first epoch, so that none has an evaluation in it
 SIZE = 8192 if ON_GPU else 2048  # of the matrices whose product shows the machine's limit
 
 
-@dataclass(frozen=True)
-class Speeds:
-    """Of each turn: examples a second by either recipe, and their ratio."""
-
-    published: np.ndarray
-    ours: np.ndarray
-
-    def ratio(self) -> str:
-        ratios = self.ours / self.published
-        return f"{ratios.mean():.1f} ({ratios.min():.1f} to {ratios.max():.1f})"
-
-
-def product_rate() -> float:
+def product_rate(threads: int) -> float:
     """FLOP/s of a product of square matrices, in the precision of our recipe."""
     device = "cuda" if ON_GPU else "cpu"
     kind = torch.bfloat16 if ON_GPU or cpu.multiplies_in_bf16() else torch.float32
     a, b = torch.randn(2, SIZE, SIZE, device=device).to(kind)
-    timer = torch.utils.benchmark.Timer("a @ b", globals={"a": a, "b": b}, num_threads=torch.get_num_threads())
+    timer = torch.utils.benchmark.Timer("a @ b", globals={"a": a, "b": b}, num_threads=threads)
     return 2 * SIZE**3 / min(timer.blocked_autorange(min_run_time=0.2).times)
 
 
 def training_flops(model: EmotionModel, lengths: np.ndarray) -> float:
-    """Of forward and backward passes over texts of these lengths: 6 a weight and token, and attention's products."""
+    """Of forward and backward passes over texts of these lengths: 6 a weight and token, and attention's products.
+
+    Every layer counts for all tokens, whatever a recipe saves of the last, so that all recipes are counted the same.
+    """
     config, encoder = model.config.encoder, model.encoder
     weights = encoder.num_parameters() - encoder.get_input_embeddings().weight.numel()
     attention = 12 * config.num_hidden_layers * config.hidden_size * np.square(lengths).sum()
     return 6 * weights * lengths.sum() + attention
 
 
-def measure(task: Task, encoder_name: str) -> dict[str, str]:
-    """Turns of both recipes; a row of the table."""
+def steps_of_a_turn(examples: int, batch_size: int) -> int:
+    """So that all turns span a group of batches, within which ours and the plain Trainer sort by length.
+
+    Turns of the same number then have texts of about the same lengths, and all turns together those of the corpus.
+    """
+    group = min(examples // (batch_size * MIN_GROUPS), BATCHES_OF_A_GROUP)
+    return math.ceil(max(group, 1) / TURNS)
+
+
+def lengths_of(turns: Sequence[Turn]) -> np.ndarray:
+    return np.concatenate([turn.lengths for turn in turns])
+
+
+def rate(turns: Sequence[Turn], count: Callable[[np.ndarray], float]) -> float:
+    """Of the lengths of all turns, what is counted, a second."""
+    return count(lengths_of(turns)) / sum(turn.seconds for turn in turns)
+
+
+def padding(turns: Sequence[Turn]) -> float:
+    """The share of padding in the batches."""
+    return 1 - lengths_of(turns).sum() / sum(turn.places for turn in turns)
+
+
+def ratio(ours: Sequence[Turn], theirs: Sequence[Turn]) -> str:
+    """By tokens: of all turns, and the lowest and highest turn."""
+    turns = [rate([mine], np.sum) / rate([other], np.sum) for mine, other in zip(ours, theirs, strict=True)]
+    return f"{rate(ours, np.sum) / rate(theirs, np.sum):.2f} ({min(turns):.2f} to {max(turns):.2f})"
+
+
+def measure(task: Task, encoder_name: str, cores: int) -> dict[str, object]:
+    """Turns of the recipes; a row of the table. On a GPU the cores are not limited."""
     encoder, _, splits = task.load()
-    all_lengths = tokenization.lengths(splits.tokenized["train"])
-    batches = next(task.batches(splits))
-    steps = min(STEPS, (len(batches) - WARM_UP) // TURNS)
-    rates, products, peaks, seconds, lengths = {"published": [], "ours": []}, [], {}, 0.0, []
-    with waiting(our_training, task, steps) as ours, waiting(published_training, task) as published:
-        for turn in tqdm(range(TURNS), desc=f"Training on {task.corpus}"):
-            first = WARM_UP + turn * steps
-            whole = batches[first : first + steps]
-            part = whole[:: steps // PUBLISHED_STEPS][:PUBLISHED_STEPS]
-            for name, recipe, trained in (("published", published, part), ("ours", ours, whole)):
-                recipe.send(trained)
-                taken, peaks[name] = recipe.recv()
-                rates[name].append(sum(map(len, trained)) / taken)
-            seconds += taken
-            lengths.append(all_lengths[np.concatenate(whole)])
-            products.append(product_rate())
-    speeds = Speeds(np.array(rates["published"]), np.array(rates["ours"]))
-    lengths = np.concatenate(lengths)
-    reached = training_flops(make_model(encoder, splits.label_names), lengths) / seconds
-    return {
+    batches, steps = next(task.batches(splits)), steps_of_a_turn(len(splits.tokenized["train"]), task.batch_size)
+    recipes = {"ours": partial(our_training, steps=steps)}
+    if cores == 1:
+        recipes = {"plain": partial(plain_training, steps=steps), **recipes}
+        if task.batch_size == PUBLISHED["BATCH_SIZE"]:
+            recipes = {"published": published_training, **recipes}
+    turns, products = {name: [] for name in recipes}, []
+    with ExitStack() as stack:
+        limit = None if ON_GPU else cores
+        processes = {name: stack.enter_context(waiting(recipe, task, cores=limit)) for name, recipe in recipes.items()}
+        for turn in tqdm(range(TURNS), desc=f"Training on {task.corpus}, batches of {task.batch_size}"):
+            # The published recipe trains one batch a turn: each costs it the same.
+            batch = batches[min(WARM_UP + turn * steps + steps // 2, len(batches) - 1)]
+            for name, process in processes.items():
+                process.send(batch)
+                turns[name].append(process.recv())
+            products.append(product_rate(cores))
+    model = make_model(encoder, splits.label_names)
+    cost = partial(training_flops, model)
+    row = {
         "encoder": encoder_name,
         "corpus": task.corpus,
-        "published, examples/s": f"{speeds.published.mean():.2f}",
-        "ours, examples/s": f"{speeds.ours.mean():.1f}",
-        "ratio (lowest to highest turn)": speeds.ratio(),
-        "ours, real tokens/s": f"{lengths.sum() / seconds:,.0f}",
-        "ours, GFLOP/s": f"{reached / 1e9:,.0f}",
-        "share of a matrix product": f"{reached / np.median(products):.0%}",
-        "peak memory, GB (published, ours)": f"{peaks['published']:.1f}, {peaks['ours']:.1f}",
+        "batch": task.batch_size,
+        "cores": "GPU" if ON_GPU else cores,
+    }
+    return row | columns(turns, cost, np.median(products))
+
+
+def columns(turns: dict[str, list[Turn]], cost: Callable[[np.ndarray], float], product: float) -> dict[str, str]:
+    """What was measured, as it is shown. cost: the FLOPs of texts of these lengths; product: FLOP/s."""
+    grouped = {name: some for name, some in turns.items() if name != "published"}
+
+    def each(shown: str, of: Callable[[list[Turn]], float], turns: dict[str, list[Turn]] = grouped) -> str:
+        return ", ".join(shown.format(of(some)) for some in turns.values())
+
+    rates = {name: rate(some, len) for name, some in turns.items()}
+    row = {f"{name}, examples/s": f"{value:.2f}" for name, value in rates.items()}
+    if "published" in turns:
+        row["ours / published"] = f"{rates['ours'] / rates['published']:.1f}"
+    if "plain" in turns:
+        row["ours / plain, by tokens (lowest to highest turn)"] = ratio(turns["ours"], turns["plain"])
+    return row | {
+        "padding (plain, ours)": each("{:.1%}", padding),
+        "real tokens/s (plain, ours)": each("{:,.0f}", partial(rate, count=np.sum)),
+        "GFLOP/s (plain, ours)": each("{:,.0f}", lambda some: rate(some, cost) / 1e9),
+        "share of a matrix product (plain, ours)": each("{:.0%}", lambda some: rate(some, cost) / product),
+        "peak memory, GB (published, plain, ours)": each("{:.1f}", lambda some: some[-1].peak, turns),
     }

@@ -3,34 +3,36 @@
 python tests/benchmarks/timed_script.py SECONDS.txt SCRIPT FLAGS
 """
 
+import gc
 import runpy
 import sys
 import time
 from pathlib import Path
 
-from transformers import TrainerCallback
-
-from artificial_pain.training import recipe
-from artificial_pain.training.trainer import EmotionTrainer
-
-
-class Stopwatch(TrainerCallback):
-    """The seconds of all steps."""
-
-    steps = 0.0
-
-    def on_step_begin(self, args, state, control, **kwargs):
-        self.began = time.perf_counter()
-
-    def on_step_end(self, args, state, control, **kwargs):
-        self.steps += time.perf_counter() - self.began
+from artificial_pain import cli
 
 
 def main() -> None:
     written, *sys.argv = sys.argv[1:]
+    gc.set_threshold(*cli.GARBAGE_COLLECTION)  # before the imports, as the script itself
+    from transformers import TrainerCallback
+
+    from artificial_pain.training import recipe
+
+    class Stopwatch(TrainerCallback):
+        """The seconds of all steps."""
+
+        steps = 0.0
+
+        def on_step_begin(self, args, state, control, **kwargs):
+            self.began = time.perf_counter()
+
+        def on_step_end(self, args, state, control, **kwargs):
+            self.steps += time.perf_counter() - self.began
+
     stopwatch, make_trainer = Stopwatch(), recipe.make_trainer
 
-    def make_timed_trainer(*args, **kwargs) -> EmotionTrainer:
+    def make_timed_trainer(*args: object, **kwargs: object) -> object:
         trainer = make_trainer(*args, **kwargs)
         trainer.add_callback(stopwatch)
         return trainer

@@ -6,7 +6,7 @@ import re
 from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -177,6 +177,13 @@ def make_trainer(
     return trainer
 
 
+def only_used_rows(trainer: EmotionTrainer) -> AbstractContextManager[None]:
+    """Within the block, the encoder has the word embeddings of what a training reads, and of its padding, alone."""
+    texts = [token_ids(dataset) for dataset in (trainer.train_dataset, trainer.eval_dataset)]
+    ids = np.concatenate([*texts, [trainer.processing_class.pad_token_id]])
+    return embeddings.only_rows(trainer.model.encoder, torch.from_numpy(ids))
+
+
 def train(trainer: EmotionTrainer) -> None:
     """Train from the last valid checkpoint on, or from the start, until the model has the best checkpoint's weights.
 
@@ -187,16 +194,10 @@ def train(trainer: EmotionTrainer) -> None:
     if checkpoint:
         logger.info(f"going on from {checkpoint}")
         trainer.state = TrainerState.load_from_json(str(checkpoint / checkpoints.STATE))
-    with embeddings.only_rows(trainer.model.encoder, _token_ids(trainer)):
+    with only_used_rows(trainer):
         if not trainer.best_checkpoint.is_exhausted(trainer.state):
             _train_from(trainer, checkpoint, folder)
         trainer.best_checkpoint.load(trainer.model, trainer.state.best_global_step)
-
-
-def _token_ids(trainer: EmotionTrainer) -> torch.Tensor:
-    """Of all texts that a training reads, and of their padding."""
-    texts = [token_ids(dataset) for dataset in (trainer.train_dataset, trainer.eval_dataset)]
-    return torch.from_numpy(np.concatenate([*texts, [trainer.processing_class.pad_token_id]]))
 
 
 def _train_from(trainer: EmotionTrainer, checkpoint: Path | None, folder: Path) -> None:

@@ -22,7 +22,7 @@ from turns import our_validation, published_validation, waiting
 from artificial_pain.evaluation import baselines, bootstrap
 from artificial_pain.evaluation.classification import classification, macro_f1
 from artificial_pain.storage import REPOSITORY
-from artificial_pain.training import checkpoints
+from artificial_pain.training import checkpoints, recipe
 from artificial_pain.training.trainer import EmotionTrainer
 
 TURNS = 3
@@ -79,9 +79,9 @@ def _validation(task: Task, goal: int) -> dict[str, str]:
     with waiting(our_validation, task) as our, waiting(published_validation, task) as their:
         for turn in tqdm(range(TURNS), desc=f"Validation on {task.corpus}"):
             part = [int(i) for i in np.linspace(turn, examples - 1, PUBLISHED_EXAMPLES)]
-            for name, recipe, evaluated in (("published", their, part), ("ours", our, range(examples))):
-                recipe.send(evaluated)
-                rates[name].append(len(evaluated) / recipe.recv().seconds)
+            for name, process, evaluated in (("published", their, part), ("ours", our, range(examples))):
+                process.send(evaluated)
+                rates[name].append(len(evaluated) / process.recv().seconds)
     published, ours = np.array(rates["published"]), np.array(rates["ours"])
     times = ours / published
     measured = f"{published.mean():.1f} and {ours.mean():.0f} examples/s: "
@@ -208,7 +208,8 @@ def _checkpoint(task: Task) -> dict[str, str]:
     with our_trainer(task) as trainer:
         saves = Saves(trainer)
         trainer.add_callback(saves)
-        trainer.train()
+        with recipe.only_used_rows(trainer):
+            trainer.train()
     waited, written = (statistics.median(seconds) for seconds in (saves.checkpoints, saves.files))
     what = f"a checkpoint of {saves.bytes / 1e6:.0f} MB: the training waits"
     return _row(what, f"{waited:.2f} s", f"a write of its bytes: {written:.2f} s")

@@ -40,7 +40,7 @@ def training_table(encoders: dict[str, str], sources: dict[str, str], root: Path
                 rows.append(training_speed.measure(task, name, cores))
     missing = [] if ON_GPU else [(f"{name}, one GPU", corpus) for name in shapes.SHAPES for corpus in CORPORA]
     rows += [{"encoder": name, "corpus": corpus} for name, corpus in missing]
-    return pd.DataFrame(rows).fillna("")
+    return pd.DataFrame(rows, dtype=object).fillna("")  # whole numbers stay whole where a row has none
 
 
 def tell(section: str) -> None:

@@ -96,7 +96,7 @@ def table(curves: pd.DataFrame) -> pd.DataFrame:
     """The mean and standard deviation over the seeds, of the training's ends and of the validation."""
     training = curves[curves["split"] == "training"]
     ends = training[training["epoch"].isin([training["epoch"].min(), training["epoch"].max()])]
-    shown = pd.concat([ends, curves[curves["split"] == "validation"]])
+    shown = pd.concat([ends, curves[curves["split"] == "validation"]]).round({"epoch": 2})
     groups = shown.groupby(["corpus", "split", "epoch", "recipe"])["loss"]
     shown = groups.agg(lambda losses: f"{losses.mean():.3f} ± {losses.std():.3f}")
     return shown.unstack("recipe")[["published", "plain", "ours"]].reset_index()

@@ -62,7 +62,7 @@ def cell_text(value: object) -> str:
     if value is None or value != value:  # JSON's null, and Python's NaN
         return ""
     whole = isinstance(value, float) and value.is_integer()
-    return str(int(value)) if whole else replace_surrogates(str(value))
+    return str(int(value)) if whole else str(value)
 
 
 def read_table(content: bytes, place: str, columns: Mapping[str, Sequence[str]]) -> Table:

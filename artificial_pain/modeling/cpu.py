@@ -1,7 +1,8 @@
 """What makes a training on a CPU fast and repeatable: where memory is, products in bf16, cheap masks for dropout.
 
 torch's masks take a draw of its generator for each value, and with them a quarter of a step. Here a draw makes the
-masks of four values, of 16 bits each; so a probability is a multiple of 1/65,536: 0.1 is 0.10001.
+masks of four values, of 16 bits each; so a probability is a multiple of 1/65,536, and of 1/32,768 in attention, whose
+masks have 15 bits: 0.1 is 0.10001 in both.
 """
 
 import ctypes
@@ -37,7 +38,7 @@ def disable_malloc_trim() -> None:
 
 
 def return_free_memory() -> None:
-    """Give the system what the process has kept and does not use now: pieces between others, as texts grow shorter."""
+    """Give the memory that is free back to the system. Texts of other lengths leave pieces that fit nothing."""
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
 
@@ -83,7 +84,8 @@ class DroppedAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, query, key, value, mask, scaling, p):
-        dropped = max(1, round(p * VALUES / 2))  # of half as many: halved bits less a limit cannot overflow
+        # A number is dropped where it is less than the limit: where their difference has a sign. It needs a bit more.
+        dropped = max(1, round(p * VALUES / 2))
         ctx.factors = scaling, VALUES / 2 / max(VALUES / 2 - dropped, 1)
         query = query * scaling
         weights = query @ key.transpose(2, 3)

@@ -143,7 +143,7 @@ def _complete(checkpoint: Path) -> None:
 
 
 class ReturnFreeMemory(TrainerCallback):
-    """On a CPU, gives free memory back now and then, each time for some 0.05 s, and at the end of the training."""
+    """On a CPU, gives free memory back every 20 s, which takes 0.05 s, and at the end of the training."""
 
     def on_train_begin(self, args, state, control, **kwargs):
         self._last = time.monotonic()

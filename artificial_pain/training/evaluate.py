@@ -72,8 +72,8 @@ def predict(
 def evaluate(trainer: "EmotionTrainer", splits: Splits) -> tuple[dict, dict[str, pd.DataFrame]]:
     """The content of evaluation_results.json, and the predictions by split.
 
-    Of validation, where the training has evaluated the kept weights on it, nothing is predicted again. The test split
-    is read here, after the training, for the first and only time.
+    What the training has predicted of validation with the kept weights is not predicted again. The test split is read
+    here, after the training, for the first and only time.
     """
     names, label_names = trainer.model.config.intensity_targets, splits.label_names
     results, predictions = {}, {}

@@ -26,7 +26,7 @@ from artificial_pain.modeling.model import EmotionModel
 from artificial_pain.training import callbacks, checkpoints, evaluate
 from artificial_pain.training.trainer import EmotionTrainer
 
-# An evaluation keeps no gradients: many examples fit. A CPU is busy with so many tokens, and more leave its cache.
+# An evaluation keeps no gradients, so many examples fit. On a CPU more tokens than these do not fit its cache.
 EVALUATION_BATCH_SIZE = 64
 EVALUATION_TOKENS_ON_CPU = 2048
 LOGGING_STEPS = 10  # between the points of the learning curves in W&B; the end of an epoch is one too

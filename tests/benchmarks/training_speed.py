@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import torch.utils.benchmark
 from recipes import ON_GPU, Task
+from torch import nn
 from tqdm import tqdm
 from trainers import PUBLISHED, make_model
 from turns import WARM_UP, Turn, our_training, plain_training, published_training, waiting
@@ -20,6 +21,7 @@ from artificial_pain.training.trainer import BATCHES_OF_A_GROUP, MIN_GROUPS
 # Batch sizes and cores. More than one core is measured for ours alone.
 SETTINGS = [(PUBLISHED["BATCH_SIZE"], 1), (16, 1), (32, 1)]
 SETTINGS += [] if ON_GPU else [(PUBLISHED["BATCH_SIZE"], 2)]
+RECIPES = ("published", "plain", "ours")
 TURNS = 4  # all in the first epoch, so that none has an evaluation in it
 SIZE = 8192 if ON_GPU else 2048  # of the matrices whose product shows the machine's limit
 
@@ -34,14 +36,22 @@ def product_rate(threads: int) -> float:
 
 
 def training_flops(model: EmotionModel, lengths: np.ndarray) -> float:
-    """Of forward and backward passes over texts of these lengths: 6 a weight and token, and attention's products.
+    """FLOPs of the encoder's forward and backward passes over texts of these lengths, without padding.
 
-    Every layer counts for all tokens, whatever a recipe saves of the last, so that all recipes are counted the same.
+    6 a token and weight of a linear map, and 12 a pair of tokens, layer and hidden unit for attention. What a model of
+    ours leaves out of the last layer is left out here too.
     """
-    config, encoder = model.config.encoder, model.encoder
-    weights = encoder.num_parameters() - encoder.get_input_embeddings().weight.numel()
-    attention = 12 * config.num_hidden_layers * config.hidden_size * np.square(lengths).sum()
-    return 6 * weights * lengths.sum() + attention
+    config = model.config.encoder
+    modules = dict(model.encoder.named_modules())
+    linear = {name: module.weight.numel() for name, module in modules.items() if type(module) is nn.Linear}
+    tokens, pairs = lengths.sum(), np.square(lengths).sum()
+    flops = 6 * sum(linear.values()) * tokens + 12 * config.num_hidden_layers * config.hidden_size * pairs
+    if any(hasattr(module, "first_token_alone") for module in modules.values()):
+        last = f"layer.{config.num_hidden_layers - 1}."
+        after_attention = sum(size for name, size in linear.items() if last in name and ".self." not in name)
+        flops -= 6 * after_attention * (tokens - len(lengths))
+        flops -= 0 if ON_GPU else 12 * config.hidden_size * (pairs - tokens)  # of `cpu.attention`
+    return flops
 
 
 def steps_of_a_turn(examples: int, batch_size: int) -> int:
@@ -93,23 +103,33 @@ def measure(task: Task, encoder_name: str, cores: int) -> dict[str, object]:
                 process.send(batch)
                 turns[name].append(process.recv())
             products.append(product_rate(cores))
-    model = make_model(encoder, splits.label_names)
-    cost = partial(training_flops, model)
+    poolings = {"plain": "mean", "ours": "cls"}  # for the mean the last layer computes all tokens, as plain does
+    models = {name: make_model(encoder, splits.label_names, pooling=pooling) for name, pooling in poolings.items()}
+    costs = {name: partial(training_flops, model) for name, model in models.items()}
     row = {
         "encoder": encoder_name,
         "corpus": task.corpus,
         "batch": task.batch_size,
         "cores": "GPU" if ON_GPU else cores,
     }
-    return row | columns(turns, cost, np.median(products))
+    return row | columns(turns, costs, np.median(products))
 
 
-def columns(turns: dict[str, list[Turn]], cost: Callable[[np.ndarray], float], product: float) -> dict[str, str]:
-    """What was measured, as it is shown. cost: the FLOPs of texts of these lengths; product: FLOP/s."""
-    grouped = {name: some for name, some in turns.items() if name != "published"}
+def columns(
+    turns: dict[str, list[Turn]], costs: dict[str, Callable[[np.ndarray], float]], product: float
+) -> dict[str, str]:
+    """What was measured, as it is shown, with n/a for a recipe that has no turns.
 
-    def each(shown: str, of: Callable[[list[Turn]], float], turns: dict[str, list[Turn]] = grouped) -> str:
-        return ", ".join(shown.format(of(some)) for some in turns.values())
+    costs: of plain and ours, the FLOPs of texts of these lengths. product: FLOP/s of a product of matrices.
+    """
+
+    def each(shown: str, of: Callable[[list[Turn]], float], recipes: Sequence[str] = ("plain", "ours")) -> str:
+        return ", ".join(shown.format(of(turns[name])) if name in turns else "n/a" for name in recipes)
+
+    flops = {name: rate(turns[name], cost) for name, cost in costs.items() if name in turns}
+
+    def of_flops(shown: str, scale: float) -> str:
+        return ", ".join(shown.format(flops[name] / scale) if name in flops else "n/a" for name in costs)
 
     rates = {name: rate(some, len) for name, some in turns.items()}
     row = {f"{name}, examples/s": f"{value:.2f}" for name, value in rates.items()}
@@ -120,7 +140,7 @@ def columns(turns: dict[str, list[Turn]], cost: Callable[[np.ndarray], float], p
     return row | {
         "padding (plain, ours)": each("{:.1%}", padding),
         "real tokens/s (plain, ours)": each("{:,.0f}", partial(rate, count=np.sum)),
-        "GFLOP/s (plain, ours)": each("{:,.0f}", lambda some: rate(some, cost) / 1e9),
-        "share of a matrix product (plain, ours)": each("{:.0%}", lambda some: rate(some, cost) / product),
-        "peak memory, GB (published, plain, ours)": each("{:.1f}", lambda some: some[-1].peak, turns),
+        "GFLOP/s (plain, ours)": of_flops("{:,.0f}", 1e9),
+        "share of a matrix product (plain, ours)": of_flops("{:.0%}", product),
+        "peak memory, GB (published, plain, ours)": each("{:.1f}", lambda some: some[-1].peak, RECIPES),
     }

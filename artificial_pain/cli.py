@@ -33,8 +33,7 @@ def run(main: Callable, parse_args: Callable[[], argparse.Namespace], prints_res
     A UserError, and a fault of the machine: 1; a wrong flag: 2; Ctrl-C: 130; SIGTERM: 143. A bug of ours: its
     traceback, and 1. With `prints_results`, what is printed is in no file: the command fails where it is lost.
     """
-    # The imports make half a million objects that stay: by default a fifth of a start is looking for garbage in them,
-    # and a second of an end.
+    # The imports make half a million objects that stay. By default, a fifth of a start is looking for garbage in them.
     gc.set_threshold(*GARBAGE_COLLECTION)
     environment.prepare()
     signal.signal(signal.SIGTERM, _terminate)
@@ -61,7 +60,7 @@ def run(main: Callable, parse_args: Callable[[], argparse.Namespace], prints_res
         sys.exit(1)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # in Python's own ending it would be a traceback
-        gc.freeze()
+        gc.freeze()  # Python's own ending would look at all of them once more, for a second
 
 
 def _terminate(*_: object) -> NoReturn:

@@ -111,7 +111,7 @@ def parse_model_args(description: str | None, task: str, datasets: Sequence[str]
         ("learning_rate", cli.positive_float, "of the encoder"),
         ("head_learning_rate", cli.positive_float, "of the heads"),
         ("warmup_steps", cli.not_negative_integer, "in which the learning rates rise from 0, to fall after"),
-        ("seed", cli.seed_integer, "draws the heads' first weights, the order of the data and dropout"),
+        ("seed", cli.seed_integer, "draws the heads' initial weights, the order of the data and dropout"),
         ("model_metric", ["accuracy", "loss", "macro_f1"], "on validation: the best checkpoint by it is kept"),
         ("precision", ["auto", "fp32", "bf16", "fp16"], precision),
         ("restart", bool, "train anew; without it a stopped run goes on, and a finished one is evaluated only"),

@@ -26,7 +26,7 @@ METADATA_FILE = "tokenization.json"  # beside the tokenized splits: what they we
 READ_SETTINGS = {"corpus", "dataset_name", "label_counts", *examples.PUBLISHED}  # settings in it that a run reads
 NOT_WRITTEN = ["turns", "strategies"]  # columns of lists
 CHUNK = 1000  # texts a piece of the Arrow tables, and a step of the progress bar
-BATCH = 100  # texts a call of the tokenizer: enough to keep its threads busy, few enough for the processor's cache
+BATCH = 100  # texts a call of the tokenizer: enough for two threads, few enough for the processor's cache
 
 
 def resolve_length(encoder: Encoder, tokenizer: PreTrainedTokenizerFast, max_length: int | None, default: int) -> int:

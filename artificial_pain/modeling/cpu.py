@@ -1,8 +1,8 @@
 """What makes a training on a CPU fast and repeatable: where memory is, products in bf16, cheap masks for dropout.
 
-torch's masks take a draw of its generator for each value, and with them a quarter of a step. Here a draw makes the
-masks of four values, of 16 bits each; so a probability is a multiple of 1/65,536, and of 1/32,768 in attention, whose
-masks have 15 bits: 0.1 is 0.10001 in both.
+torch draws a random number for the mask of each value, which takes a quarter of a step. Here a number of 64 bits makes
+the masks of four values, with 16 bits each. So a probability is a multiple of 1/65,536. In `attention` it is one of
+1/32,768, because its masks use 15 bits. 0.1 is 0.10001 in both.
 """
 
 import ctypes
@@ -26,10 +26,10 @@ def multiplies_in_bf16() -> bool:
 
 
 def disable_malloc_trim() -> None:
-    """Let the process keep the memory that it frees, to use it again: glibc's alone can be told.
+    """Let the process keep the memory that it frees, to use it again. C libraries other than glibc stay as they are.
 
-    By default a large tensor is given back to the system at once, and the next one is memory that the kernel has to
-    clear, page by page: a fifth of a training step.
+    By default, the memory of a large tensor goes back to the system at once, and the system clears the memory of the
+    next one, page by page. That is a fifth of a training step.
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
@@ -38,7 +38,7 @@ def disable_malloc_trim() -> None:
 
 
 def return_free_memory() -> None:
-    """Give the memory that is free back to the system. Texts of other lengths leave pieces that fit nothing."""
+    """Give back what `disable_malloc_trim` keeps: tensors of texts of other lengths do not fit into its pieces."""
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
 
@@ -62,7 +62,7 @@ def _random_bits(shape: torch.Size) -> torch.Tensor:
 def drop(values: torch.Tensor, p: float) -> torch.Tensor:
     """The values, of any shape, each with probability p set to 0, the others scaled so that the mean stays."""
     dropped = max(1, round(p * VALUES))
-    # The mask is 0 and 1 in the values' type: torch has no vector instructions for a bool beside numbers of 16 bits.
+    # The mask is 0 and 1 in the values' type: torch has no vector instructions for 16 bits times a bool.
     mask = torch.empty_like(values)
     torch.gt(_random_bits(values.shape), dropped - VALUES // 2 - 1, out=mask)
     return values * mask * (VALUES / max(VALUES - dropped, 1))
@@ -76,15 +76,16 @@ class Dropout(nn.Dropout):
 
 
 class DroppedAttention(torch.autograd.Function):
-    """Attention with dropout of its weights, which are kept for the backward pass once: a dropped one as negative.
+    """Attention with dropout of its weights. They are kept once for the backward pass; a negative one was dropped.
 
-    query, key, value: (batch, heads, tokens, size); mask: added to the scores, no gradient. torch by itself would keep
-    the weights, the mask of the dropout, and the weights that are left.
+    query, key, value: (batch, heads, tokens, size). mask: is added to the scores, and gets no gradient. torch's own
+    autograd would keep the weights, the mask of the dropout, and the weights that are left.
     """
 
     @staticmethod
     def forward(ctx, query, key, value, mask, scaling, p):
-        # A number is dropped where it is less than the limit: where their difference has a sign. It needs a bit more.
+        # A weight is dropped where its random number is below a limit: where their difference is negative. The random
+        # numbers have 15 bits, so that the difference fits into 16.
         dropped = max(1, round(p * VALUES / 2))
         ctx.factors = scaling, VALUES / 2 / max(VALUES / 2 - dropped, 1)
         query = query * scaling
@@ -122,8 +123,8 @@ def attention(
 ) -> tuple[torch.Tensor, None]:
     """Scaled dot-product attention for transformers: (batch, heads, tokens, size) to (batch, tokens, heads, size).
 
-    torch's own has no fast kernel for dropout on a CPU; without dropout, it is that one. Where the module says
-    `first_token_alone`, all tokens have what the first has.
+    torch's own kernel is used without dropout. With dropout, it is slow on a CPU. Where the module has
+    `first_token_alone`, the first token's attention is computed and stands for all tokens: only the first is read.
     """
     shape = query.transpose(1, 2).shape
     if getattr(module, "first_token_alone", False):
@@ -134,7 +135,7 @@ def attention(
     kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else query.dtype
     query, key, value = query.to(kind), key.to(kind), value.to(kind)
     if attention_mask is not None:
-        # fp32's lowest number would be -inf in bf16, and a row of nothing else NaN: padding far from a local window.
+        # fp32's lowest number would be -inf in bf16. A row of -inf alone (padding outside a local window) would be NaN.
         attention_mask = attention_mask.clamp(min=torch.finfo(kind).min).to(kind)
     output = DroppedAttention.apply(query, key, value, attention_mask, scaling, dropout)
     return output.transpose(1, 2).expand(shape), None

@@ -9,13 +9,13 @@ from transformers import PreTrainedModel
 
 @contextmanager
 def only_rows(encoder: PreTrainedModel, token_ids: torch.Tensor) -> Iterator[None]:
-    """Within the block the table of word embeddings has only the rows of `token_ids`; after it, all rows again.
+    """Within the block, the table of word embeddings has only the rows of `token_ids`. After it, it has all rows again.
 
-    token_ids: of all texts that are read in the block and of their padding, in any order and shape.
+    token_ids: those of all texts that are read in the block, and of their padding, in any order and shape.
 
     The row of a token that no training text has gets no gradient, and Adam without weight decay leaves it as it is, to
-    the last bit. Of BERT's 30,522 rows the texts of SAD have 4,820: gradients, clipping, Adam's moments and checkpoints
-    are smaller by the rest.
+    the last bit. SAD needs 4,820 of BERT's 30,522 rows. Without the others, gradients, clipping, Adam's moments and
+    checkpoints are smaller.
     """
     embedding = encoder.get_input_embeddings()
     table, padding = embedding.weight.data, embedding.padding_idx

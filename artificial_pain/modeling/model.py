@@ -89,7 +89,7 @@ class EmotionModel(PreTrainedModel):
             # BERT's and RoBERTa's own: the heads do not read it, so it could not learn.
             self.encoder.pooler = None
         hidden_size, outputs = config.encoder.hidden_size, config.num_labels
-        # The emotion's head comes first: the same seed gives it the same first weights, whatever other heads there are.
+        # The emotion's head comes first: a seed gives it the same initial weights, whatever other heads there are.
         self.emotion_head = make_head(hidden_size, config.emotion_head_size, outputs)
         heads = {name: make_head(hidden_size, config.regressor_size, outputs) for name in config.intensity_targets}
         self.regressors = nn.ModuleDict(heads)
@@ -162,22 +162,32 @@ def _load_encoder(source: Encoder) -> PreTrainedModel:
 
 
 def _keep_first_token(encoder: PreTrainedModel) -> None:
-    """Let the last layer compute the first token of each text alone, where the heads read no other.
+    """Let the last layer compute only the first token of each text after its attention: the heads read no other.
 
-    Of a layer's products of matrices, 9 of 12 come after its attention. This is done to encoders of BERT's kind
-    (RoBERTa, ELECTRA, DeBERTa), whose layers go on from the attention in a module `attention.output`.
+    9/12 of a layer's weights (the output projection and the feed-forward network) are used after its attention. This is
+    done to encoders whose layers have a module `attention.output`: BERT, RoBERTa, ELECTRA, DeBERTa, XLM-RoBERTa and
+    CamemBERT. Others are left as they are.
     """
     attentions = [module for name, module in encoder.named_modules() if name.endswith(".attention")]
     if attentions and hasattr(attentions[-1], "output"):
         attentions[-1].self.first_token_alone = True  # for `cpu.attention`
-        # Its arguments are the attention's output and the layer's input: (batch, tokens, hidden) each.
-        attentions[-1].output.register_forward_pre_hook(lambda module, states: tuple(state[:, :1] for state in states))
+        attentions[-1].output.register_forward_pre_hook(_first_token)
+
+
+def _first_token(module: nn.Module, states: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """states: the attention's output and the layer's input, (batch, tokens, hidden) each."""
+    return tuple(state[:, :1] for state in states)
 
 
 def pool(hidden: torch.Tensor, attention_mask: torch.Tensor, pooling: str) -> torch.Tensor:
-    """What the heads read, (batch, hidden), of the last hidden states (batch, tokens, hidden), without padding."""
+    """What the heads read, (batch, hidden), of the last hidden states (batch, tokens, hidden), without padding.
+
+    Raises ValueError where the mean is asked for, and the encoder computes the first token alone.
+    """
     if pooling == "cls":
         return hidden[:, 0]
+    if hidden.shape[1] != attention_mask.shape[1]:
+        raise ValueError('make the model with pooling="mean": with "cls" its last layer has the first token alone')
     mask = attention_mask[:, :, None].to(hidden.dtype)
     return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
 

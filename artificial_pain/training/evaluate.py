@@ -48,7 +48,7 @@ def validation_metrics(prediction: "EvalPrediction", loss: Loss, names: Sequence
 
 
 def by_length(dataset: Dataset) -> np.ndarray:
-    """The order from the longest example to the shortest: batches without padding; a lack of memory shows at once."""
+    """The indices from the longest example to the shortest: little padding, and a lack of memory shows at once."""
     return np.argsort(-lengths(dataset), kind="stable")
 
 
@@ -72,8 +72,8 @@ def predict(
 def evaluate(trainer: "EmotionTrainer", splits: Splits) -> tuple[dict, dict[str, pd.DataFrame]]:
     """The content of evaluation_results.json, and the predictions by split.
 
-    What the training has predicted of validation with the kept weights is not predicted again. The test split is read
-    here, after the training, for the first and only time.
+    If the training has predicted validation with the kept weights, those predictions are used. The test split is read
+    here, after the training, and nowhere before.
     """
     names, label_names = trainer.model.config.intensity_targets, splits.label_names
     results, predictions = {}, {}

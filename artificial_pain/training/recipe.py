@@ -26,7 +26,8 @@ from artificial_pain.modeling.model import EmotionModel
 from artificial_pain.training import callbacks, checkpoints, evaluate
 from artificial_pain.training.trainer import EmotionTrainer
 
-# An evaluation keeps no gradients, so many examples fit. On a CPU more tokens than these do not fit its cache.
+# An evaluation keeps no gradients, so many examples fit. On a CPU, a batch has so many tokens on average: more do not
+# fit its cache.
 EVALUATION_BATCH_SIZE = 64
 EVALUATION_TOKENS_ON_CPU = 2048
 LOGGING_STEPS = 10  # between the points of the learning curves in W&B; the end of an epoch is one too
@@ -59,8 +60,8 @@ def resolve_precision(precision: str) -> str:
 def adam(model: EmotionModel, learning_rate: float, head_learning_rate: float, layer_decay: float = 1.0) -> Adam:
     """Adam without weight decay. The encoder and the heads each have their learning rate.
 
-    The encoder's is that of its top layer; a layer below another has `layer_decay` times its rate, the embeddings
-    that of a layer below the first (discriminative fine-tuning, Howard & Ruder, ACL 2018).
+    The encoder's is that of its top layer. Each layer has `layer_decay` times the rate of the layer above it, and the
+    embeddings come below the first layer (discriminative fine-tuning, Howard & Ruder, ACL 2018).
     """
     layers = model.config.encoder.num_hidden_layers
     # Beside the layers: ModernBERT's norm is above the last, DeBERTa's convolution is part of the first. Relative
@@ -178,14 +179,14 @@ def make_trainer(
 
 
 def only_used_rows(trainer: EmotionTrainer) -> AbstractContextManager[None]:
-    """Within the block, the encoder has the word embeddings of what a training reads, and of its padding, alone."""
+    """Within the block, the encoder has only the word embeddings of the texts that a training reads, and of padding."""
     texts = [token_ids(dataset) for dataset in (trainer.train_dataset, trainer.eval_dataset)]
     ids = np.concatenate([*texts, [trainer.processing_class.pad_token_id]])
     return embeddings.only_rows(trainer.model.encoder, torch.from_numpy(ids))
 
 
 def train(trainer: EmotionTrainer) -> None:
-    """Train from the last valid checkpoint on, or from the start, until the model has the best checkpoint's weights.
+    """Train from the last valid checkpoint on, or from the start. Then load the weights of the best checkpoint.
 
     Raises UserError where the disk cannot hold the checkpoints, or where the training cannot go on.
     """

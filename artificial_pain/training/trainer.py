@@ -18,7 +18,7 @@ with redirect_stdout(sys.stderr):  # with WANDB_MODE=offline it prints a line, a
     from transformers.trainer_utils import EvalLoopOutput
 
 BATCHES_OF_A_GROUP = 50  # at most: the examples of so many batches are sorted by length
-MIN_GROUPS = 4  # but for a training split of fewer batches
+MIN_GROUPS = 4  # if the training split has as many batches
 
 
 class EpochSampler(Sampler[int]):
@@ -69,6 +69,7 @@ class EmotionTrainer(Trainer):
         # What the model predicted of the validation split in the evaluation of the best checkpoint, if that was in this
         # process: in the order of `eval_dataset`.
         self.best_outputs: tuple[np.ndarray, ...] | None = None
+        self._last_outputs: tuple[np.ndarray, ...] | None = None  # of the last evaluation, whichever it was
         self.remove_callback(ProgressCallback)
         on_terminal = sys.stderr.isatty()
         if on_terminal:

@@ -9,7 +9,7 @@ from transformers import AutoModel
 
 from artificial_pain.modeling import embeddings
 
-TEXTS = torch.tensor([[2, 5, 6, 7, 3], [2, 8, 3, 0, 0]])
+TEXTS = torch.tensor([[2, 5, 6, 7, 3], [2, 8, 3, 0, 0]])  # 0 is the padding
 USED = sorted(set(TEXTS.flatten().tolist()))
 
 
@@ -43,6 +43,20 @@ def test_the_whole_table_and_its_used_rows_learn_the_same(encoder):
     unused = [row for row in range(len(before)) if row not in USED]
     assert torch.equal(table[unused], before[unused]) and not torch.allclose(table[5], before[5])
     assert torch.equal(table[0], before[0])  # of the padding
+
+
+def test_padding_gets_no_gradient_wherever_its_row_is(encoder):
+    """Of padding 9, with rows before it that no text has"""
+    model = AutoModel.from_pretrained(encoder)
+    model.get_input_embeddings().padding_idx = 9
+    texts = TEXTS.masked_fill(TEXTS == 0, 9)
+    with embeddings.only_rows(model, texts):
+        embedding = model.get_input_embeddings()
+        embedding(texts).sum().backward()
+        moved = [embedding.weight.grad[i].any().item() for i in range(len(embedding.weight))]
+        with pytest.raises(IndexError):
+            embedding(torch.tensor([4]))  # which is no row here
+    assert moved == [True] * 6 + [False]  # 2, 3, 5, 6, 7, 8, 9
 
 
 @pytest.mark.parametrize("error", [None, KeyboardInterrupt])

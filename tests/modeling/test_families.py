@@ -28,6 +28,10 @@ from artificial_pain.training import recipe
 pytestmark = pytest.mark.xdist_group("families")  # one worker makes the encoders
 # Their attention has a term for relative positions, which the kernels of the package do not know.
 LIBRARY_KERNELS = {"microsoft/deberta-v3-base", "microsoft/mpnet-base"}
+# Their last layer computes the first token alone after its attention.
+FIRST_TOKEN_ALONE = {"mental/mental-roberta-base", "mental/mental-bert-base-uncased", "FacebookAI/roberta-base"}
+FIRST_TOKEN_ALONE |= {"google/electra-base-discriminator", "microsoft/deberta-v3-base", "FacebookAI/xlm-roberta-base"}
+FIRST_TOKEN_ALONE |= {"almanach/camembert-base"}
 UNBOUNDED = {"microsoft/deberta-v3-base", "answerdotai/ModernBERT-base"}  # no table of absolute positions
 TEXTS = [SENTENCES[0], "Hi!", f"{SENTENCES[1]} {SENTENCES[2]}"]
 
@@ -128,6 +132,9 @@ def test_kernels_give_the_numbers_of_the_library(name, folders, monkeypatch):
     library.load_state_dict(fast.state_dict())
     library.config.pooling = "cls"
     cpu.use_fast_dropout(fast)
+    tokens = batch["input_ids"].shape[1]
+    assert library.encoder(**batch).last_hidden_state.shape[1] == tokens
+    assert fast.encoder(**batch).last_hidden_state.shape[1] == (1 if name in FIRST_TOKEN_ALONE else tokens)
     attention = fast.encoder.config._attn_implementation
     assert attention == ("eager" if name in LIBRARY_KERNELS else cpu.ATTENTION)
     assert not any(type(module) is nn.Dropout for module in fast.modules())

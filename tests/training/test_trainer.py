@@ -1,11 +1,16 @@
 """The Trainer: the order of its predictions, the kept model, what it reports and logs, the learning rates."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from models import MISSING, NAMES, TARGETS, make_trainer
+from datasets import Dataset
+from models import LABELS, MISSING, NAMES, TARGETS, make_trainer
 
-from artificial_pain.training import evaluate, recipe
+from artificial_pain.modeling import cpu
+from artificial_pain.training import callbacks, evaluate, recipe
 from artificial_pain.training.history import learning_curves
 
 
@@ -31,9 +36,54 @@ def test_the_kept_model_is_the_best_on_validation(tiny, splits, tmp_path):
     assert trainer.evaluate()["eval_loss"] == pytest.approx(losses[best], rel=1e-5)
     # What was predicted in that epoch's evaluation is what the kept model predicts.
     validation = splits.tokenized["validation"]
+    assert trainer.best_outputs is not None
     found = evaluate.predict(trainer, validation, trainer.best_outputs)
     for once, again in zip(found, evaluate.predict(trainer, validation), strict=True):
         assert np.array_equal(once, again)
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_the_kept_weights_are_evaluated_once_on_validation(resumed, tiny, splits, tmp_path, monkeypatch):
+    """After the training the test split alone is predicted; of a training that had ended before, both are"""
+    trainer = make_trainer(tiny[NAMES[1]], splits, tmp_path)
+    recipe.train(trainer)
+    if resumed:
+        trainer = make_trainer(tiny[NAMES[1]], splits, tmp_path, patience=0)
+        recipe.train(trainer)
+    predicted, predict = [], trainer.predict
+    monkeypatch.setattr(trainer, "predict", lambda dataset: predicted.append(len(dataset)) or predict(dataset))
+    frames = {name: texts(part) for name, part in splits.tokenized.items()}
+    settings = {"label_counts": dict.fromkeys(LABELS, 1)}  # for the majority
+    evaluate.evaluate(trainer, replace(splits, texts=frames, settings=settings))
+    assert predicted == ([100, 150] if resumed else [150])
+
+
+def texts(part: Dataset) -> pd.DataFrame:
+    """What the baselines read of a split."""
+    frame = part.select_columns(["labels", *TARGETS]).to_pandas().rename(columns={"labels": "label"})
+    words = [" ".join(f"word{i}" for i in ids) for ids in part["input_ids"]]
+    return frame.assign(text=words, label_name=[LABELS[label] for label in frame["label"]])
+
+
+def test_free_memory_is_given_back_while_it_trains_and_before_each_evaluation(tiny, splits, tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(callbacks, "SECONDS_BETWEEN_TRIMS", 0)
+    monkeypatch.setattr(cpu, "return_free_memory", lambda: calls.append("given back"))
+    trainer = make_trainer(tiny[NAMES[1]], splits, tmp_path, batch_size=25)
+    evaluation_loop = trainer.evaluation_loop
+    monkeypatch.setattr(
+        trainer,
+        "evaluation_loop",
+        lambda *args, **kwargs: calls.append("evaluation") or evaluation_loop(*args, **kwargs),
+    )
+    recipe.train(trainer)
+    assert calls == ["given back"] * 3 + ["evaluation", "given back"]  # two steps, the epoch, the end
+
+
+@pytest.mark.parametrize(("lengths", "size"), [([4] * 9, 64), ([512] * 9, 8), ([10, 90], 40)])
+def test_evaluation_batches_have_about_as_many_tokens_on_a_cpu(lengths, size):
+    validation = Dataset.from_dict({"input_ids": [[5] * length for length in lengths]})
+    assert recipe.evaluation_batch_size(validation) == size
 
 
 def test_validation_reports_losses_and_metrics_over_the_whole_split(tiny, splits, tmp_path):

@@ -23,7 +23,7 @@ HEAD_LEARNING_RATE = 3e-5  # of the head, whose weights are new
 EPOCHS = 1000  # at most: early stopping ends the training before
 DEBUG_EPOCHS = 3  # with --debug
 PATIENCE = 50  # epochs without a better MODEL_METRIC on validation, after which the training stops
-SEED = 42  # of the head's first weights, the order of the examples and dropout
+SEED = 42  # of the head's initial weights, the order of the examples and dropout
 WARMUP_STEPS = 0  # the learning rates fall from the first step on, linearly to 0 at the last of EPOCHS
 MODEL_METRIC = "loss"  # the checkpoint with the lowest validation loss is kept, of equal ones the first
 

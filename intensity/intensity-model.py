@@ -27,7 +27,7 @@ HEAD_LEARNING_RATE = 3e-5  # of the heads, whose weights are new
 EPOCHS = 1000  # at most: early stopping ends the training before
 DEBUG_EPOCHS = 3  # with --debug
 PATIENCE = 50  # epochs without a better MODEL_METRIC on validation, after which the training stops
-SEED = 42  # of the heads' first weights, the order of the examples and dropout
+SEED = 42  # of the heads' initial weights, the order of the examples and dropout
 WARMUP_STEPS = 500  # in which the learning rates rise, to fall after, linearly to 0 at the last of EPOCHS
 MODEL_METRIC = "accuracy"  # the checkpoint with the highest validation accuracy is kept, of equal ones the first
 

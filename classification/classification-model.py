@@ -15,7 +15,8 @@ from artificial_pain import cli, encoders, flags, storage
 TASK = "classification"
 DATASETS = ["ESConv", "SAD"]
 
-# The published recipe, balanced or not. Flags change what is in parse_args. The last two differ in the intensity task.
+# The published settings, balanced or not. Flags can change those in parse_args, except DEBUG_EPOCHS. WARMUP_STEPS and
+# MODEL_METRIC are others in the intensity task.
 HEAD_SIZE = 256  # hidden units of the classification head: Linear, Tanh, Linear
 BATCH_SIZE = 6
 LEARNING_RATE = 1e-5  # of the encoder
@@ -24,7 +25,7 @@ EPOCHS = 1000  # at most: early stopping ends the training before
 DEBUG_EPOCHS = 3  # with --debug
 PATIENCE = 50  # epochs without a better MODEL_METRIC on validation, after which the training stops
 SEED = 42  # of the head's initial weights, the order of the examples and dropout
-WARMUP_STEPS = 0  # the learning rates fall from the first step on, linearly to 0 at the last of EPOCHS
+WARMUP_STEPS = 0  # the learning rates fall linearly from the first step on, to 0 at the end of EPOCHS
 MODEL_METRIC = "loss"  # the checkpoint with the lowest validation loss is kept, of equal ones the first
 
 

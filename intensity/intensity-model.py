@@ -16,7 +16,8 @@ TASK = "intensity"
 DATASETS = ["ESConv"]  # SAD has no intensities before and after a talk
 INTENSITIES = ["initial_intensity", "final_intensity", "intensity_change"]  # before the talk, after it, final - initial
 
-# The published recipe, balanced or not. Flags change what is in parse_args. The last two differ in classification.
+# The published settings, balanced or not. Flags can change those in parse_args, except DEBUG_EPOCHS. WARMUP_STEPS and
+# MODEL_METRIC are others in classification.
 HEAD_SIZE = 256  # hidden units of the classification head: Linear, Tanh, Linear
 REGRESSOR_SIZE = 128  # hidden units of each intensity's regressor: Linear, Tanh, Linear
 EMOTION_WEIGHT = 0.5  # of the cross-entropy in the loss, the intensities have the rest; 1 without intensities
@@ -28,7 +29,7 @@ EPOCHS = 1000  # at most: early stopping ends the training before
 DEBUG_EPOCHS = 3  # with --debug
 PATIENCE = 50  # epochs without a better MODEL_METRIC on validation, after which the training stops
 SEED = 42  # of the heads' initial weights, the order of the examples and dropout
-WARMUP_STEPS = 500  # in which the learning rates rise, to fall after, linearly to 0 at the last of EPOCHS
+WARMUP_STEPS = 500  # in which the learning rates rise; then they fall linearly, to 0 at the end of EPOCHS
 MODEL_METRIC = "accuracy"  # the checkpoint with the highest validation accuracy is kept, of equal ones the first
 
 

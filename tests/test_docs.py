@@ -22,6 +22,7 @@ from conftest import (
 from warm import Script, sealed, wait_for
 
 README = REPOSITORY / "README.md"
+BENCHMARKS = REPOSITORY / "docs" / "benchmarks.md"
 PAGES = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")])
 COMMANDS = {path.name: path for path in (DATALOADER, MODEL, INTENSITY_DATALOADER, INTENSITY_MODEL)}
 COMMANDS |= {
@@ -127,6 +128,15 @@ def test_flags_are_those_of_the_command(name, script, monkeypatch):
     assert all(" " in told[flag] or told[flag] == "none" for flag in in_words)
     exact = {flag: cell.strip("`") for flag, cell in written.items() if flag not in in_words}
     assert exact == {flag: told[flag] for flag in exact}
+
+
+def test_speed_of_the_readme_is_that_of_the_benchmark():
+    """Of the whole processes in batches of 6"""
+    measured = {row[0]: row for row in rows(section(BENCHMARKS, "Whole processes")) if row[1] == "6"}
+    sad, esconv = measured["SAD"], measured["ESConv"]
+    text = " ".join(README.read_text().split())
+    assert f"{sad[3]} s on SAD and {esconv[3]} s on ESConv" in text
+    assert f"{sad[4].split()[0]} and {esconv[4].split()[0]} times as long" in text
 
 
 def test_flags_of_the_readme_have_their_defaults():

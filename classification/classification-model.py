@@ -15,8 +15,8 @@ from artificial_pain import cli, encoders, flags, storage
 TASK = "classification"
 DATASETS = ["ESConv", "SAD"]
 
-# The published settings, balanced or not. Flags can change those in parse_args, except DEBUG_EPOCHS. WARMUP_STEPS and
-# MODEL_METRIC are others in the intensity task.
+# The published settings, with and without --balanced. Only DEBUG_EPOCHS is ours (published: 1). Flags can change the
+# others that are in parse_args. WARMUP_STEPS and MODEL_METRIC have other values in the intensity task.
 HEAD_SIZE = 256  # hidden units of the classification head: Linear, Tanh, Linear
 BATCH_SIZE = 6
 LEARNING_RATE = 1e-5  # of the encoder

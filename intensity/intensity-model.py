@@ -16,8 +16,8 @@ TASK = "intensity"
 DATASETS = ["ESConv"]  # SAD has no intensities before and after a talk
 INTENSITIES = ["initial_intensity", "final_intensity", "intensity_change"]  # before the talk, after it, final - initial
 
-# The published settings, balanced or not. Flags can change those in parse_args, except DEBUG_EPOCHS. WARMUP_STEPS and
-# MODEL_METRIC are others in classification.
+# The published settings, with and without --balanced. Only DEBUG_EPOCHS is ours (published: 1). Flags can change the
+# others that are in parse_args. WARMUP_STEPS and MODEL_METRIC have other values in classification.
 HEAD_SIZE = 256  # hidden units of the classification head: Linear, Tanh, Linear
 REGRESSOR_SIZE = 128  # hidden units of each intensity's regressor: Linear, Tanh, Linear
 EMOTION_WEIGHT = 0.5  # of the cross-entropy in the loss, the intensities have the rest; 1 without intensities

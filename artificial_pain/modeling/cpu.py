@@ -1,8 +1,8 @@
 """What makes a training on a CPU fast and repeatable: where memory is, products in bf16, cheap masks for dropout.
 
 torch draws a random number for the mask of each value, which takes a quarter of a step. Here a number of 64 bits makes
-the masks of four values, with 16 bits each. So a probability is a multiple of 1/65,536. In `attention` it is one of
-1/32,768, because its masks use 15 bits. 0.1 is 0.10001 in both.
+the masks of four values, with 16 bits each. So probabilities are rounded to multiples of 1/65,536, and in `attention`
+to multiples of 1/32,768, because its masks use 15 bits. 0.1 becomes 0.10001 in both.
 """
 
 import ctypes
@@ -38,7 +38,7 @@ def disable_malloc_trim() -> None:
 
 
 def return_free_memory() -> None:
-    """Give back what `disable_malloc_trim` keeps: tensors of texts of other lengths do not fit into its pieces."""
+    """Give back the free memory that `disable_malloc_trim` keeps: it would grow with each new length of texts."""
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
 

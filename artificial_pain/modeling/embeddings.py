@@ -1,4 +1,4 @@
-"""The rows of the word embeddings that a training can change."""
+"""The table of word embeddings, cut to the rows that a training reads."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +14,8 @@ def only_rows(encoder: PreTrainedModel, token_ids: torch.Tensor) -> Iterator[Non
     token_ids: those of all texts that are read in the block, and of their padding, in any order and shape.
 
     The row of a token that no training text has gets no gradient, and Adam without weight decay leaves it as it is, to
-    the last bit. SAD needs 4,820 of BERT's 30,522 rows. Without the others, gradients, clipping, Adam's moments and
-    checkpoints are smaller.
+    the last bit. SAD's training and validation texts need 4,820 of BERT's 30,522 rows. Without the others, gradients,
+    clipping, Adam's moments and checkpoints are smaller.
     """
     embedding = encoder.get_input_embeddings()
     table, padding = embedding.weight.data, embedding.padding_idx

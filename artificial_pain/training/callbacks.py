@@ -145,7 +145,8 @@ def _complete(checkpoint: Path) -> None:
 class ReturnFreeMemory(TrainerCallback):
     """On a CPU, gives free memory back to the system, which takes 0.02 to 0.06 s.
 
-    It does so every 10 s that the main thread works (a benchmark also waits), and before each evaluation.
+    It does so after every 10 s of the main thread's CPU time, before each evaluation, and at the end of the training.
+    CPU time, because a training in a benchmark also waits for its turn.
     """
 
     def on_train_begin(self, args, state, control, **kwargs):

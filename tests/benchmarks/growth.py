@@ -43,7 +43,7 @@ def _measure(model_name: str, source: Path, times: int, folder: Path) -> dict[st
         "sentences": sentences,
         "dataloader, s": dataloader.seconds,
         "dataloader, GB": dataloader.peak,
-        "tokenized a second": ours,
+        "sentences tokenized a second": ours,
         "by the bare tokenizer": bare,
         "an epoch's batches, s": epoch_seconds,
         "an epoch's batches, GB": epoch_peak,

@@ -134,9 +134,9 @@ def columns(
     rates = {name: rate(some, len) for name, some in turns.items()}
     row = {f"{name}, examples/s": f"{value:.2f}" for name, value in rates.items()}
     if "published" in turns:
-        row["ours / published"] = f"{rates['ours'] / rates['published']:.1f}"
+        row["times as fast as published"] = f"{rates['ours'] / rates['published']:.1f}"
     if "plain" in turns:
-        row["ours / plain, by tokens (lowest to highest turn)"] = ratio(turns["ours"], turns["plain"])
+        row["times as fast as plain, by tokens (lowest to highest turn)"] = ratio(turns["ours"], turns["plain"])
     return row | {
         "padding (plain, ours)": each("{:.1%}", padding),
         "real tokens/s (plain, ours)": each("{:,.0f}", partial(rate, count=np.sum)),

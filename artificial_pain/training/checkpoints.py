@@ -51,9 +51,12 @@ def _unwritable(checkpoint: Path, error: Exception) -> UserError:
     return UserError(f"{checkpoint}: {reason}: make room, and the same command goes on from the checkpoint before")
 
 
-def require_space(folder: Path, weights: int) -> None:
-    """Raise UserError where the disk cannot hold two checkpoints and one being written, of `weights` bytes of model."""
-    needed = 3 * COPIES * weights
+def require_space(folder: Path, weights: int, saved: int) -> None:
+    """Raise UserError where the disk cannot hold two checkpoints, and beside them a third or the model that is saved.
+
+    weights: bytes of the weights in a checkpoint. saved: of the model's, with all of its word embeddings.
+    """
+    needed = 2 * COPIES * weights + max(COPIES * weights, saved)
     present = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     free = shutil.disk_usage(folder).free
     if present + free < needed:

@@ -195,15 +195,21 @@ def train(trainer: EmotionTrainer) -> None:
     if checkpoint:
         logger.info(f"going on from {checkpoint}")
         trainer.state = TrainerState.load_from_json(str(checkpoint / checkpoints.STATE))
+    saved = _size(trainer.model)
     with only_used_rows(trainer):
         if not trainer.best_checkpoint.is_exhausted(trainer.state):
+            if distributed.is_main_process():
+                checkpoints.require_space(folder, _size(trainer.model), saved)
             _train_from(trainer, checkpoint, folder)
         trainer.best_checkpoint.load(trainer.model, trainer.state.best_global_step)
 
 
+def _size(model: EmotionModel) -> int:
+    """The bytes of its weights."""
+    return sum(weight.nbytes for weight in model.parameters())
+
+
 def _train_from(trainer: EmotionTrainer, checkpoint: Path | None, folder: Path) -> None:
-    if distributed.is_main_process():
-        checkpoints.require_space(folder, sum(weight.nbytes for weight in trainer.model.parameters()))
     accelerate.utils.set_seed(trainer.args.seed, device_specific=True)  # each process has dropout of its own
     remedy = "add --restart to train anew"
     only_numbers = as_user_error(f"{checkpoint}: holds more than numbers", pickle.UnpicklingError, remedy=remedy)

@@ -3,6 +3,7 @@
 import errno
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -43,6 +44,17 @@ def test_a_checkpoint_is_kept_until_a_better_one_is_sealed(tmp_path, capsys):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-1", "checkpoint-3"]
     assert checkpoints.last_valid_checkpoint(tmp_path) == tmp_path / "checkpoint-3"
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("weights", "saved", "needed"), [(100, 200, 900), (100, 1000, 1600)])
+def test_the_disk_has_to_hold_what_is_there_at_the_same_time(weights, saved, needed, tmp_path, monkeypatch):
+    """Three checkpoints, of weights and two moments each; or two and the saved model, where that is larger"""
+    free = SimpleNamespace(free=needed - 10)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: free)
+    with pytest.raises(UserError, match="make room"):
+        checkpoints.require_space(tmp_path, weights, saved)
+    (tmp_path / "checkpoint-1").write_bytes(bytes(10))  # counts as one of them
+    checkpoints.require_space(tmp_path, weights, saved)
 
 
 def test_a_checkpoint_that_cannot_be_sealed_is_told_and_removed(tmp_path):

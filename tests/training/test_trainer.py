@@ -8,9 +8,10 @@ import pytest
 import torch
 from datasets import Dataset
 from models import LABELS, MISSING, NAMES, TARGETS, make_trainer
+from safetensors.torch import load_file
 
 from artificial_pain.modeling import cpu
-from artificial_pain.training import callbacks, evaluate, recipe
+from artificial_pain.training import callbacks, checkpoints, evaluate, recipe
 from artificial_pain.training.history import learning_curves
 
 
@@ -63,6 +64,17 @@ def texts(part: Dataset) -> pd.DataFrame:
     frame = part.select_columns(["labels", *TARGETS]).to_pandas().rename(columns={"labels": "label"})
     words = [" ".join(f"word{i}" for i in ids) for ids in part["input_ids"]]
     return frame.assign(text=words, label_name=[LABELS[label] for label in frame["label"]])
+
+
+def test_the_disk_is_to_hold_the_checkpoints_and_the_whole_model(tiny, splits, tmp_path, monkeypatch):
+    """A checkpoint has fewer word embeddings than the model that is saved in the end."""
+    asked = []
+    monkeypatch.setattr(checkpoints, "require_space", lambda folder, weights, saved: asked.append((weights, saved)))
+    trainer = make_trainer(tiny[NAMES[1]], splits, tmp_path)
+    recipe.train(trainer)
+    (file,) = tmp_path.glob("checkpoint-*/model.safetensors")
+    sizes = [sum(weight.nbytes for weight in some.values()) for some in (load_file(file), trainer.model.state_dict())]
+    assert asked == [tuple(sizes)] and sizes[0] < sizes[1]
 
 
 def test_free_memory_is_given_back_while_it_trains_and_before_each_evaluation(tiny, splits, tmp_path, monkeypatch):

@@ -120,7 +120,8 @@ def atomic_update(folder: Path) -> Iterator[Path]:
         partial.rename(folder / ".complete")  # the one moment from which the new files count
     except (OSError, SafetensorError) as error:
         place, reason = getattr(error, "filename", None) or folder, getattr(error, "strerror", None) or error
-        raise UserError(f"{place}: cannot be written ({reason}): what was there before is kept") from error
+        kept = "what was there before is kept: mend this, and give the same command again"
+        raise UserError(f"{place}: cannot be written ({reason}): {kept}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)  # nothing after the rename
     commit_pending(folder)

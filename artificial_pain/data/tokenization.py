@@ -200,8 +200,12 @@ def _load(layout: storage.Layout, encoder: Encoder, tokenizer: PreTrainedTokeniz
     if not metadata.keys() >= READ_SETTINGS:
         raise ValueError(f"{METADATA_FILE} has no {', '.join(sorted(READ_SETTINGS - metadata.keys()))}")
     if metadata["tokenizer"] != tokenizer_digest(tokenizer):
-        made_for = f"{metadata['model_name']} at revision {metadata['revision']}"
-        raise UserError(f"{folder}: tokenized for {made_for}, not for {encoder.name} at {encoder.revision}")
+        theirs = f"{metadata['model_name']} at revision {metadata['revision']}"
+        ours = f"{encoder.name} at revision {encoder.revision}"
+        reason = (
+            f"tokenized for {theirs}, not for {ours}" if theirs != ours else f"{encoder.name} has another tokenizer now"
+        )
+        raise UserError(f"{folder}: {reason}")
     if (metadata["dataset_name"], metadata["fingerprint"]) != data:
         raise UserError(f"{folder}: not made from the texts in {text_folder}, which were replaced since")
     if any("augmented" not in frame for frame in texts.values()):

@@ -22,7 +22,10 @@ RESUMABLE_FLAGS = {"output_dir", "restart", "precision", "no_log_predictions", "
 RESUMABLE_FLAGS |= {*examples.PUBLISHED, examples.SEED} - {"seed"}
 # The keys of a record that are read again.
 STARTED_KEYS = {"arguments": {"model_name", "revision", "dataset_name", "balanced", "debug"}, "encoder": {"revision"}}
-STARTED_KEYS |= {"data": {"fingerprint", "corpus", *examples.PUBLISHED}, "wandb": {"id", "mode", "url", "folders"}}
+STARTED_KEYS |= {
+    "data": {"fingerprint", "corpus", "tokenizer", *examples.PUBLISHED},
+    "wandb": {"id", "mode", "url", "folders"},
+}
 FINISHED_KEYS = {**STARTED_KEYS, "sha256": {CONFIG, WEIGHTS}}
 
 
@@ -87,7 +90,7 @@ def _differences(earlier: dict, now: dict) -> list[str]:
     flags = sorted((then.keys() | arguments.keys()) - RESUMABLE_FLAGS)
     pairs = [(flag, then.get(flag), arguments.get(flag)) for flag in flags]
     differences = [f"--{flag} {value}, not {wanted}" for flag, value, wanted in pairs if value != wanted]
-    data = {"fingerprint": "other text splits", "max_length": "other tokens"}
+    data = {"fingerprint": "other text splits", "max_length": "other tokens", "tokenizer": "another tokenizer"}
     differences += [name for key, name in data.items() if earlier["data"][key] != now["data"][key]]
     if earlier["encoder"] != now["encoder"]:
         differences.append(f"the encoder's revision {earlier['encoder']['revision']}")

@@ -246,7 +246,22 @@ def test_splits_of_another_encoder_are_told(encoder, tiny, script, tmp_path):
     shutil.rmtree(place)
     shutil.copytree(tiny["answerdotai/ModernBERT-base"], place)
     done = script(MODEL, *words)
-    assert done.code == 1 and f"tokenized for {place}" in done.error and "classification-dataloader.py" in done.error
+    assert done.code == 1 and "classification-dataloader.py" in done.error
+    assert f"tokenized_splits: {place} has another tokenizer now: run " in done.error
+
+
+def test_a_run_whose_tokenizer_has_changed_is_one_of_other_settings(encoder, script, monkeypatch, tmp_path):
+    """Its word embeddings, of which a checkpoint has the rows of the texts, would be those of other words."""
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    place = shutil.copytree(encoder, tmp_path / "encoder")
+    words = ["--model_name", place, *SAD_SAMPLE, "--output_dir", tmp_path]
+    training = [*words, "--epochs", "1", "--batch_size", "64"]
+    assert script(DATALOADER, *words).code == 0 and script(MODEL, *training).code == 0
+    *before, one, other = (place / "vocab.txt").read_text().splitlines()
+    (place / "vocab.txt").write_text("\n".join([*before, other, one]))
+    assert script(DATALOADER, *words).code == 0
+    done = script(MODEL, *training)
+    assert done.code == 1 and "a finished run of other settings is there (another tokenizer)" in done.error
 
 
 def test_a_reloaded_model_cuts_texts_where_the_training_did(encoder, script, monkeypatch, tmp_path):

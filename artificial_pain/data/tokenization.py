@@ -202,10 +202,8 @@ def _load(layout: storage.Layout, encoder: Encoder, tokenizer: PreTrainedTokeniz
     if metadata["tokenizer"] != tokenizer_digest(tokenizer):
         theirs = f"{metadata['model_name']} at revision {metadata['revision']}"
         ours = f"{encoder.name} at revision {encoder.revision}"
-        reason = (
-            f"tokenized for {theirs}, not for {ours}" if theirs != ours else f"{encoder.name} has another tokenizer now"
-        )
-        raise UserError(f"{folder}: {reason}")
+        changed = f"{encoder.name} has another tokenizer now"
+        raise UserError(f"{folder}: {changed if theirs == ours else f'tokenized for {theirs}, not for {ours}'}")
     if (metadata["dataset_name"], metadata["fingerprint"]) != data:
         raise UserError(f"{folder}: not made from the texts in {text_folder}, which were replaced since")
     if any("augmented" not in frame for frame in texts.values()):

@@ -38,7 +38,7 @@ def disable_malloc_trim() -> None:
 
 
 def return_free_memory() -> None:
-    """Give back the free memory that `disable_malloc_trim` keeps: it would grow with each new length of texts."""
+    """Give back the free memory that `disable_malloc_trim` keeps, which would grow with each new length of texts."""
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
 
@@ -99,16 +99,17 @@ class DroppedAttention(torch.autograd.Function):
         return output
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx, grad_output):
         query, key, value, weights, output = ctx.saved_tensors
         scaling, factor = ctx.factors
         # The sum of a row's weights times their gradients, as in FlashAttention (Dao et al., NeurIPS 2022).
-        sums = (gradient * output).sum(dim=-1, keepdim=True)
-        gradient = gradient * factor
+        sums = (grad_output * output).sum(dim=-1, keepdim=True)
+        grad_output = grad_output * factor
         kept = weights.relu()
-        of_value = kept.transpose(2, 3) @ gradient
-        of_scores = (gradient @ value.transpose(2, 3)).mul_(kept).addcmul_(torch.abs(weights, out=kept), sums, value=-1)
-        return of_scores @ key * scaling, of_scores.transpose(2, 3) @ query, of_value, None, None, None
+        grad_value = kept.transpose(2, 3) @ grad_output
+        grad_scores = (grad_output @ value.transpose(2, 3)).mul_(kept)
+        grad_scores.addcmul_(torch.abs(weights, out=kept), sums, value=-1)
+        return grad_scores @ key * scaling, grad_scores.transpose(2, 3) @ query, grad_value, None, None, None
 
 
 def attention(
@@ -132,11 +133,11 @@ def attention(
     if not dropout:
         output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
         return output.expand(shape), None
-    kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else query.dtype
-    query, key, value = query.to(kind), key.to(kind), value.to(kind)
+    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else query.dtype
+    query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
     if attention_mask is not None:
         # fp32's lowest number would be -inf in bf16. A row of -inf alone (padding outside a local window) would be NaN.
-        attention_mask = attention_mask.clamp(min=torch.finfo(kind).min).to(kind)
+        attention_mask = attention_mask.clamp(min=torch.finfo(dtype).min).to(dtype)
     output = DroppedAttention.apply(query, key, value, attention_mask, scaling, dropout)
     return output.transpose(1, 2).expand(shape), None
 

@@ -91,8 +91,8 @@ class ProgressLines(TrainerCallback):
 class BestCheckpoint(TrainerCallback):
     """Early stopping, and the best checkpoint: decides which it is, keeps it on disk, and loads it in the end.
 
-    Best is what `history.best_evaluation` says. The decision follows from the log alone, so a training that goes on
-    decides as one that was never stopped.
+    Best is what `history.best_evaluation` says. The decision follows from the log alone, so a resumed training
+    decides as an uninterrupted one.
     """
 
     def __init__(self, folder: Path, metric: str, patience: int):
@@ -173,8 +173,8 @@ class StopIfNotFinite(TrainerCallback):
             return
         # The gradients were clipped: multiplied by 1 / norm. Where the norm is not finite, a finite gradient has become
         # 0 or NaN. So if a small tensor is finite and not 0, all are finite. Otherwise all have to be read.
-        of_bias = model.emotion_head[-1].bias.grad
-        if torch.isfinite(of_bias).all() and of_bias.any():
+        bias_gradient = model.emotion_head[-1].bias.grad
+        if torch.isfinite(bias_gradient).all() and bias_gradient.any():
             return
         gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
         if not torch.isfinite(torch.nn.utils.get_total_norm(gradients)):

@@ -103,8 +103,7 @@ def pad_to_full_batches(train: Dataset, batch_size: int, intensities: Sequence[s
 def training_arguments(
     args: Namespace, epochs: int, splits: Splits, intensities: Sequence[str], folder: Path, precision: str
 ) -> TrainingArguments:
-    """The Trainer's arguments. What is not named here is its default: gradients, for example, are clipped to a norm of
-    1.
+    """The Trainer's arguments. What is not named here is its default: it clips gradients to a norm of 1, for example.
 
     Raises UsageError where a batch cannot be shared by the processes.
     """
@@ -195,18 +194,14 @@ def train(trainer: EmotionTrainer) -> None:
     if checkpoint:
         logger.info(f"going on from {checkpoint}")
         trainer.state = TrainerState.load_from_json(str(checkpoint / checkpoints.STATE))
-    saved = _size(trainer.model)
+    saved = trainer.model.get_memory_footprint(return_buffers=False)
     with only_used_rows(trainer):
         if not trainer.best_checkpoint.is_exhausted(trainer.state):
             if distributed.is_main_process():
-                checkpoints.require_space(folder, _size(trainer.model), saved)
+                in_checkpoint = trainer.model.get_memory_footprint(return_buffers=False)
+                checkpoints.require_space(folder, in_checkpoint, saved)
             _train_from(trainer, checkpoint, folder)
         trainer.best_checkpoint.load(trainer.model, trainer.state.best_global_step)
-
-
-def _size(model: EmotionModel) -> int:
-    """The bytes of its weights."""
-    return sum(weight.nbytes for weight in model.parameters())
 
 
 def _train_from(trainer: EmotionTrainer, checkpoint: Path | None, folder: Path) -> None:

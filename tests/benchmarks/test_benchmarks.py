@@ -74,7 +74,7 @@ def test_stopwatch_counts_the_texts_of_the_training():
     model(attention_mask=torch.tensor([[1, 1]]))
     model.eval()(attention_mask=torch.ones(2, 9))
     turn = stopwatch.stop()
-    assert turn.lengths.tolist() == [3, 1, 2] and turn.places == 8
+    assert turn.lengths.tolist() == [3, 1, 2] and turn.padded_tokens == 8
     assert training_speed.padding([turn]) == pytest.approx(0.25)
 
 

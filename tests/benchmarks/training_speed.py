@@ -74,7 +74,7 @@ def rate(turns: Sequence[Turn], count: Callable[[np.ndarray], float]) -> float:
 
 def padding(turns: Sequence[Turn]) -> float:
     """The share of padding in the batches."""
-    return 1 - lengths_of(turns).sum() / sum(turn.places for turn in turns)
+    return 1 - lengths_of(turns).sum() / sum(turn.padded_tokens for turn in turns)
 
 
 def ratio(ours: Sequence[Turn], theirs: Sequence[Turn]) -> str:
@@ -123,13 +123,11 @@ def columns(
     costs: of plain and ours, the FLOPs of texts of these lengths. product: FLOP/s of a product of matrices.
     """
 
-    def each(shown: str, of: Callable[[list[Turn]], float], recipes: Sequence[str] = ("plain", "ours")) -> str:
-        return ", ".join(shown.format(of(turns[name])) if name in turns else "n/a" for name in recipes)
+    def each(shown: str, of: Callable[[str], float], recipes: Sequence[str] = ("plain", "ours")) -> str:
+        return ", ".join(shown.format(of(name)) if name in turns else "n/a" for name in recipes)
 
-    flops = {name: rate(turns[name], cost) for name, cost in costs.items() if name in turns}
-
-    def of_flops(shown: str, scale: float) -> str:
-        return ", ".join(shown.format(flops[name] / scale) if name in flops else "n/a" for name in costs)
+    def flops(name: str) -> float:
+        return rate(turns[name], costs[name])
 
     rates = {name: rate(some, len) for name, some in turns.items()}
     row = {f"{name}, examples/s": f"{value:.2f}" for name, value in rates.items()}
@@ -138,9 +136,9 @@ def columns(
     if "plain" in turns:
         row["times as fast as plain, by tokens (lowest to highest turn)"] = ratio(turns["ours"], turns["plain"])
     return row | {
-        "padding (plain, ours)": each("{:.1%}", padding),
-        "real tokens/s (plain, ours)": each("{:,.0f}", partial(rate, count=np.sum)),
-        "GFLOP/s (plain, ours)": of_flops("{:,.0f}", 1e9),
-        "share of a matrix product (plain, ours)": of_flops("{:.0%}", product),
-        "peak memory, GB (published, plain, ours)": each("{:.1f}", lambda some: some[-1].peak, RECIPES),
+        "padding (plain, ours)": each("{:.1%}", lambda name: padding(turns[name])),
+        "real tokens/s (plain, ours)": each("{:,.0f}", lambda name: rate(turns[name], np.sum)),
+        "GFLOP/s (plain, ours)": each("{:,.0f}", lambda name: flops(name) / 1e9),
+        "share of a matrix product (plain, ours)": each("{:.0%}", lambda name: flops(name) / product),
+        "peak memory, GB (published, plain, ours)": each("{:.1f}", lambda name: turns[name][-1].peak, RECIPES),
     }

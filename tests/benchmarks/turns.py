@@ -31,13 +31,13 @@ READY = "ready"
 class Turn:
     """What a recipe did in a turn, and its peak memory so far in GB.
 
-    lengths: the tokens of each text that it trained on, (n,). places: of its batches, those of the padding too.
+    lengths: the tokens of each text that it trained on, (n,). padded_tokens: of its batches, padding among them.
     """
 
     seconds: float
     peak: float
     lengths: np.ndarray
-    places: int
+    padded_tokens: int
 
 
 class Stopwatch:
@@ -50,10 +50,10 @@ class Stopwatch:
     def _count(self, model: nn.Module, _: tuple, inputs: dict[str, torch.Tensor]) -> None:
         if model.training:
             self.lengths.append(inputs["attention_mask"].sum(dim=1))
-            self.places += inputs["attention_mask"].numel()
+            self.padded_tokens += inputs["attention_mask"].numel()
 
     def start(self) -> None:
-        self.lengths, self.places = [torch.empty(0, dtype=torch.int64)], 0
+        self.lengths, self.padded_tokens = [torch.empty(0, dtype=torch.int64)], 0
         self.started = time.perf_counter()
 
     def stop(self) -> Turn:
@@ -61,7 +61,7 @@ class Stopwatch:
             torch.cuda.synchronize()
         seconds = time.perf_counter() - self.started
         lengths = torch.cat([some.cpu() for some in self.lengths]).numpy()
-        return Turn(seconds, peak_memory(), lengths, self.places)
+        return Turn(seconds, peak_memory(), lengths, self.padded_tokens)
 
 
 class Turns(TrainerCallback):

@@ -9,6 +9,7 @@ import gc
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout, suppress
@@ -20,6 +21,7 @@ from artificial_pain.data import examples
 from artificial_pain.errors import Terminated, UsageError, UserError, logger, redact
 
 GARBAGE_COLLECTION = (100_000, 50, 100)  # Python's default: (700, 10, 10)
+SECONDS_TO_TELL = 3  # a wrong flag, of a job of several processes
 MAX_COUNT = 1_000_000  # of anything that a flag counts: far more than any use, and no overflow in a library
 # What a user can mend, wherever a file is read, written or removed: full and failing disks, rights, and a folder in
 # place of a file or the other way round.
@@ -46,6 +48,9 @@ def run(main: Callable, parse_args: Callable[[], argparse.Namespace], prints_res
     except UsageError as error:
         if distributed.is_main_process():  # all processes have the same flags
             logger.error(error)
+        else:  # the launcher stops the main process once another has ended, and it is to tell before
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            time.sleep(SECONDS_TO_TELL)
         sys.exit(2)
     except BrokenPipeError:  # of `… | head`, which has read enough
         sys.exit(1)

@@ -16,9 +16,9 @@ class Loss:
     """The loss that a model learns from.
 
     emotion_weight: the share of the cross-entropy; the regressors have the rest. Without regressors the loss is the
-    cross-entropy itself. class_weights: (labels,), the weight of an example by its label. label_smoothing: the
-    share of a label that is spread evenly over all (Szegedy et al., CVPR 2016). In an evaluation the cross-entropy is
-    without the last two.
+    cross-entropy itself. class_weights: (labels,), the weight of an example's cross-entropy by its own label.
+    label_smoothing: the share of a label that is spread evenly over all (Szegedy et al., CVPR 2016). In an evaluation
+    the cross-entropy is without the last two.
     """
 
     emotion_weight: float
@@ -48,12 +48,14 @@ class Loss:
         # NaNs are replaced before the subtraction, and counts of 0 before the division: masking the result alone would
         # leave NaN in the gradient.
         squared_errors = (at_true - targets.nan_to_num()).square() * ~targets.isnan()
-        weights = self.class_weights.to(labels.device) if training and self.class_weights is not None else None
         smoothing = self.label_smoothing if training else 0.0
-        cross_entropy = nn.functional.cross_entropy(
-            logits, labels, weights, ignore_index=IGNORE_INDEX, reduction="sum", label_smoothing=smoothing
+        cross_entropies = nn.functional.cross_entropy(
+            logits, labels, ignore_index=IGNORE_INDEX, reduction="none", label_smoothing=smoothing
         )
-        sums = torch.cat([cross_entropy[None], squared_errors.sum(dim=0)])
+        if training and self.class_weights is not None:
+            # Not by torch's `weight`, which weighs the smoothed share of each other label by that label's weight.
+            cross_entropies = cross_entropies * self.class_weights.to(labels.device)[labels.clamp(min=0)]
+        sums = torch.cat([cross_entropies.sum()[None], squared_errors.sum(dim=0)])
         return (sums / denominators.where(denominators > 0, 1)).where(denominators > 0, torch.nan)
 
     def total(self, losses: torch.Tensor) -> torch.Tensor:

@@ -26,7 +26,7 @@ DEBUG_EPOCHS = 3  # with --debug
 PATIENCE = 50  # epochs without a better MODEL_METRIC on validation, after which the training stops
 SEED = 42  # of the head's initial weights, the order of the examples and dropout
 WARMUP_STEPS = 0  # the learning rates fall linearly from the first step on, to 0 at the end of EPOCHS
-MODEL_METRIC = "loss"  # the checkpoint with the lowest validation loss is kept, of equal ones the first
+MODEL_METRIC = "loss"  # the checkpoint with the lowest is kept
 
 
 def parse_args() -> argparse.Namespace:

@@ -41,9 +41,13 @@ def validation_metrics(prediction: "EvalPrediction", loss: Loss, names: Sequence
         "macro_f1": f1_score(labels, predicted, labels=np.arange(logits.shape[1]), average="macro", zero_division=0),
     }
     at_true = regression.select_by_label(intensities, labels)
+    errors = []
     for i, name in enumerate(names):
         scores = regression.regression(targets[:, i], at_true[:, i])
         reported |= {f"{metric}_{INTENSITIES[name]}": scores[metric] for metric in ("mae", "pearson")}
+        errors += [scores["mae"]] if scores["n"] else []
+    # NaN, of a training that diverged, is worse than any epoch before.
+    reported["mae"] = np.nan if None in errors else float(np.mean(errors)) if errors else None
     return {name: value for name, value in reported.items() if value is not None}
 
 

@@ -8,10 +8,12 @@ import pandas as pd
 
 from artificial_pain.data.vocabulary import INTENSITIES
 
+LOWER_IS_BETTER = {"loss", "mae"}  # of the metrics that choose a checkpoint
+
 
 @dataclass(frozen=True)
 class Best:
-    """The best evaluation so far: its step and metric, and how many evaluations there were since."""
+    """The best evaluation so far: its step and metric, and how many evaluations there were without a better metric."""
 
     step: int | None = None  # None before the first evaluation
     value: float | None = None
@@ -19,14 +21,21 @@ class Best:
 
 
 def best_evaluation(history: Sequence[dict], metric: str) -> Best:
-    """The best evaluation by a metric of validation: the lowest "loss", or the highest "accuracy" or "macro_f1".
+    """The best evaluation by a metric of validation: the lowest of LOWER_IS_BETTER, the highest of the others.
 
-    Of equal ones the first. NaN is worse than any number.
+    Of equal ones the one with the lowest validation loss, and of these the first. An equal one is no better one: the
+    evaluations since are counted from the first that has the best metric. NaN is worse than any number.
     """
-    sign = -1 if metric == "loss" else 1
-    values = [(log["step"], log[f"eval_{metric}"]) for log in history if f"eval_{metric}" in log]
-    best = max(range(len(values)), key=lambda i: np.nan_to_num(sign * values[i][1], nan=-np.inf), default=None)
-    return Best() if best is None else Best(*values[best], evaluations_since=len(values) - 1 - best)
+    evaluations = [log for log in history if f"eval_{metric}" in log]
+    if not evaluations:
+        return Best()
+
+    def score(log: dict, name: str) -> float:
+        return np.nan_to_num((-1 if name in LOWER_IS_BETTER else 1) * log[f"eval_{name}"], nan=-np.inf)
+
+    scores = [score(log, metric) for log in evaluations]
+    best = max(evaluations, key=lambda log: (score(log, metric), score(log, "loss")))
+    return Best(best["step"], best[f"eval_{metric}"], len(scores) - 1 - scores.index(max(scores)))
 
 
 def learning_curves(history: Sequence[dict]) -> pd.DataFrame:

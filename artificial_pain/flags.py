@@ -8,6 +8,8 @@ from artificial_pain import cli, encoders, storage
 from artificial_pain.data import examples
 from artificial_pain.errors import logger, redact
 
+MODEL_METRICS = {"classification": ["accuracy", "loss", "macro_f1"]}
+MODEL_METRICS["intensity"] = [*MODEL_METRICS["classification"], "mae"]
 LABEL_COLUMNS = [examples.PUBLISHED["label_column"], "top_label"]  # of SAD's own file
 
 
@@ -112,7 +114,7 @@ def parse_model_args(description: str | None, task: str, datasets: Sequence[str]
         ("head_learning_rate", cli.positive_float, "of the heads"),
         ("warmup_steps", cli.not_negative_integer, "in which the learning rates rise from 0, to fall after"),
         ("seed", cli.seed_integer, "draws the heads' initial weights, the order of the data and dropout"),
-        ("model_metric", ["accuracy", "loss", "macro_f1"], "on validation: the best checkpoint by it is kept"),
+        ("model_metric", MODEL_METRICS[task], "on validation: the best checkpoint by it is kept"),
         ("precision", ["auto", "fp32", "bf16", "fp16"], precision),
         ("restart", bool, "train anew; without it a stopped run goes on, and a finished one is evaluated only"),
         ("no_log_predictions", bool, "keep the table of test predictions, with texts, out of W&B"),
@@ -129,8 +131,15 @@ def parse_model_args(description: str | None, task: str, datasets: Sequence[str]
         ("label_smoothing", cli.fraction, "share of each label that is spread evenly over all"),
         ("class_weights", bool, "weigh each example's cross-entropy by how rare its label is in the training split"),
     ]
+    if task == "intensity":
+        initial = "the regressors' first predictions: torch's, near 0, or the training means of each emotion"
+        outputs = "of a regressor: weights of their own for each emotion, or shared ones and an offset for each"
+        flags += [("regressor_init", ["torch", "mean"], initial)]
+        flags += [("regressor_outputs", ["per_emotion", "shared"], outputs)]
     _add_flags(group, flags, {"layer_decay": 1.0, "label_smoothing": 0.0})
     args = _parse_examples(parser, examples.PUBLISHED["samples_per_label"])
+    if args.model_metric == "mae" and args.head_num == 1:
+        parser.error("--model_metric mae: with --head_num 1 no intensity is predicted: take another metric")
     # The URL only names the corpus here, and whoever writes the command down, as W&B does, gets it without secrets.
     args.data_source = args.data_source and redact(args.data_source)
     sys.argv[1:] = map(redact, sys.argv[1:])

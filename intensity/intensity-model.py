@@ -30,7 +30,8 @@ DEBUG_EPOCHS = 3  # with --debug
 PATIENCE = 50  # epochs without a better MODEL_METRIC on validation, after which the training stops
 SEED = 42  # of the heads' initial weights, the order of the examples and dropout
 WARMUP_STEPS = 500  # in which the learning rates rise; then they fall linearly, to 0 at the end of EPOCHS
-MODEL_METRIC = "accuracy"  # the checkpoint with the highest validation accuracy is kept, of equal ones the first
+MODEL_METRIC = "accuracy"  # the checkpoint with the highest is kept, of equal ones the one with the lower loss
+SHRINKAGE = 10  # with --regressor_init mean: of an emotion's mean towards that of all, as by so many examples
 
 
 def parse_args() -> argparse.Namespace:
@@ -69,7 +70,10 @@ def main(args: argparse.Namespace) -> None:
         #    and for each intensity a regressor, Linear(128), Tanh, Linear(labels): one output for each emotion.
         set_seed(args.seed)
         heads = {"emotion_head_size": HEAD_SIZE, "intensity_targets": targets, "regressor_size": REGRESSOR_SIZE}
-        model = EmotionModel.from_encoder(encoder, splits.label_names, **heads, pooling=args.pooling)
+        heads |= {"regressor_outputs": args.regressor_outputs, "pooling": args.pooling}
+        model = EmotionModel.from_encoder(encoder, splits.label_names, **heads)
+        if args.regressor_init == "mean":
+            model.start_regressors_at(recipe.mean_intensities(splits, targets, SHRINKAGE))
 
         # 4. The loss: half of the cross-entropy, half of the mean of the regressors' mean squared errors. A regressor
         #    learns from the output of the true emotion alone, and not from a missing annotation.

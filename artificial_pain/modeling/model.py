@@ -24,8 +24,9 @@ class EmotionConfig(PreTrainedConfig):
     """The configuration of an `EmotionModel`, as in its config.json. `id2label` has the labels' names.
 
     encoder: the encoder's configuration. intensity_targets: the columns of the intensities to predict.
-    emotion_head_size, regressor_size: hidden units of the heads. pooling: what the heads read of the encoder, "cls"
-    (the first token's last hidden state) or "mean" (of all tokens).
+    emotion_head_size, regressor_size: hidden units of the heads. regressor_outputs: see `make_regressor`. pooling: what
+    the heads read of the encoder, "cls" (the first token's last hidden state) or "mean" (of all tokens). calibration:
+    what `evaluation.calibration.Calibration` says, as a dictionary; None where the model was not calibrated.
     """
 
     model_type = "artificial-pain"
@@ -36,7 +37,9 @@ class EmotionConfig(PreTrainedConfig):
     intensity_targets: Sequence[str] = ()
     emotion_head_size: int | None = None
     regressor_size: int | None = None
+    regressor_outputs: str = "per_emotion"
     pooling: str = "cls"
+    calibration: dict | None = None
 
     def __post_init__(self, **kwargs):
         if isinstance(self.encoder, dict):
@@ -51,6 +54,29 @@ AutoConfig.register(EmotionConfig.model_type, EmotionConfig)
 def make_head(hidden_size: int, units: int, outputs: int) -> nn.Sequential:
     """Linear, Tanh, Linear: from a text's pooled hidden state (batch, hidden) to (batch, outputs)."""
     return nn.Sequential(nn.Linear(hidden_size, units), nn.Tanh(), nn.Linear(units, outputs))
+
+
+class SharedOutput(nn.Module):
+    """One linear output of the units for all emotions, and an offset for each: (batch, units) to (batch, outputs)."""
+
+    def __init__(self, units: int, outputs: int):
+        super().__init__()
+        self.shared = nn.Linear(units, 1, bias=False)
+        bound = units**-0.5  # as torch's own initialisation of a bias
+        self.bias = nn.Parameter(torch.empty(outputs).uniform_(-bound, bound))
+
+    @property
+    def weight(self) -> nn.Parameter:
+        return self.shared.weight
+
+    def forward(self, units: torch.Tensor) -> torch.Tensor:
+        return self.shared(units) + self.bias
+
+
+def make_regressor(hidden_size: int, units: int, outputs: int, kind: str) -> nn.Sequential:
+    """A head of an intensity, with an output for each emotion: "per_emotion", each of its own weights, or "shared"."""
+    head = make_head(hidden_size, units, outputs)
+    return nn.Sequential(*head[:-1], SharedOutput(units, outputs)) if kind == "shared" else head
 
 
 @dataclass
@@ -91,8 +117,10 @@ class EmotionModel(PreTrainedModel):
         hidden_size, outputs = config.encoder.hidden_size, config.num_labels
         # The emotion's head comes first: a seed gives it the same initial weights, whatever other heads there are.
         self.emotion_head = make_head(hidden_size, config.emotion_head_size, outputs)
-        heads = {name: make_head(hidden_size, config.regressor_size, outputs) for name in config.intensity_targets}
-        self.regressors = nn.ModuleDict(heads)
+        sizes = hidden_size, config.regressor_size, outputs
+        self.regressors = nn.ModuleDict(
+            {name: make_regressor(*sizes, config.regressor_outputs) for name in config.intensity_targets}
+        )
         if config.pooling == "cls":
             _keep_first_token(self.encoder)
         self.post_init()
@@ -112,6 +140,13 @@ class EmotionModel(PreTrainedModel):
         config = EmotionConfig(encoder=copy.deepcopy(encoder.config), **labels, **heads)
         config.encoder.name_or_path = source.name  # where it was on this machine helps nobody else
         return cls(config, encoder)
+
+    @torch.no_grad()
+    def start_regressors_at(self, means: torch.Tensor) -> None:
+        """Let each regressor predict these means (intensities, labels), whatever the text is, until it learns."""
+        for regressor, mean in zip(self.regressors.values(), means, strict=True):
+            regressor[-1].weight.zero_()
+            regressor[-1].bias.copy_(mean)
 
     def stack_targets(self, labels: torch.Tensor, columns: dict[str, torch.Tensor]) -> torch.Tensor:
         """The annotated intensities of a batch, (batch, intensities), from its columns by name."""

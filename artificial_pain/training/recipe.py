@@ -88,6 +88,20 @@ def balanced_class_weights(splits: Splits) -> torch.Tensor:
     return torch.tensor(weights, dtype=torch.float32)
 
 
+def mean_intensities(splits: Splits, targets: Sequence[str], shrinkage: float) -> torch.Tensor:
+    """The training mean of each intensity for each emotion, (intensities, labels), shrunk towards the mean of all.
+
+    The mean of n known values counts n times, and that of all emotions' values `shrinkage` times (the m-estimate of
+    Cestnik, ECAI 1990). So an emotion without a known value has the mean of all.
+    """
+    train = splits.texts["train"]
+    of_all = train[targets].mean()
+    known = train.groupby("label")[targets]
+    sums, counts = (part.reindex(range(len(splits.label_names)), fill_value=0) for part in (known.sum(), known.count()))
+    means = (sums + shrinkage * of_all) / (counts + shrinkage)
+    return torch.tensor(means.to_numpy().T, dtype=torch.float32)
+
+
 def pad_to_full_batches(train: Dataset, batch_size: int, intensities: Sequence[str]) -> Dataset:
     """The training examples, and behind them as many as the last batch lacks, from which nothing is learned.
 
@@ -145,12 +159,16 @@ def make_trainer(
 ) -> EmotionTrainer:
     """A Trainer of the model on the training split, evaluated on the validation split after each epoch.
 
-    Its checkpoints are in `folder`, and the best of them is kept: by the validation metric `args.model_metric`, the
-    lowest "loss" or the highest "accuracy" or "macro_f1". The training ends after the epochs, or after `args.patience`
-    epochs without a better one. The learning rates rise for `args.warmup_steps`, and fall by `args.schedule`. Other
-    flags that count are `args.batch_size` and `args.seed`.
+    Its checkpoints are in `folder`, and the best of them is kept: by the validation metric `args.model_metric`, see
+    `history.best_evaluation`. The training ends after the epochs, or after `args.patience` epochs without a better one.
+    The learning rates rise for `args.warmup_steps`, and fall by `args.schedule`. Other flags that count are
+    `args.batch_size` and `args.seed`.
+
+    Raises UserError where the metric is the error of the intensities, and validation has none.
     """
     intensities = model.config.intensity_targets
+    if args.model_metric == "mae" and splits.texts["validation"][list(intensities)].isna().all(axis=None):
+        raise UserError("--model_metric mae: no validation example has a known intensity: take loss or accuracy")
     train, validation = splits.tokenized["train"], splits.tokenized["validation"]
     alone = distributed.num_processes() == 1
     trainer = EmotionTrainer(

@@ -229,7 +229,9 @@ WRONG_FLAGS = {
     "no heads": (INTENSITY_MODEL, ["--head_num", "0"], "choose from 1, 2, 3, 4"),
     "five heads": (INTENSITY_MODEL, ["--head_num", "5"], "choose from 1, 2, 3, 4"),
     "half a head": (INTENSITY_MODEL, ["--head_num", "1.5"], "invalid int value"),
-    "another metric": (INTENSITY_MODEL, ["--model_metric", "f1"], "choose from 'accuracy', 'loss', 'macro_f1'"),
+    "another metric": (INTENSITY_MODEL, ["--model_metric", "f1"], "choose from 'accuracy', 'loss', 'macro_f1', 'mae'"),
+    "an error of nothing": (INTENSITY_MODEL, ["--model_metric", "mae", "--head_num", "1"], "no intensity is predicted"),
+    "one head's error": (MODEL, ["--model_metric", "mae"], "choose from 'accuracy', 'loss', 'macro_f1'"),
     "warming up backwards": (
         INTENSITY_MODEL,
         ["--warmup_steps", "-1"],

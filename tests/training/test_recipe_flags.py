@@ -3,14 +3,17 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import MODEL, SAD_FOLDER, SAD_SAMPLE, folder_of
+from datasets import DatasetDict
 from models import LABELS, MISSING, NAMES, TARGETS, annotated, batch, make, make_trainer
 from transformers import AutoModel
 
+from artificial_pain.data.tokenization import Splits
 from artificial_pain.encoders import Encoder
-from artificial_pain.modeling.losses import Loss
+from artificial_pain.modeling.losses import IGNORE_INDEX, Loss
 from artificial_pain.modeling.model import EmotionModel
 from artificial_pain.training import recipe
 
@@ -69,6 +72,21 @@ def test_label_smoothing_and_class_weights_by_hand():
     assert loss.per_head(logits, *nothing).item() == pytest.approx((np.log(2) + np.log(4)) / 2)
 
 
+def test_weights_and_smoothing_together_weigh_the_smoothed_loss_of_each_example():
+    """By its own label, in a loop; an example of padding counts for nothing"""
+    generator = torch.Generator().manual_seed(0)
+    logits, labels = torch.randn(7, 3, generator=generator), torch.tensor([0, 1, 2, 1, 0, IGNORE_INDEX, 2])
+    weights, smoothing = [0.5, 2.0, 4.0], 0.3
+    total = 0.0
+    for row, label in zip(logits.log_softmax(dim=1).tolist(), labels.tolist(), strict=True):
+        if label != IGNORE_INDEX:
+            smoothed = [smoothing / 3 + (1 - smoothing) * (i == label) for i in range(3)]
+            total -= weights[label] * sum(share * value for share, value in zip(smoothed, row, strict=True))
+    loss = Loss(1.0, class_weights=torch.tensor(weights), label_smoothing=smoothing)
+    nothing = torch.zeros(7, 0, 3), labels, torch.zeros(7, 0)
+    assert loss.per_head(logits, *nothing, training=True).item() == pytest.approx(total / 6)
+
+
 def test_they_are_of_the_training_alone(tiny, splits):
     """Class weights n / (labels · n of the label); a validation loss is the plain cross-entropy"""
     weights = recipe.balanced_class_weights(splits)
@@ -79,6 +97,38 @@ def test_they_are_of_the_training_alone(tiny, splits):
     model.loss = Loss(0.5, class_weights=weights, label_smoothing=0.2)
     assert model.eval()(**examples).loss.item() == pytest.approx(plain(**examples).loss.item())
     assert model.train()(**examples).loss.item() != pytest.approx(plain(**examples).loss.item(), rel=1e-3)
+
+
+def test_regressors_start_at_the_training_means_of_each_emotion():
+    """Shrunk as by 10 values: of anger (1 + 3 + 10 · 8/3) / 12; fear has the mean of all, of which none is known"""
+    train = pd.DataFrame({"label": [0, 0, 2, 1], "initial": [1.0, 3, 4, MISSING], "final": [MISSING, 2, 2, 2]})
+    splits = Splits(DatasetDict(), {"train": train}, LABELS, "", {}, None)
+    means = recipe.mean_intensities(splits, ["initial", "final"], shrinkage=10)
+    assert means.numpy() == pytest.approx(np.array([[(4 + 80 / 3) / 12, 8 / 3, (4 + 80 / 3) / 11], [2, 2, 2]]))
+
+
+@pytest.mark.parametrize("outputs", ["per_emotion", "shared"])
+def test_model_predicts_the_means_it_starts_at_and_learns_from_there(outputs, tiny, tmp_path):
+    """A shared regressor has one output's weights, and loads again as it was saved"""
+    sizes = {"emotion_head_size": 256, "regressor_size": 128}
+    heads = {"intensity_targets": TARGETS, "regressor_outputs": outputs, **sizes}
+    model = EmotionModel.from_encoder(Encoder("tiny", tiny[NAMES[1]], None), LABELS, **heads).eval()
+    model.loss = Loss(0.5)
+    one, other = model(**batch()).intensities
+    assert not torch.allclose(one, other, atol=1e-4)
+    same_for_each_emotion = torch.allclose((one - other).std(dim=1), torch.zeros(3), atol=1e-6)
+    assert same_for_each_emotion == (outputs == "shared")
+    means = torch.tensor([[4.0, 3, 5], [2, 3, 1], [-2, 0, -4]])
+    model.start_regressors_at(means)
+    assert torch.equal(model(**batch()).intensities, means.expand(2, 3, 3))
+    adam = recipe.adam(model, 1e-3, 1e-3)
+    for _ in range(2):  # the layer below learns once the last one's weights are not 0
+        model(**batch(), labels=torch.tensor([2, 0]), **annotated((3, 3, 0), (2, 1, -1))).loss.backward()
+        adam.step()
+    assert all(weight.grad.abs().sum() > 0 for weight in model.regressors.parameters())
+    assert model.regressors["final_intensity"][-1].weight.shape == (1 if outputs == "shared" else 3, 128)
+    model.save_pretrained(tmp_path)
+    assert torch.equal(EmotionModel.from_pretrained(tmp_path)(**batch()).intensities, model(**batch()).intensities)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from datasets import Dataset
 from models import LABELS, MISSING, NAMES, TARGETS, make_trainer
 from safetensors.torch import load_file
 
+from artificial_pain.errors import UserError
 from artificial_pain.modeling import cpu
 from artificial_pain.training import callbacks, checkpoints, evaluate, recipe
 from artificial_pain.training.history import learning_curves
@@ -119,6 +120,16 @@ def test_validation_reports_losses_and_metrics_over_the_whole_split(tiny, splits
     cross_entropy = -shares[np.arange(100), labels].mean()
     assert got["eval_loss_emotion"] == pytest.approx(cross_entropy, rel=1e-5)
     assert got["eval_loss"] == pytest.approx(0.5 * cross_entropy + 0.5 * np.mean(list(losses.values())), rel=1e-5)
+    maes = [got[f"eval_mae_{name}"] for name in losses]
+    assert got["eval_mae"] == pytest.approx(np.mean(maes))
+
+
+def test_error_of_intensities_that_nobody_knows_cannot_choose_the_checkpoint(tiny, splits, tmp_path):
+    frame = pd.DataFrame(dict.fromkeys(TARGETS, [MISSING] * 3))
+    with pytest.raises(UserError, match="mae: no validation example has a known intensity"):
+        make_trainer(tiny[NAMES[1]], replace(splits, texts={"validation": frame}), tmp_path, model_metric="mae")
+    frame.loc[1, TARGETS[1]] = 2
+    make_trainer(tiny[NAMES[1]], replace(splits, texts={"validation": frame}), tmp_path, model_metric="mae")
 
 
 def test_every_loss_is_logged_while_training(tiny, splits, tmp_path):

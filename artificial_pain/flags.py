@@ -123,6 +123,18 @@ def parse_model_args(description: str | None, task: str, datasets: Sequence[str]
     _add_flags(group, flags, defaults)
     help = "upload the run's folder to this model repository, made private, without the predictions and their texts"
     group.add_argument("--push_to_hub", type=cli.not_empty, metavar="NAME", help=help)
+    _add_additions(parser, task)
+    args = _parse_examples(parser, examples.PUBLISHED["samples_per_label"])
+    if args.model_metric == "mae" and args.head_num == 1:
+        parser.error("--model_metric mae: with --head_num 1 no intensity is predicted: take another metric")
+    # The URL only names the corpus here, and whoever writes the command down, as W&B does, gets it without secrets.
+    args.data_source = args.data_source and redact(args.data_source)
+    sys.argv[1:] = map(redact, sys.argv[1:])
+    return args
+
+
+def _add_additions(parser: argparse.ArgumentParser, task: str) -> None:
+    """The flags of a model script that are not of the published recipe."""
     group = parser.add_argument_group("what the published recipe does not have (its defaults leave it as it is)")
     flags = [
         ("pooling", ["cls", "mean"], "what the heads read: the first token's hidden state, or the mean of all"),
@@ -137,10 +149,3 @@ def parse_model_args(description: str | None, task: str, datasets: Sequence[str]
         flags += [("regressor_init", ["torch", "mean"], initial)]
         flags += [("regressor_outputs", ["per_emotion", "shared"], outputs)]
     _add_flags(group, flags, {"layer_decay": 1.0, "label_smoothing": 0.0})
-    args = _parse_examples(parser, examples.PUBLISHED["samples_per_label"])
-    if args.model_metric == "mae" and args.head_num == 1:
-        parser.error("--model_metric mae: with --head_num 1 no intensity is predicted: take another metric")
-    # The URL only names the corpus here, and whoever writes the command down, as W&B does, gets it without secrets.
-    args.data_source = args.data_source and redact(args.data_source)
-    sys.argv[1:] = map(redact, sys.argv[1:])
-    return args

@@ -49,7 +49,7 @@ def main(args: argparse.Namespace) -> None:
     from artificial_pain.modeling.losses import Loss
     from artificial_pain.modeling.model import EmotionModel
     from artificial_pain.runs.run import open_run
-    from artificial_pain.training import evaluate, recipe
+    from artificial_pain.training import annotations, evaluate, recipe
 
     layout = examples.layout(args, encoder)
     tokenizer = encoders.load_tokenizer(encoder)
@@ -62,11 +62,10 @@ def main(args: argparse.Namespace) -> None:
     with open_run(args, layout, encoder, splits, kind=f"{args.model_metric}-{TASK}", name=name) as run:
         # 3. The encoder, and on its first token (--pooling) the head: Linear(256), Tanh, Linear(labels).
         set_seed(args.seed)
-        head = {"emotion_head_size": HEAD_SIZE, "pooling": args.pooling}
-        model = EmotionModel.from_encoder(encoder, splits.label_names, **head)
+        model = EmotionModel.from_encoder(encoder, splits.label_names, HEAD_SIZE, pooling=args.pooling)
 
         # 4. The loss: cross-entropy.
-        weights = recipe.balanced_class_weights(splits) if args.class_weights else None
+        weights = annotations.balanced_class_weights(splits) if args.class_weights else None
         model.loss = Loss(emotion_weight=1.0, class_weights=weights, label_smoothing=args.label_smoothing)
 
         # 5. Adam, without weight decay; the encoder and the head each have their learning rate.
@@ -77,8 +76,8 @@ def main(args: argparse.Namespace) -> None:
         trainer = recipe.make_trainer(model, optimizer, splits, args, epochs, run.checkpoints, run.precision)
         run.train(trainer)  # of a finished run, its weights are loaded
 
-        # 7. Evaluate the kept weights once on validation and test, beside the baselines: macro-F1, accuracy, ...
-        results, predictions = evaluate.evaluate(trainer, splits)
+        # 7. Calibrate the kept weights on validation, evaluate them once on validation and test, beside the baselines.
+        results, predictions = evaluate.evaluate(trainer, splits, encoder)
 
         # 8. Save the model, its metrics and predictions in run.folder; print the table.
         run.save(trainer, results, predictions)

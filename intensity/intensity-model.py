@@ -54,7 +54,7 @@ def main(args: argparse.Namespace) -> None:
     from artificial_pain.modeling.losses import Loss
     from artificial_pain.modeling.model import EmotionModel
     from artificial_pain.runs.run import open_run
-    from artificial_pain.training import evaluate, recipe
+    from artificial_pain.training import annotations, evaluate, recipe
 
     layout = examples.layout(args, encoder)
     tokenizer = encoders.load_tokenizer(encoder)
@@ -69,15 +69,12 @@ def main(args: argparse.Namespace) -> None:
         # 3. The encoder, and on its first token (--pooling) the classification head, Linear(256), Tanh, Linear(labels),
         #    and for each intensity a regressor, Linear(128), Tanh, Linear(labels): one output for each emotion.
         set_seed(args.seed)
-        heads = {"emotion_head_size": HEAD_SIZE, "intensity_targets": targets, "regressor_size": REGRESSOR_SIZE}
-        heads |= {"regressor_outputs": args.regressor_outputs, "pooling": args.pooling}
-        model = EmotionModel.from_encoder(encoder, splits.label_names, **heads)
-        if args.regressor_init == "mean":
-            model.start_regressors_at(recipe.mean_intensities(splits, targets, SHRINKAGE))
+        heads = {"regressor_size": REGRESSOR_SIZE, "regressor_outputs": args.regressor_outputs, "pooling": args.pooling}
+        model = EmotionModel.from_encoder(encoder, splits.label_names, HEAD_SIZE, targets, **heads)
+        recipe.initialise_regressors(model, splits, args.regressor_init, SHRINKAGE)
 
-        # 4. The loss: half of the cross-entropy, half of the mean of the regressors' mean squared errors. A regressor
-        #    learns from the output of the true emotion alone, and not from a missing annotation.
-        weights = recipe.balanced_class_weights(splits) if args.class_weights else None
+        # 4. The loss: half of the cross-entropy, and half of the regressors' mean squared error at the true emotion.
+        weights = annotations.balanced_class_weights(splits) if args.class_weights else None
         model.loss = Loss(EMOTION_WEIGHT, class_weights=weights, label_smoothing=args.label_smoothing)
 
         # 5. Adam, without weight decay; the encoder and the heads each have their learning rate.
@@ -88,8 +85,8 @@ def main(args: argparse.Namespace) -> None:
         trainer = recipe.make_trainer(model, optimizer, splits, args, epochs, run.checkpoints, run.precision)
         run.train(trainer)  # of a finished run, its weights are loaded
 
-        # 7. Evaluate the kept weights once on validation and test, at true and predicted emotion, beside the baselines.
-        results, predictions = evaluate.evaluate(trainer, splits)
+        # 7. Calibrate the kept weights on validation, evaluate them once on validation and test, beside the baselines.
+        results, predictions = evaluate.evaluate(trainer, splits, encoder)
 
         # 8. Save the model, its metrics (macro-F1, MAE, correlations) and predictions in run.folder; print the table.
         run.save(trainer, results, predictions)

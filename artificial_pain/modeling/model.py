@@ -129,12 +129,20 @@ class EmotionModel(PreTrainedModel):
         """Leave the heads at torch's own initialisation, as published; the encoder has its own _init_weights."""
 
     @classmethod
-    def from_encoder(cls, source: Encoder, label_names: list[str], **heads) -> "EmotionModel":
-        """A pretrained encoder with new heads, in fp32; `heads` is what `EmotionConfig` says of them.
+    def from_encoder(
+        cls,
+        source: Encoder,
+        label_names: list[str],
+        emotion_head_size: int,
+        intensity_targets: Sequence[str] = (),
+        **heads,
+    ) -> "EmotionModel":
+        """A pretrained encoder with new heads, in fp32. `EmotionConfig` says what the other arguments are.
 
         Raises UserError where the folder's weights do not fit.
         """
-        encoder = _load_encoder(source)
+        encoder = load_encoder(source)
+        heads |= {"emotion_head_size": emotion_head_size, "intensity_targets": intensity_targets}
         labels = {"id2label": dict(enumerate(label_names)), "label2id": {name: i for i, name in enumerate(label_names)}}
         # A copy: PreTrainedModel.__init__ would reset the attention kernel in the configuration that the encoder uses.
         config = EmotionConfig(encoder=copy.deepcopy(encoder.config), **labels, **heads)
@@ -177,7 +185,7 @@ class EmotionModel(PreTrainedModel):
         return EmotionOutput(self.loss.total(losses), logits, intensities, losses)
 
 
-def _load_encoder(source: Encoder) -> PreTrainedModel:
+def load_encoder(source: Encoder) -> PreTrainedModel:
     """The pretrained encoder, in fp32, from safetensors alone. Raises UserError where its weights do not fit."""
     kinds = OSError, ValueError, RuntimeError, SafetensorError  # the last of a file that is none, or was cut
     with as_user_error(f"{source.folder}: the encoder cannot be loaded", *kinds):

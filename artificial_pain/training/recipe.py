@@ -19,11 +19,11 @@ from torch.optim import Adam
 from transformers import DataCollatorWithPadding, TrainerState, TrainingArguments
 
 from artificial_pain import distributed
-from artificial_pain.data.tokenization import Splits, lengths, token_ids
+from artificial_pain.data.tokenization import Splits, by_length, lengths, token_ids
 from artificial_pain.errors import UsageError, UserError, as_user_error, logger
 from artificial_pain.modeling import cpu, embeddings, losses
 from artificial_pain.modeling.model import EmotionModel
-from artificial_pain.training import callbacks, checkpoints, evaluate
+from artificial_pain.training import annotations, callbacks, checkpoints, evaluate
 from artificial_pain.training.trainer import EmotionTrainer
 
 # An evaluation keeps no gradients, so many examples fit. On a CPU, a batch has so many tokens on average: more do not
@@ -79,27 +79,13 @@ def adam(model: EmotionModel, learning_rate: float, head_learning_rate: float, l
     return Adam(parameters, fused=True)
 
 
-def balanced_class_weights(splits: Splits) -> torch.Tensor:
-    """A weight for each label, (labels,), the larger the rarer it is in training: scikit-learn's "balanced"."""
-    from sklearn.utils.class_weight import compute_class_weight  # here: without --class_weights nobody waits for it
+def initialise_regressors(model: EmotionModel, splits: Splits, init: str, shrinkage: float) -> None:
+    """Let the regressors' predictions start at the training means if init is "mean", and leave them if it is "torch".
 
-    classes = np.arange(len(splits.label_names))
-    weights = compute_class_weight("balanced", classes=classes, y=splits.tokenized["train"]["labels"][:])
-    return torch.tensor(weights, dtype=torch.float32)
-
-
-def mean_intensities(splits: Splits, targets: Sequence[str], shrinkage: float) -> torch.Tensor:
-    """The training mean of each intensity for each emotion, (intensities, labels), shrunk towards the mean of all.
-
-    The mean of n known values counts n times, and that of all emotions' values `shrinkage` times (the m-estimate of
-    Cestnik, ECAI 1990). So an emotion without a known value has the mean of all.
+    shrinkage: see `annotations.mean_intensities`.
     """
-    train = splits.texts["train"]
-    of_all = train[targets].mean()
-    known = train.groupby("label")[targets]
-    sums, counts = (part.reindex(range(len(splits.label_names)), fill_value=0) for part in (known.sum(), known.count()))
-    means = (sums + shrinkage * of_all) / (counts + shrinkage)
-    return torch.tensor(means.to_numpy().T, dtype=torch.float32)
+    if init == "mean":
+        model.start_regressors_at(annotations.mean_intensities(splits, list(model.regressors), shrinkage))
 
 
 def pad_to_full_batches(train: Dataset, batch_size: int, intensities: Sequence[str]) -> Dataset:
@@ -175,7 +161,7 @@ def make_trainer(
         model=model,
         args=training_arguments(args, epochs, splits, intensities, folder, precision),
         train_dataset=train if alone else pad_to_full_batches(train, args.batch_size, intensities),
-        eval_dataset=validation.select(evaluate.by_length(validation)),
+        eval_dataset=validation.select(by_length(validation)),
         data_collator=DataCollatorWithPadding(splits.tokenizer),
         processing_class=splits.tokenizer,
         compute_metrics=partial(evaluate.validation_metrics, loss=model.loss, names=intensities),

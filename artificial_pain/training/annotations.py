@@ -1,0 +1,31 @@
+"""What the annotation of the training split says before a training: class weights, and mean intensities."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from artificial_pain.data.tokenization import Splits
+
+
+def balanced_class_weights(splits: Splits) -> torch.Tensor:
+    """A weight for each label, (labels,), the larger the rarer it is in training: scikit-learn's "balanced"."""
+    from sklearn.utils.class_weight import compute_class_weight  # here: without --class_weights nobody waits for it
+
+    classes = np.arange(len(splits.label_names))
+    weights = compute_class_weight("balanced", classes=classes, y=splits.tokenized["train"]["labels"][:])
+    return torch.tensor(weights, dtype=torch.float32)
+
+
+def mean_intensities(splits: Splits, targets: Sequence[str], shrinkage: float) -> torch.Tensor:
+    """The training mean of each intensity for each emotion, (intensities, labels), shrunk towards the mean of all.
+
+    The mean of n known values counts n times, and that of all emotions' values `shrinkage` times (the m-estimate of
+    Cestnik, ECAI 1990). So an emotion without a known value has the mean of all.
+    """
+    train = splits.texts["train"]
+    of_all = train[targets].mean()
+    known = train.groupby("label")[targets]
+    sums, counts = (part.reindex(range(len(splits.label_names)), fill_value=0) for part in (known.sum(), known.count()))
+    means = (sums + shrinkage * of_all) / (counts + shrinkage)
+    return torch.tensor(means.to_numpy().T, dtype=torch.float32)

@@ -20,6 +20,8 @@ def parse_args() -> argparse.Namespace:
     help = "the table's column of texts (default: sentence or text)"
     parser.add_argument("--text_column", type=cli.not_empty, metavar="COLUMN", help=help)
     parser.add_argument("--format", choices=["text", "csv", "jsonl"], default="text", help="(default: %(default)s)")
+    help = "correct the intensities by the slopes and intercepts that fit the run's validation split"
+    parser.add_argument("--calibrated_intensities", action="store_true", help=help)
     cli.add_flag(parser, "--batch_size", BATCH_SIZE, "texts at a time", type=cli.positive_integer)
     args = parser.parse_intermixed_args()
     if args.file and args.texts:
@@ -38,7 +40,8 @@ def main(args: argparse.Namespace) -> None:
 
     texts = rows[text_column].map(clean_text)
     filled = texts[texts != ""]
-    predictions = Predictor(args.run_folder)(filled.tolist(), args.batch_size).set_index(filled.index)
+    predictor = Predictor(args.run_folder, args.calibrated_intensities)
+    predictions = predictor(filled.tolist(), args.batch_size).set_index(filled.index)
     predictions = predictions.drop(columns="text").reindex(rows.index)  # a row for each, also for an empty text
     prediction_io.print_predictions(rows, text_column, predictions, args.format)
 

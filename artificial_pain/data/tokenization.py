@@ -84,6 +84,11 @@ def _encode(
     return chunks, cut
 
 
+def by_length(dataset: Dataset) -> np.ndarray:
+    """The indices from the longest example to the shortest: little padding, and a lack of memory shows at once."""
+    return np.argsort(-lengths(dataset), kind="stable")
+
+
 def lengths(dataset: Dataset) -> np.ndarray:
     """The number of tokens of each example, shape (n,), without reading the tokens."""
     return dataset.with_format("arrow")[:]["input_ids"].combine_chunks().value_lengths().to_numpy()

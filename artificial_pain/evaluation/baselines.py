@@ -1,7 +1,9 @@
-"""What a fine-tuned model has to beat: the majority class, training means, and linear models of the words."""
+"""What a fine-tuned model has to beat: the majority class, training means and medians, and linear models of the words
+and of the encoder's hidden states before fine-tuning.
+"""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,19 +11,20 @@ import pandas as pd
 
 from artificial_pain.data.tokenization import Splits
 from artificial_pain.errors import UserError, logger
-from artificial_pain.evaluation import classification, regression
+from artificial_pain.evaluation import classification, readings, regression
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 WORD = re.compile(r"\b\w\w+\b")  # two letters or more, as scikit-learn's default
+STRENGTHS = 10.0 ** np.arange(-2, 6)  # of the ridge regressions
 
 
 def require_fittable(train: pd.DataFrame, targets: Sequence[str]) -> None:
-    """Raise UserError before the training where `fit` could not follow it.
+    """Raise UserError before the training where the baselines could not be fitted after it.
 
-    `train` has the columns of `fit`. An intensity (a target) needs a known value. A warning names the emotions for
-    which it has none.
+    `train` has the columns `text`, `label_name` and the targets. An intensity (a target) needs a known value. A warning
+    names the emotions for which it has none.
     """
     examples = [train]
     for target in targets:
@@ -37,38 +40,61 @@ def require_fittable(train: pd.DataFrame, targets: Sequence[str]) -> None:
         raise UserError("the training texts have no words of two letters or more: check the corpus")
 
 
-def fit(train: pd.DataFrame, targets: Sequence[str]) -> dict[str, "Pipeline"]:
-    """Linear models of TF-IDF word weights: logistic regression of the `label`, ridge regression of each target.
+def fit_classifier(train: pd.DataFrame) -> "Pipeline":
+    """Logistic regression of the `label` on TF-IDF word weights of the `text`.
 
-    `train` has the columns `text`, `label`, `label_name` and the targets. An example whose target is missing (NaN) is
-    left out. What `require_fittable` refuses raises ValueError.
+    What `require_fittable` refuses raises ValueError.
     """
     # Imported here: nothing needs scikit-learn before the training has ended.
     from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    models = {"label": make_pipeline(TfidfVectorizer(token_pattern=WORD.pattern), LogisticRegression(max_iter=1000))}
-    models["label"].fit(train["text"], train["label"])
-    for target in targets:
-        known = train[train[target].notna()]
-        models[target] = make_pipeline(TfidfVectorizer(token_pattern=WORD.pattern), Ridge())
-        models[target].fit(known["text"], known[target])
-    return models
+    model = make_pipeline(TfidfVectorizer(token_pattern=WORD.pattern), LogisticRegression(max_iter=1000))
+    return model.fit(train["text"], train["label"])
 
 
-def evaluate(splits: Splits, targets: Sequence[str]) -> dict[str, dict]:
+def predict_by_ridge(features: Mapping[str, Sequence], texts: Mapping[str, pd.DataFrame], target: str) -> np.ndarray:
+    """What a ridge regression of the target predicts of the test split: (test examples,).
+
+    It is fitted to the training examples whose target is known. Of STRENGTHS it has the one with the lowest squared
+    error on validation, the strongest where no target is known there. features: of each split, (examples, …).
+    """
+    from sklearn.linear_model import Ridge
+
+    known = {split: np.flatnonzero(texts[split][target].notna()) for split in ("train", "validation")}
+    values = {split: texts[split][target].to_numpy()[rows] for split, rows in known.items()}
+    train, validation = (features[split][rows] for split, rows in known.items())
+    models = [Ridge(strength).fit(train, values["train"]) for strength in STRENGTHS]
+    if len(known["validation"]) == 0:
+        return models[-1].predict(features["test"])
+    errors = [((model.predict(validation) - values["validation"]) ** 2).mean() for model in models]
+    return models[int(np.argmin(errors))].predict(features["test"])
+
+
+def tfidf_features(texts: Mapping[str, pd.DataFrame], target: str) -> dict:
+    """TF-IDF word weights of each split's texts, (examples, words); of the words in training texts of known target."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    words = TfidfVectorizer(token_pattern=WORD.pattern).fit(texts["train"].loc[texts["train"][target].notna(), "text"])
+    return {split: words.transform(frame["text"]) for split, frame in texts.items()}
+
+
+def evaluate(
+    splits: Splits, targets: Mapping[str, regression.Target], hidden_states: Mapping[str, np.ndarray]
+) -> dict[str, dict]:
     """Fit the baselines to the training split, and return the metrics of each on the test split, by its name.
 
-    The majority is that of the training labels before balancing: balanced labels have none. The means are those of the
-    training split; an emotion without a known value has the mean of all. For the intensities at the predicted emotion,
-    logistic regression predicts the emotion.
+    The majority is that of the training labels before balancing: balanced labels have none. The means and medians are
+    those of the training split; an emotion without a known value has the mean of all. Ridge regression reads the words,
+    and the hidden states of an encoder that was not fine-tuned: (examples, hidden) of each split, which nothing needs
+    without targets. For the intensities, logistic regression predicts the emotion and its probabilities.
     """
-    train, test, label_names = splits.texts["train"], splits.texts["test"], splits.label_names
-    models = fit(train, targets)
+    texts, test, label_names = splits.texts, splits.texts["test"], splits.label_names
+    classifier = fit_classifier(texts["train"])
     label_counts = splits.settings["label_counts"]
     majority = label_names.index(max(label_counts, key=label_counts.get))
-    labels, by_words = test["label"].to_numpy(), models["label"].predict(test["text"])
+    labels, by_words = test["label"].to_numpy(), classifier.predict(test["text"])
     predicted = {"majority": np.full(len(test), majority), "tfidf_logistic_regression": by_words}
     scores = {}
     for name, predictions in predicted.items():
@@ -76,17 +102,23 @@ def evaluate(splits: Splits, targets: Sequence[str]) -> dict[str, dict]:
     if not targets:
         return scores
 
-    mean = train[targets].mean()
-    emotion_means = train.groupby("label")[targets].mean().reindex(range(len(label_names))).fillna(mean)
-    ridge = np.stack([models[target].predict(test["text"]) for target in targets], axis=1)
+    names, probabilities = list(targets), classifier.predict_proba(test["text"])
+    train = texts["train"]
+    mean = train[names].mean()
+    emotion_means = train.groupby("label")[names].mean().reindex(range(len(label_names))).fillna(mean)
+    words = [predict_by_ridge(tfidf_features(texts, name), texts, name) for name in names]
+    frozen = [predict_by_ridge(hidden_states, texts, name) for name in names]
     intensities = {  # each broadcasts to a model's (test examples, targets, labels)
         "train_mean": mean.to_numpy()[None, :, None],
+        "train_median": train[names].median().to_numpy()[None, :, None],
         "train_mean_of_emotion": emotion_means.to_numpy().T[None],
-        "tfidf_ridge": ridge[:, :, None],
+        "tfidf_ridge": np.stack(words, axis=1)[:, :, None],
+        "frozen_ridge": np.stack(frozen, axis=1)[:, :, None],
     }
-    annotated, shape = test[targets].to_numpy(), (len(test), len(targets), len(label_names))
+    annotated, shape = test[names].to_numpy(), (len(test), len(names), len(label_names))
     for name, values in intensities.items():
-        outputs = np.broadcast_to(values, shape)
-        metrics = regression.intensity(annotated, outputs, labels, by_words, targets, label_names, intervals=True)
-        scores[name] = {"intensity": metrics}
+        read = readings.readings(np.broadcast_to(values, shape), labels, by_words, probabilities)
+        scores[name] = {
+            "intensity": regression.intensity(annotated, read, labels, targets, label_names, intervals=True)
+        }
     return scores

@@ -4,7 +4,7 @@ Where a shape begins with "...", any number of leading axes is taken. Each row i
 metric, RESAMPLES rows for its interval. The interval stands beside the metric, in `intervals`, under the metric's name.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -63,7 +63,10 @@ def macro_f1(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.nd
 
 
 def resampled_scores(
-    labels: np.ndarray, predictions: np.ndarray, classes: int, probabilities: np.ndarray | None = None
+    labels: np.ndarray,
+    predictions: np.ndarray,
+    classes: int,
+    probabilities: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
     """The metrics of `classification` in resamples of the examples: (RESAMPLES,) each, of classes (RESAMPLES, classes).
 
@@ -76,9 +79,10 @@ def resampled_scores(
         counts = confusion_counts(labels[some], predictions[some], classes)
         parts.append(classification_scores(counts, (counts.sum(axis=-1) > 0) | ~present))
     scores = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    if probabilities is not None:
-        confidence, correct = probabilities.max(axis=1), labels == predictions
-        scores["expected_calibration_error"] = calibration_error(confidence[indices], correct[indices])
+    correct = labels == predictions
+    for prefix, values in (probabilities or {}).items():
+        errors = calibration_error(values.max(axis=1)[indices], correct[indices])
+        scores[f"{prefix}expected_calibration_error"] = errors
     return scores
 
 
@@ -86,7 +90,7 @@ def classification(
     labels: np.ndarray,
     predictions: np.ndarray,
     label_names: Sequence[str],
-    probabilities: np.ndarray | None = None,
+    probabilities: Mapping[str, np.ndarray] | None = None,
     intervals: bool = False,
 ) -> dict:
     """Metrics of predicted labels; labels and predictions are indices into label_names, shape (n,).
@@ -94,13 +98,17 @@ def classification(
     `macro_` is the unweighted mean over the classes. `macro_accuracy` is balanced accuracy: the mean over the classes
     of the share of their examples that are predicted right, the same number as `macro_recall`. Every example has one
     label, so `micro_f1` equals `accuracy`. A class that is never predicted has precision 0; a class without examples
-    has recall 0. `confusion_matrix` has the numbers of examples, true labels in rows. The probabilities (n, labels) of
-    the labels add the `expected_calibration_error`; `intervals` adds the 95 % intervals.
+    has recall 0. `confusion_matrix` has the numbers of examples, true labels in rows. `intervals` adds the 95 %
+    intervals.
+
+    probabilities: of the labels, (n, labels), by the beginning of the name of their `expected_calibration_error`: "" or
+    "calibrated_".
     """
     counts = confusion_counts(labels, predictions, len(label_names))
     scores = classification_scores(counts)
-    if probabilities is not None:
-        scores["expected_calibration_error"] = calibration_error(probabilities.max(axis=1), labels == predictions)
+    for prefix, values in (probabilities or {}).items():
+        errors = calibration_error(values.max(axis=1), labels == predictions)
+        scores[f"{prefix}expected_calibration_error"] = errors
     resampled = resampled_scores(labels, predictions, len(label_names), probabilities) if intervals else {}
     per_class = {
         name: {

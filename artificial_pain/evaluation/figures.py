@@ -15,6 +15,7 @@ import pandas as pd
 
 from artificial_pain.data.vocabulary import INTENSITIES
 from artificial_pain.evaluation.classification import BINS, calibration_bins
+from artificial_pain.evaluation.readings import READING_TITLES, READINGS
 
 matplotlib.use("Agg")  # also where matplotlib was imported before
 import matplotlib.pyplot as plt
@@ -24,8 +25,6 @@ matplotlib.rcdefaults()  # a matplotlibrc of the user's makes other figures, or 
 # A character that the font lacks is drawn as a box; the other files have the label in full.
 warnings.filterwarnings("ignore", message="Glyph .* missing from font")
 
-# The emotion whose output is read as an intensity: in the names of columns, and in the metrics.
-EMOTION_SOURCES = {"true": "true_label", "predicted": "predicted_label"}
 JITTER = 0.15  # spreads points of the same annotated value by so much to each side
 
 
@@ -74,26 +73,26 @@ def draw_reliability(path: Path, confidence: np.ndarray, correct: np.ndarray, ti
 
 
 def draw_intensities(path: Path, predictions: pd.DataFrame, metrics: dict, title: str) -> None:
-    """Predicted against annotated values: a column for each target, a row for each of EMOTION_SOURCES.
+    """Predicted against annotated values: a column for each target, a row for each of READINGS.
 
     predictions: with the columns of `training.evaluate.predictions_frame`; metrics: a split's "intensity".
     """
     targets = [target for target in INTENSITIES if target in predictions]
-    size = (4 * len(targets) + 0.5, 8.5)
-    figure, grid = plt.subplots(len(EMOTION_SOURCES), len(targets), figsize=size, squeeze=False, layout="constrained")
+    size = (4 * len(targets) + 0.5, 4 * len(READINGS) + 0.5)
+    figure, grid = plt.subplots(len(READINGS), len(targets), figsize=size, squeeze=False, layout="constrained")
     jitter = np.random.default_rng(0).uniform(-JITTER, JITTER, len(predictions))
-    for row, (emotion, emotion_source) in zip(grid, EMOTION_SOURCES.items(), strict=True):
+    for row, (reading, end) in zip(grid, READINGS.items(), strict=True):
         for axes, target in zip(row, targets, strict=True):
             name = INTENSITIES[target]
-            predicted = predictions[f"{target}_at_{emotion}"]
-            scores = metrics[emotion_source][name]["micro"]
-            values = predictions[[target, *(f"{target}_at_{source}" for source in EMOTION_SOURCES)]]
+            predicted = predictions[f"{target}{end}"]
+            scores = metrics[reading][name]["micro"]
+            values = predictions[[target, *(f"{target}{end}" for end in READINGS.values())]]
             ends = [values.min(axis=None) - 0.5, values.max(axis=None) + 0.5]  # one scale for a column of the figure
             axes.plot(ends, ends, color="grey", linewidth=1)  # the identity
             axes.scatter(predictions[target] + jitter, predicted, s=16, alpha=0.5, linewidths=0)
             axes.set(xlim=ends, ylim=ends, aspect="equal", title=_correlation(name, scores))
             axes.locator_params(integer=True)
-            axes.set(xlabel="annotated (spread out)", ylabel=f"predicted, at the {emotion} emotion")
+            axes.set(xlabel="annotated (spread out)", ylabel=f"predicted, {READING_TITLES[reading]}")
     figure.suptitle(title)
     save(figure, path)
 

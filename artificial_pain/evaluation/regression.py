@@ -3,7 +3,8 @@
 `regression_scores` takes any number of leading axes, as the functions of `classification` do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,12 +17,7 @@ MIN_PAIRS = 5  # an emotion with fewer known intensities is left out of their me
 MIN_SPREAD = 1e-5
 SCALES = {"initial": (1, 5), "final": (1, 5), "change": (-4, 4)}  # of the annotation
 CORRELATIONS = ["pearson", "spearman", "quadratic_weighted_kappa"]  # not defined for some constants
-METRICS = ["mse", "mae", *CORRELATIONS]
-
-
-def select_by_label(intensities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Each example's outputs (n, targets, labels) at its label (n,): (n, targets)."""
-    return intensities[np.arange(len(labels)), :, labels]
+METRICS = ["mse", "mae", "r2", *CORRELATIONS]
 
 
 def _correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -44,19 +40,30 @@ def _kappa(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.where(defined, 1 - ((x - y) ** 2).mean(axis=-1) / np.where(defined, by_chance, 1), np.nan)
 
 
+@dataclass(frozen=True)
+class Target:
+    """What the metrics of an intensity depend on beside its values: the lowest and the highest value of the annotation,
+    and the mean of the training split, which R² compares with.
+    """
+
+    scale: tuple[int, int] = (1, 5)
+    train_mean: float = np.nan
+
+
 def regression_scores(
-    annotated: np.ndarray, predicted: np.ndarray, scale: tuple[int, int], ranks: tuple[np.ndarray, np.ndarray]
+    annotated: np.ndarray, predicted: np.ndarray, target: Target, ranks: tuple[np.ndarray, np.ndarray]
 ) -> dict[str, np.ndarray]:
     """The metrics of predicted values by name, (...) each, NaN where not defined; see `regression`.
 
-    annotated, predicted: (..., n). scale: the lowest and the highest value of the annotation. ranks: those of annotated
-    and predicted over the last axis.
+    annotated, predicted: (..., n). ranks: those of annotated and predicted over the last axis.
     """
     errors = predicted - annotated
-    rounded = np.clip(np.rint(predicted), *scale)
+    rounded = np.clip(np.rint(predicted), *target.scale)
+    of_mean = ((annotated - target.train_mean) ** 2).mean(axis=-1)
     return {
         "mse": (errors**2).mean(axis=-1),
         "mae": np.abs(errors).mean(axis=-1),
+        "r2": np.where(of_mean > 0, 1 - (errors**2).mean(axis=-1) / np.where(of_mean > 0, of_mean, 1), np.nan),
         "pearson": _correlation(annotated, predicted),
         # The ranks of nearly constant values are not constant.
         "spearman": np.where(is_constant(predicted), np.nan, _correlation(*ranks)),
@@ -65,7 +72,7 @@ def regression_scores(
 
 
 def resampled_scores(
-    annotated: np.ndarray, predicted: np.ndarray, scale: tuple[int, int], stream: int = 0
+    annotated: np.ndarray, predicted: np.ndarray, target: Target, stream: int = 0
 ) -> dict[str, np.ndarray]:
     """The metrics by name in the resamples of that `stream`: (RESAMPLES,) each. {} where nothing is annotated.
 
@@ -76,7 +83,7 @@ def resampled_scores(
         return {}
     indices = bootstrap.bootstrap_indices(len(annotated), stream)
     ranks = (_ranks_in_resamples(values, indices) for values in (annotated, predicted))
-    return regression_scores(annotated[indices], predicted[indices], scale, tuple(ranks))
+    return regression_scores(annotated[indices], predicted[indices], target, tuple(ranks))
 
 
 def _ranks_in_resamples(values: np.ndarray, indices: np.ndarray) -> np.ndarray:
@@ -102,22 +109,23 @@ def _known(annotated: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np
 def regression(
     annotated: np.ndarray,
     predicted: np.ndarray,
-    scale: tuple[int, int] = (1, 5),
+    target: Target = Target(),
     resampled: dict[str, np.ndarray] | None = None,
 ) -> dict:
     """Metrics of one target over the n pairs whose annotation is known (not NaN); both of shape (examples,).
 
-    `mse`, `mae`, Pearson's correlation `pearson` with its two-sided `p_value` (scipy.stats.pearsonr), Spearman's
-    `spearman`, `quadratic_weighted_kappa` of the values rounded to the `scale` (lowest, highest), and `n`. A
-    metric that is not defined is None: all metrics without pairs, the correlations where either side is constant, and
-    a value that is not finite, of a model that diverged. The `resampled_scores` add `intervals`.
+    `mse`, `mae`, `r2` (1 less the ratio of the squared error to that of the training mean: the skill), Pearson's
+    correlation `pearson` with its two-sided `p_value` (scipy.stats.pearsonr), Spearman's `spearman`,
+    `quadratic_weighted_kappa` of the values rounded to the scale, and `n`. A metric that is not defined is None: all
+    metrics without pairs, the correlations where either side is constant, and a value that is not finite, of a model
+    that diverged. The `resampled_scores` add `intervals`.
     """
     from scipy.stats import pearsonr, rankdata  # here: the first training step shall not wait for this import
 
     annotated, predicted = _known(annotated, predicted)
-    scores = dict.fromkeys(["mse", "mae", "pearson", "p_value", "spearman", "quadratic_weighted_kappa"], np.nan)
+    scores = dict.fromkeys(["mse", "mae", "r2", "pearson", "p_value", "spearman", "quadratic_weighted_kappa"], np.nan)
     if len(annotated):
-        scores |= regression_scores(annotated, predicted, scale, (rankdata(annotated), rankdata(predicted)))
+        scores |= regression_scores(annotated, predicted, target, (rankdata(annotated), rankdata(predicted)))
     if np.isfinite(scores["pearson"]):
         scores["p_value"] = pearsonr(annotated, predicted).pvalue
     metrics = {name: _finite(score) for name, score in scores.items()}
@@ -134,23 +142,23 @@ def target_metrics(
     predicted: np.ndarray,
     labels: np.ndarray,
     label_names: Sequence[str],
-    scale: tuple[int, int] = (1, 5),
+    target: Target = Target(),
     intervals: bool = False,
 ) -> dict[str, dict]:
     """Metrics of one target over all examples (`micro`), for each true emotion, and their mean (`macro`).
 
     annotated (NaN where missing), predicted, labels: (n,). `macro` is the mean over the `emotions` with at least
-    MIN_PAIRS pairs, and its `n` the sum of their pairs. Its correlations are means over those emotions that have one
-    (`pearson_emotions`), without a p-value. For its intervals, each emotion's pairs are resampled independently.
+    MIN_PAIRS pairs, and its `n` the sum of their pairs. Its R² and correlations are means over those emotions that have
+    one (`pearson_emotions`), without a p-value. For its intervals, each emotion's pairs are resampled independently.
     """
     pairs = [(annotated[labels == i], predicted[labels == i]) for i in range(len(label_names))]
-    resampled = [resampled_scores(*pair, scale, 1 + i) if intervals else {} for i, pair in enumerate(pairs)]
-    scores = [regression(*pair, scale, samples) for pair, samples in zip(pairs, resampled, strict=True)]
+    resampled = [resampled_scores(*pair, target, 1 + i) if intervals else {} for i, pair in enumerate(pairs)]
+    scores = [regression(*pair, target, samples) for pair, samples in zip(pairs, resampled, strict=True)]
     averaged = [i for i, emotion in enumerate(scores) if emotion["n"] >= MIN_PAIRS]
     macro, macro_resampled = {}, {}
     for metric in METRICS:
         values = np.array([scores[i][metric] for i in averaged], float)  # NaN where not defined
-        defined = values[~np.isnan(values)] if metric in CORRELATIONS else values
+        defined = values[~np.isnan(values)] if metric in ("r2", *CORRELATIONS) else values
         macro[metric] = _finite(defined.mean()) if len(defined) else None
         if intervals and averaged:
             # A mean without the NaNs, and without numpy's warnings where all are.
@@ -163,7 +171,9 @@ def target_metrics(
         "pearson_emotions": sum(scores[i]["pearson"] is not None for i in averaged),
         **bootstrap.intervals(macro_resampled),
     }
-    micro = regression(annotated, predicted, scale, resampled_scores(annotated, predicted, scale) if intervals else {})
+    micro = regression(
+        annotated, predicted, target, resampled_scores(annotated, predicted, target) if intervals else {}
+    )
     return {"micro": micro, "macro": macro, "per_emotion": dict(zip(label_names, scores, strict=True))}
 
 
@@ -173,26 +183,28 @@ def _finite(score: float) -> float | None:
 
 def intensity(
     annotated: np.ndarray,
-    intensities: np.ndarray,
+    read: Mapping[str, np.ndarray],
     labels: np.ndarray,
-    predictions: np.ndarray,
-    targets: Sequence[str],
+    targets: Mapping[str, Target],
     label_names: Sequence[str],
     intervals: bool = False,
 ) -> dict[str, dict]:
-    """The metrics of each target, with its outputs at the true emotion (`true_label`) and at the predicted one
-    (`predicted_label`).
+    """The metrics of each target, for each of READINGS.
 
-    annotated: (n, targets), NaN where missing; intensities: (n, targets, labels); labels and predictions (n,).
+    annotated: (n, targets), NaN where missing. read: the predictions by reading, (n, targets) each. labels: (n,).
+    targets: by their columns.
     """
-    at_true, at_predicted = (select_by_label(intensities, emotions) for emotions in (labels, predictions))
-
-    def metrics(selected: np.ndarray) -> dict[str, dict]:
-        names = [INTENSITIES[target] for target in targets]
-        pairs = zip(names, annotated.T, selected.T, strict=True)
-        return {name: target_metrics(*pair, labels, label_names, SCALES[name], intervals) for name, *pair in pairs}
-
-    of_true = metrics(at_true)
-    # A baseline that says the same of every emotion is not evaluated twice.
-    of_predicted = of_true if np.array_equal(at_true, at_predicted) else metrics(at_predicted)
-    return {"true_label": of_true, "predicted_label": of_predicted}
+    metrics: dict[str, dict] = {}
+    for reading, values in read.items():
+        # A baseline that says the same of every emotion is not evaluated again for each reading.
+        same = next((other for other in metrics if np.allclose(values, read[other], rtol=0, atol=1e-9)), None)
+        pairs = zip(targets.items(), annotated.T, values.T, strict=True)
+        metrics[reading] = (
+            metrics[same]
+            if same
+            else {
+                INTENSITIES[name]: target_metrics(*pair, labels, label_names, target, intervals)
+                for (name, target), *pair in pairs
+            }
+        )
+    return metrics

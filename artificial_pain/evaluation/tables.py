@@ -2,16 +2,26 @@
 
 import pandas as pd
 
+from artificial_pain.data.vocabulary import CALIBRATED
+
 # The entries of "baselines" in evaluation_results.json, in the order of a table's rows, and their names there.
 BASELINES = {
     "tfidf_logistic_regression": "TF-IDF + logistic regression",
     "majority": "majority class",
     "tfidf_ridge": "TF-IDF + ridge regression",
+    "frozen_ridge": "frozen encoder + ridge regression",
     "train_mean_of_emotion": "training mean of the emotion",
     "train_mean": "training mean",
+    "train_median": "training median",
 }
 UNDEFINED = "n/a"
 INTERVAL_ROWS = ("  95 % interval, from", "                 to")  # below a run's own row
+# The rows below that: their names, and which part of the results is in them.
+READING_ROWS = (
+    ("  read at the true emotion", "true_label", ""),
+    ("  expected over the emotions", "expected", ""),
+    ("  calibrated", "predicted_label", CALIBRATED),
+)
 
 # The metrics of a table, of the emotion and of each intensity, with their headings.
 PRIMARY_METRICS = {
@@ -20,7 +30,8 @@ PRIMARY_METRICS = {
 }
 SECONDARY_METRICS = {
     "emotion": {"expected_calibration_error": "calibration error"},
-    "intensity": {"spearman": "rho", "quadratic_weighted_kappa": "kappa"},
+    "intensity": {"r2": "R2", "spearman": "rho", "quadratic_weighted_kappa": "kappa"},
+    "inconsistency": "inconsistency",
 }
 
 # A row's values by column: the intensity, the number of its pairs (both "" for the emotion), and the metric's heading.
@@ -32,15 +43,13 @@ def results_table(runs: dict[str, dict], metrics: dict[str, dict] = PRIMARY_METR
     """The metrics of runs on the test split with their 95 % intervals, and below them those of the baselines.
 
     runs: by the name to show, the content of evaluation_results.json. metrics: PRIMARY_METRICS or SECONDARY_METRICS.
-    The intensities are those over all examples, read at the predicted emotion, and of runs also at the true one.
+    The intensities are those over all examples. Those of runs are in a row for each reading, and calibrated ones are
+    read at the predicted emotion, as those of the baselines.
     """
     rows = []
     for name, results in runs.items():
-        test = results["test"]
-        rows += zip((name, *INTERVAL_ROWS), _rows(test, "predicted_label", metrics), strict=True)
-        if "intensity" in test:
-            at_true = _rows({"intensity": test["intensity"]}, "true_label", metrics)
-            rows += zip(("  read at the true emotion", *INTERVAL_ROWS), at_true, strict=True)
+        for row_name, reading, prefix in ((name, "predicted_label", ""), *READING_ROWS):
+            rows += zip((row_name, *INTERVAL_ROWS), _rows(results["test"], reading, metrics, prefix), strict=True)
     rows = [(name, row) for name, row in rows + _baseline_rows(runs, metrics) if row]
 
     cells = [{column: format_number(value) for column, value in row.items()} for _, row in rows]
@@ -53,14 +62,20 @@ def results_table(runs: dict[str, dict], metrics: dict[str, dict] = PRIMARY_METR
     return "\n".join(lines)
 
 
-def _rows(scores: dict, emotion_source: str, metrics: dict) -> tuple[Row, Row, Row]:
-    """The metrics of a run or baseline, and the two ends of their intervals."""
+def _rows(scores: dict, reading: str, metrics: dict, prefix: str = "") -> tuple[Row, Row, Row]:
+    """The metrics of a run or baseline, and the two ends of their intervals; those of the emotion are in one row.
+
+    prefix: before the metrics' names in the results, "" or "calibrated_".
+    """
     rows = {}, {}, {}
-    parts = [("", "", scores, metrics["emotion"])]
-    for target, groups in scores.get("intensity", {}).get(emotion_source, {}).items():
+    parts = [("", "", scores, metrics["emotion"])] if reading == "predicted_label" else []
+    if "inconsistency" in metrics:
+        parts.append(("", "", scores.get(f"{prefix}inconsistency", {}), {reading: metrics["inconsistency"]}))
+    for target, groups in scores.get(f"{prefix}intensity", {}).get(reading, {}).items():
         parts.append((target, f"n={groups['micro']['n']}", groups["micro"], metrics["intensity"]))
     for target, pairs, part, headings in parts:
         for name, heading in headings.items():
+            name = prefix + name if part is scores else name
             if name in part:
                 interval = part.get("intervals", {}).get(name) or (None, None)
                 for row, value in zip(rows, (part[name], *interval), strict=True):

@@ -18,9 +18,10 @@ SAMPLE_TYPE, OWN_TYPE = "synthetic-sample", "own-texts"  # of the sample, and of
 TASK_TYPES = {"emotion": "text-classification", "intensity": "tabular-regression"}
 # The metrics of the hub's model-index, and the types of those that it calls otherwise.
 METRIC_NAMES = {"macro_f1": "Macro F1", "accuracy": "Accuracy", "mae": "MAE", "pearson": "Pearson's r"}
-METRIC_NAMES |= {"spearman": "Spearman's rho", "quadratic_weighted_kappa": "Quadratic weighted kappa"}
+METRIC_NAMES |= {"r2": "R squared against the training mean", "spearman": "Spearman's rho"}
+METRIC_NAMES |= {"quadratic_weighted_kappa": "Quadratic weighted kappa"}
 METRIC_NAMES |= {"expected_calibration_error": "Expected calibration error"}
-METRIC_TYPES = {"macro_f1": "f1", "pearson": "pearsonr", "spearman": "spearmanr"}
+METRIC_TYPES = {"macro_f1": "f1", "pearson": "pearsonr", "spearman": "spearmanr", "r2": "r_squared"}
 
 
 def licence(settings: dict, encoder: Encoder) -> str:
@@ -79,7 +80,7 @@ def card(record: dict, encoder: Encoder, splits: Splits, results: dict) -> str:
     metadata["model_name"] = f"{encoder.short_name} fine-tuned on {settings['corpus']}"
     data = ModelCardData(**metadata, eval_results=list(evaluations(settings, test)))
     values = {"title": data.model_name, "test": test, "splits": splits, "arguments": record["arguments"]}
-    values |= {"is_own": is_own(settings), "intensities": list(test.get("intensity", {}).get("true_label", {}))}
+    values |= {"is_own": is_own(settings), "intensities": list(test.get("intensity", {}).get("predicted_label", {}))}
     values |= {"encoder": encoder.name if encoder.is_on_hub else encoder.short_name, "resamples": bootstrap.RESAMPLES}
     parts = (tables.PRIMARY_METRICS, tables.SECONDARY_METRICS)
     values["tables"] = [tables.results_table({"fine-tuned": results}, metrics) for metrics in parts]

@@ -12,7 +12,9 @@ from artificial_pain import distributed
 from artificial_pain.data.vocabulary import INTENSITIES, PROBABILITY
 from artificial_pain.encoders import Encoder, load_tokenizer
 from artificial_pain.errors import logger
-from artificial_pain.evaluation import classification, regression
+from artificial_pain.evaluation import classification, readings
+from artificial_pain.evaluation.calibration import Calibration
+from artificial_pain.evaluation.readings import READINGS
 from artificial_pain.modeling.model import EmotionModel
 from artificial_pain.runs import status
 
@@ -22,18 +24,25 @@ BAR_DELAY = 2  # seconds before the progress bar is shown
 class Predictor:
     """The model of a finished run, its weights verified, on an accelerator where there is one."""
 
-    def __init__(self, run_folder: str | Path):
-        """Raises UserError where the folder has no finished run, or a file of the run is damaged."""
+    def __init__(self, run_folder: str | Path, calibrated_intensities: bool = False):
+        """calibrated_intensities: by the slopes and intercepts that fit the run's validation split best.
+
+        Raises UserError where the folder has no finished run, or a file of the run is damaged.
+        """
         folder = Path(run_folder)
         self.device = distributed.device()
         status.require_valid(folder, status.finished_record(folder))
         self.model = EmotionModel.from_pretrained(folder).to(self.device).eval()
         self.tokenizer = load_tokenizer(Encoder(str(folder), folder, None))
+        self.calibration = Calibration(**(self.model.config.calibration or {}))  # a run of before has none
+        if not calibrated_intensities:
+            self.calibration = Calibration(self.calibration.temperature)
         self.label_names = [self.model.config.id2label[i] for i in range(self.model.config.num_labels)]
 
     def __call__(self, texts: str | Sequence[str], batch_size: int = 32) -> pd.DataFrame:
-        """A row for each text: `text`, its `emotion`, a `probability_` for each label, and, if the model has them, the
-        intensities (`initial`, `final`, `change`) at that emotion. A single text is one row.
+        """A row for each text: `text`, its `emotion`, a `probability_` for each label, calibrated by the temperature,
+        and, if the model has them, the intensities: `initial`, `final` and `change` at that emotion, and
+        `initial_expected` and so on, weighted by the probabilities. A single text is one row.
 
         The model reads no more tokens of a text than it was trained on; a warning says how many texts are longer.
         """
@@ -54,9 +63,15 @@ class Predictor:
                 logits[batch] = output.logits.cpu().numpy()
                 intensities[batch] = output.intensities.cpu().numpy()
                 bar.update(len(batch))
-        predicted, probabilities = logits.argmax(axis=1), classification.probabilities(logits)
+        predicted = logits.argmax(axis=1)
+        probabilities = self.calibration.probabilities(classification.probabilities(logits))
         columns = {"text": list(texts), "emotion": np.asarray(self.label_names)[predicted]}
         columns |= {f"{PROBABILITY}{name}": probabilities[:, i] for i, name in enumerate(self.label_names)}
-        selected = regression.select_by_label(intensities, predicted)
-        columns |= {INTENSITIES[target]: selected[:, i] for i, target in enumerate(self.model.config.intensity_targets)}
+        intensities, targets = self.calibration.intensities(intensities), self.model.config.intensity_targets
+        names = [INTENSITIES[target] for target in targets]
+        for end, read in (
+            ("", readings.select_by_label(intensities, predicted)),
+            (READINGS["expected"], readings.expected(intensities, probabilities)),
+        ):
+            columns |= {f"{name}{end}": read[:, i] for i, name in enumerate(names)}
         return pd.DataFrame(columns)

@@ -57,6 +57,12 @@ def git_state() -> dict | None:
         return None
 
 
+def _processor() -> str:
+    """The processor's name, and the vector instructions that PyTorch uses on it."""
+    name = torch.cpu.get_capabilities().get("cpu_name", "").strip() or platform.machine()
+    return f"{name} ({torch.backends.cpu.get_cpu_capability()})"
+
+
 def start_record(args: argparse.Namespace, encoder: Encoder, splits: Splits, precision: str) -> dict:
     """What it takes to repeat a run: the part of run.json that is known before the training."""
     kind = distributed.device().type
@@ -69,7 +75,7 @@ def start_record(args: argparse.Namespace, encoder: Encoder, splits: Splits, pre
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "device": {
             "type": kind,
-            "name": torch.cuda.get_device_name() if kind == "cuda" else platform.machine(),
+            "name": torch.cuda.get_device_name() if kind == "cuda" else _processor(),
             "threads": torch.get_num_threads(),
             "processes": distributed.num_processes(),
         },
@@ -115,7 +121,7 @@ def write_evaluation(
         title = f"{split} split, macro-F1 {scores['macro_f1']:.3f}"
         path = folder / f"confusion_matrix_{split}.png"
         figures.draw_confusion_matrix(path, scores["confusion_matrix"], splits.label_names, title)
-        confidence = frame.filter(like=PROBABILITY).to_numpy().max(axis=1)
+        confidence = frame.filter(regex=f"^{PROBABILITY}").to_numpy().max(axis=1)
         correct = (frame["predicted"] == frame["label_name"]).to_numpy()
         title = f"{split} split, expected calibration error {scores['expected_calibration_error']:.3f}"
         figures.draw_reliability(folder / f"reliability_{split}.png", confidence, correct, title)

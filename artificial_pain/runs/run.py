@@ -5,7 +5,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from artificial_pain.data.tokenization import Splits
 from artificial_pain.encoders import WEIGHTS, Encoder
 from artificial_pain.errors import Terminated, logger
 from artificial_pain.evaluation import tables
+from artificial_pain.evaluation.calibration import Calibration
+from artificial_pain.modeling.model import EmotionConfig
 from artificial_pain.runs import status, tracking
 from artificial_pain.runs.record import start_record, write_evaluation, write_training
 from artificial_pain.training import recipe
@@ -92,12 +94,15 @@ class Run:
     def train(self, trainer: EmotionTrainer) -> None:
         """Give the trainer's model its trained weights: the training goes on from the last checkpoint, if there is one.
 
-        The weights of a finished run are loaded. Raises UserError where they are damaged, or where the training cannot
-        go on.
+        The weights and the calibration of a finished run are loaded. Raises UserError where they are damaged, or where
+        the training cannot go on.
         """
         if status.is_finished(self.record):
             status.require_valid(self.folder, self.record)
             trainer.model.load_state_dict(load_file(self.folder / WEIGHTS))
+            # A run from before models were calibrated stays as it is.
+            calibration = EmotionConfig.from_pretrained(self.folder).calibration
+            trainer.model.config.calibration = calibration or asdict(Calibration())
             return
         if distributed.is_main_process():
             status.start(self.folder, self.record)

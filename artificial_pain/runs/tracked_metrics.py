@@ -4,12 +4,14 @@ The summary is a run's row in the table of a project: a few numbers, which a rea
 """
 
 from collections.abc import Iterator
+from itertools import product
 from typing import TYPE_CHECKING
 
 import pandas as pd
 from transformers import TrainerState
 
-from artificial_pain.data.vocabulary import INTENSITIES
+from artificial_pain.data.vocabulary import CALIBRATED, INTENSITIES
+from artificial_pain.evaluation.readings import READINGS
 
 if TYPE_CHECKING:
     import wandb
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 CURVE_PREFIXES = ("loss", "grad_norm", "learning_rate", "accuracy", "macro_f1", "mae", "pearson")
 # The curves with a best point in the summary, and which point that is. The others have none.
 BEST = {"train/loss": "min", "validation/loss": "min", "validation/accuracy": "max", "validation/macro_f1": "max"}
-BEST |= {f"validation/mae_{name}": "min" for name in INTENSITIES.values()}
+BEST |= {"validation/mae": "min"} | {f"validation/mae_{name}": "min" for name in INTENSITIES.values()}
 # The metrics of the summary, and which of them have their interval there, as …_low and …_high.
 EMOTION_METRICS = ("macro_f1", "accuracy", "weighted_f1", "expected_calibration_error")
 INTENSITY_METRICS = ("mae", "pearson")
@@ -72,10 +74,10 @@ def tables(results: dict) -> dict[str, pd.DataFrame]:
     """All metrics on test in long form, by the table's name: a row a metric, with its interval."""
     test = results["test"]
     classes = [(label, *row) for label, scores in test["per_class"].items() for row in _rows(scores)]
-    for emotion_source, targets in test.get("intensity", {}).items():
-        for target, groups in targets.items():
-            name = f"intensity/{emotion_source}/{target}"
-            classes += [(label, *row) for label, part in groups["per_emotion"].items() for row in _rows(part, name)]
+    for part, reading in product(("intensity", f"{CALIBRATED}intensity"), READINGS):
+        for target, groups in test.get(part, {}).get(reading, {}).items():
+            name = f"{part}/{reading}/{target}"
+            classes += [(label, *row) for label, scores in groups["per_emotion"].items() for row in _rows(scores, name)]
     baselines = [(name, *row) for name, scores in results["baselines"].items() for row in _rows(scores)]
     columns = ["metric", "value", "low", "high"]
     return {

@@ -1,6 +1,7 @@
 """A model on a split: its metrics beside the baselines', and its predictions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,10 +9,13 @@ import pandas as pd
 import torch
 from datasets import Dataset
 
-from artificial_pain.data.tokenization import Splits, lengths
-from artificial_pain.data.vocabulary import INTENSITIES, PROBABILITY
+from artificial_pain.data.tokenization import Splits, by_length
+from artificial_pain.data.vocabulary import CALIBRATED, INTENSITIES, PROBABILITY
+from artificial_pain.encoders import Encoder
 from artificial_pain.errors import UserError
-from artificial_pain.evaluation import baselines, classification, regression
+from artificial_pain.evaluation import baselines, calibration, classification, readings, regression
+from artificial_pain.evaluation.readings import READINGS
+from artificial_pain.modeling.features import mean_hidden_states
 from artificial_pain.modeling.losses import Loss, named_losses
 
 if TYPE_CHECKING:
@@ -40,7 +44,7 @@ def validation_metrics(prediction: "EvalPrediction", loss: Loss, names: Sequence
         "accuracy": accuracy_score(labels, predicted),
         "macro_f1": f1_score(labels, predicted, labels=np.arange(logits.shape[1]), average="macro", zero_division=0),
     }
-    at_true = regression.select_by_label(intensities, labels)
+    at_true = readings.select_by_label(intensities, labels)
     errors = []
     for i, name in enumerate(names):
         scores = regression.regression(targets[:, i], at_true[:, i])
@@ -49,11 +53,6 @@ def validation_metrics(prediction: "EvalPrediction", loss: Loss, names: Sequence
     # NaN, of a training that diverged, is worse than any epoch before.
     reported["mae"] = np.nan if None in errors else float(np.mean(errors)) if errors else None
     return {name: value for name, value in reported.items() if value is not None}
-
-
-def by_length(dataset: Dataset) -> np.ndarray:
-    """The indices from the longest example to the shortest: little padding, and a lack of memory shows at once."""
-    return np.argsort(-lengths(dataset), kind="stable")
 
 
 def predict(
@@ -73,48 +72,67 @@ def predict(
     return tuple(output[np.argsort(order)].astype(float) for output in outputs)
 
 
-def evaluate(trainer: "EmotionTrainer", splits: Splits) -> tuple[dict, dict[str, pd.DataFrame]]:
+def evaluate(trainer: "EmotionTrainer", splits: Splits, encoder: Encoder) -> tuple[dict, dict[str, pd.DataFrame]]:
     """The content of evaluation_results.json, and the predictions by split.
 
-    If the training has predicted validation with the kept weights, those predictions are used. The test split is read
-    here, after the training, and nowhere before.
+    A model without a calibration gets one, fitted to validation, into its configuration. If the training has predicted
+    validation with the kept weights, those predictions are used. The test split is read here, after the training, and
+    nowhere before. encoder: the pretrained one, whose hidden states some baselines read.
     """
-    names, label_names = trainer.model.config.intensity_targets, splits.label_names
+    config = trainer.model.config
+    names, train_means = list(config.intensity_targets), splits.texts["train"][list(config.intensity_targets)].mean()
+    targets = {name: regression.Target(regression.SCALES[INTENSITIES[name]], train_means[name]) for name in names}
     results, predictions = {}, {}
     for split in ("validation", "test"):
-        texts = splits.texts[split]
+        texts, label_names, intervals = splits.texts[split], splits.label_names, split == "test"
         labels = texts["label"].to_numpy()
         outputs = trainer.best_outputs if split == "validation" else None
         logits, intensities = predict(trainer, splits.tokenized[split], outputs)
-        predicted = logits.argmax(axis=1)
-        intervals = split == "test"
-        probabilities = classification.probabilities(logits)
+        predicted, raw = logits.argmax(axis=1), classification.probabilities(logits)
+        annotated = texts[names].to_numpy()
+        if config.calibration is None:  # validation is the first of the splits
+            at_predicted = readings.select_by_label(intensities, predicted)
+            config.calibration = asdict(calibration.fit(raw, labels, at_predicted, annotated))
+        calibrated = calibration.Calibration(**config.calibration)
+        probabilities = {"": raw, CALIBRATED: calibrated.probabilities(raw)}
         results[split] = classification.classification(labels, predicted, label_names, probabilities, intervals)
-        if names:
-            annotated = texts[names].to_numpy()
-            metrics = regression.intensity(annotated, intensities, labels, predicted, names, label_names, intervals)
-            results[split]["intensity"] = metrics
-        predictions[split] = predictions_frame(texts, logits, intensities, names, label_names)
-    results["baselines"] = baselines.evaluate(splits, names)
+        read = readings.readings(intensities, labels, predicted, probabilities[CALIBRATED])
+        by_calibration = {"": read, CALIBRATED: {name: calibrated.intensities(values) for name, values in read.items()}}
+        for prefix, values in by_calibration.items() if names else ():
+            metrics = regression.intensity(annotated, values, labels, targets, label_names, intervals)
+            results[split][f"{prefix}intensity"] = metrics
+            if len(names) == len(INTENSITIES):
+                results[split][f"{prefix}inconsistency"] = readings.inconsistencies(values, intervals)
+        predictions[split] = predictions_frame(texts, predicted, probabilities, by_calibration, names, label_names)
+    sizes = {"batch_size": trainer.args.per_device_eval_batch_size, "bf16": trainer.args.bf16}
+    states = mean_hidden_states(encoder, splits.tokenized, splits.tokenizer, **sizes) if targets else {}
+    results["calibration"] = asdict(calibrated)
+    results["train_mean"] = {INTENSITIES[name]: target.train_mean for name, target in targets.items()}
+    results["baselines"] = baselines.evaluate(splits, targets, states)
     return results, predictions
 
 
 def predictions_frame(
-    texts: pd.DataFrame, logits: np.ndarray, intensities: np.ndarray, names: Sequence[str], label_names: Sequence[str]
+    texts: pd.DataFrame,
+    predicted: np.ndarray,
+    probabilities: Mapping[str, np.ndarray],
+    read: Mapping[str, Mapping[str, np.ndarray]],
+    names: Sequence[str],
+    label_names: Sequence[str],
 ) -> pd.DataFrame:
     """A row an example, indexed as in the corpus.
 
-    The text, the true and the predicted label, a probability a label; and for each intensity (`names`) its annotation
-    (NaN where missing) and the model's prediction at the true emotion and at the predicted one.
+    The text, the true and the predicted label, a probability a label; for each intensity (`names`) its annotation
+    (NaN where missing) and the model's prediction in each of READINGS. Then the calibrated probabilities and
+    predictions, in columns that begin with CALIBRATED.
+
+    predicted: labels, (n,). probabilities: (n, labels), by the beginning of their columns' names. read: the same, then
+    by reading (n, targets).
     """
-    predicted = logits.argmax(axis=1)
-    probabilities = classification.probabilities(logits)
     columns = {"predicted": np.asarray(label_names)[predicted]}
-    columns |= {f"{PROBABILITY}{name}": probabilities[:, i] for i, name in enumerate(label_names)}
-    at_true = regression.select_by_label(intensities, texts["label"].to_numpy())
-    at_predicted = regression.select_by_label(intensities, predicted)
-    for i, name in enumerate(names):
-        columns[name] = texts[name]
-        columns[f"{name}_at_true"] = at_true[:, i]
-        columns[f"{name}_at_predicted"] = at_predicted[:, i]
+    for prefix in probabilities:
+        columns |= {f"{prefix}{PROBABILITY}{name}": probabilities[prefix][:, i] for i, name in enumerate(label_names)}
+        for i, name in enumerate(names):
+            columns |= {name: texts[name]} if prefix == "" else {}
+            columns |= {f"{prefix}{name}{end}": read[prefix][source][:, i] for source, end in READINGS.items()}
     return texts[["text", "label_name"]].assign(**columns)

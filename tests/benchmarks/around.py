@@ -156,8 +156,8 @@ def _intervals(task: Task) -> dict[str, str]:
     """What the evaluation of a run resamples, and its paired test; TF-IDF's predictions stand for the model's too."""
     _, _, splits = task.load()
     names, test = splits.label_names, splits.texts["test"]
-    words, labels = baselines.fit(splits.texts["train"], [])["label"], test["label"].to_numpy()
-    predicted, probabilities = words.predict(test["text"]), words.predict_proba(test["text"])
+    words, labels = baselines.fit_classifier(splits.texts["train"]), test["label"].to_numpy()
+    predicted, probabilities = words.predict(test["text"]), {"": words.predict_proba(test["text"])}
     majority = np.full(len(labels), splits.texts["train"]["label"].mode()[0])
 
     def work() -> None:

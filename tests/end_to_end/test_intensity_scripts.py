@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
@@ -35,6 +36,8 @@ from transformers import AutoTokenizer
 from artificial_pain.data import sources, text_csv
 from artificial_pain.data.sources import read_corpus
 from artificial_pain.evaluation import classification
+from artificial_pain.evaluation.calibration import Calibration
+from artificial_pain.evaluation.readings import READINGS
 from artificial_pain.modeling.model import EmotionModel
 
 pytestmark = pytest.mark.xdist_group("intensity_scripts")  # one worker makes its runs
@@ -140,7 +143,24 @@ def test_metrics_predictions_and_model_agree(split, run_folder, dialogue_splits)
     assert output.logits.argmax(dim=1).tolist() == predicted.tolist()
     shares = predictions[[f"probability_{name}" for name in index]].to_numpy()
     assert classification.probabilities(output.logits.numpy()) == pytest.approx(shares, abs=1e-5)
+    calibration = Calibration(**model.config.calibration)
+    assert asdict(calibration) == json.loads((run_folder / "evaluation_results.json").read_text())["calibration"]
+    weights = calibration.probabilities(shares)
+    assert predictions[[f"calibrated_probability_{name}" for name in index]].to_numpy() == pytest.approx(weights)
+    read = {
+        reading: predictions[[f"{target}{end}" for target in TARGETS.values()]] for reading, end in READINGS.items()
+    }
+    for reading, frame in read.items():
+        initial, final, change = frame.to_numpy().T
+        assert results["inconsistency"][reading] == pytest.approx(np.abs(final - initial - change).mean())
+    expected = (output.intensities.numpy() * weights[:, None]).sum(axis=2)
+    assert read["expected"].to_numpy() == pytest.approx(expected, abs=1e-5)
     for i, (name, target) in enumerate(TARGETS.items()):
+        line = predictions[f"{target}_expected"] * calibration.slopes[i] + calibration.intercepts[i]
+        assert predictions[f"calibrated_{target}_expected"].to_numpy() == pytest.approx(line.to_numpy())
+        errors = (line - predictions[target]).abs()
+        of_calibrated = results["calibrated_intensity"]["expected"][name]["micro"]
+        assert of_calibrated["mae"] == pytest.approx(errors.mean())
         for emotion, reading, labels in [("true", "true_label", true), ("predicted", "predicted_label", predicted)]:
             at = predictions[f"{target}_at_{emotion}"]
             outputs = output.intensities.numpy()[np.arange(len(at)), i, labels]
@@ -158,8 +178,8 @@ def test_metrics_predictions_and_model_agree(split, run_folder, dialogue_splits)
 def test_baselines_stand_beside_the_model(run_folder):
     baselines = json.loads((run_folder / "evaluation_results.json").read_text())["baselines"]
     assert baselines["majority"].keys() == baselines["tfidf_logistic_regression"].keys() >= {"macro_f1", "per_class"}
-    for name in ("train_mean", "train_mean_of_emotion", "tfidf_ridge"):
-        for reading in ("true_label", "predicted_label"):
+    for name in ("train_mean", "train_median", "train_mean_of_emotion", "tfidf_ridge", "frozen_ridge"):
+        for reading in ("true_label", "predicted_label", "expected"):
             assert baselines[name]["intensity"][reading].keys() == TARGETS.keys()
     scores = baselines["train_mean"]["intensity"]["true_label"]["initial"]["micro"]
     assert scores["pearson"] is None and scores["p_value"] is None and scores["mae"] > 0
@@ -176,8 +196,17 @@ def test_the_console_ends_with_the_table_and_where_to_look(run_folder):
         return [f"{value:.3f}".replace("-0.000", "0.000") for value in values]
 
     test = results["test"]
-    beside = numbers(test["intensity"]["predicted_label"], ("spearman", "quadratic_weighted_kappa"))
-    assert agreement["fine-tuned"][1:] == [f"{test['expected_calibration_error']:.3f}", *beside]
+    secondary = ("r2", "spearman", "quadratic_weighted_kappa")
+    for name, reading, prefix in [
+        ("fine-tuned", "predicted_label", ""),
+        ("expected over the emotions", "expected", ""),
+        ("calibrated", "predicted_label", "calibrated_"),
+    ]:
+        read = test[f"{prefix}intensity"][reading]
+        beside = [f"{test[f'{prefix}inconsistency'][reading]:.3f}", *numbers(read, secondary)]
+        assert agreement[name][-10:] == beside and lines[name][-6:] == numbers(read)
+        if reading == "predicted_label":
+            assert agreement[name][1] == f"{test[f'{prefix}expected_calibration_error']:.3f}"
     for i, row in enumerate(("95 % interval, from", "to")):
         ends = [f"{test['intervals'][name][i]:.3f}" for name in ("macro_f1", "accuracy")]
         assert next(cells for name, cells in rows if name == row)[-8:-6] == ends

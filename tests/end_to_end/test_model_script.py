@@ -104,8 +104,11 @@ def test_metrics_predictions_and_model_agree(split, run_folder, sample_splits):
 
     index = {name: i for i, name in enumerate(names)}
     true, predicted = (predictions[column].map(index).to_numpy() for column in ("label_name", "predicted"))
-    shares = predictions[columns].to_numpy()
+    shares = {"": predictions[columns].to_numpy()}
+    shares["calibrated_"] = predictions[[f"calibrated_{column}" for column in columns]].to_numpy()
     assert classification.classification(true, predicted, names, shares, intervals=split == "test") == results
+    powers = shares[""] ** (1 / model.config.calibration["temperature"])
+    assert shares["calibrated_"] == pytest.approx(powers / powers.sum(axis=1, keepdims=True))
 
     tokenizer = AutoTokenizer.from_pretrained(run_folder)
     batch = tokenizer(predictions["text"].tolist(), padding=True, return_tensors="pt", return_token_type_ids=False)

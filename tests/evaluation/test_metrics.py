@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 from datasets import DatasetDict
 from scipy import stats
-from sklearn.metrics import cohen_kappa_score
+from sklearn.linear_model import Ridge
+from sklearn.metrics import cohen_kappa_score, mean_squared_error, r2_score
 
 from artificial_pain.data.tokenization import Splits
 from artificial_pain.errors import UserError
-from artificial_pain.evaluation import baselines, classification, regression
+from artificial_pain.evaluation import baselines, classification, readings, regression
 
 
 def test_classification_metrics_match_hand_calculation():
@@ -104,7 +105,7 @@ def test_constant_prediction_has_no_correlation(level, noise):
 
 def test_metrics_without_pairs_are_undefined():
     got = regression.regression(np.array([MISSING, MISSING]), np.array([1.0, 2]))
-    undefined = dict.fromkeys(["pearson", "p_value", "spearman", "quadratic_weighted_kappa"])
+    undefined = dict.fromkeys(["r2", "pearson", "p_value", "spearman", "quadratic_weighted_kappa"])
     assert got == {"mse": None, "mae": None, **undefined, "n": 0}
     one = regression.regression(np.array([MISSING, 3]), np.array([1.0, 2]))
     assert one == {"mse": 1, "mae": 1, **undefined, "quadratic_weighted_kappa": 0, "n": 1}
@@ -140,17 +141,45 @@ def test_emotion_with_fewer_than_5_pairs_is_left_out_of_macro():
     assert few["macro"]["mae"] is None and few["macro"]["emotions"] == 0
 
 
-def test_intensities_are_selected_at_true_and_predicted_emotion():
+@pytest.mark.parametrize("train_mean", [3.0, 2.0])
+def test_r2_is_the_skill_against_the_training_mean(train_mean):
+    """That of scikit-learn where the training mean is the test mean, as 3 is here; else 1 - 3 / (0 + 1 + 9)"""
+    annotated, predicted = np.array([2.0, 3, 4, MISSING]), np.array([3.0, 2, 3, 7])
+    got = regression.regression(annotated, predicted, regression.Target(train_mean=train_mean))
+    of_mean = ((annotated[:3] - train_mean) ** 2).sum()
+    assert got["r2"] == pytest.approx(1 - 3 / of_mean)
+    if train_mean == 3:
+        assert got["r2"] == pytest.approx(r2_score(annotated[:3], predicted[:3]))
+    as_mean = regression.regression(annotated, np.full(4, train_mean), regression.Target(train_mean=train_mean))
+    assert as_mean["r2"] == 0
+    constant = regression.regression(np.full(4, train_mean), predicted, regression.Target(train_mean=train_mean))
+    assert constant["r2"] is None, "where nothing is left to explain"
+
+
+def test_intensities_are_read_at_true_and_predicted_emotion_and_expected():
+    """Expected: 0.2 · 1 + 0.5 · 2 + 0.3 · 3 = 2.1 and 0.1 · 4 + 0.1 · 5 + 0.8 · 6 = 5.7"""
     intensities = np.array([[[1.0, 2, 3], [10, 20, 30]], [[4, 5, 6], [40, 50, 60]]])  # (examples, targets, labels)
-    assert regression.select_by_label(intensities, np.array([2, 0])).tolist() == [[3, 30], [4, 40]]
+    assert readings.select_by_label(intensities, np.array([2, 0])).tolist() == [[3, 30], [4, 40]]
     annotated = np.array([[3.0, 20], [MISSING, 60]])
-    targets = ["initial_intensity", "intensity_change"]
-    labels, predictions = np.array([2, 0]), np.array([1, 2])
-    got = regression.intensity(annotated, intensities, labels, predictions, targets, ["a", "b", "c"])
-    assert got.keys() == {"true_label", "predicted_label"} and got["true_label"].keys() == {"initial", "change"}
+    targets = {"initial_intensity": regression.Target(), "intensity_change": regression.Target((-4, 4))}
+    labels, probabilities = np.array([2, 0]), np.array([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8]])
+    read = readings.readings(intensities, labels, np.array([1, 2]), probabilities)
+    assert read["expected"] == pytest.approx(np.array([[2.1, 21], [5.7, 57]]))
+    got = regression.intensity(annotated, read, labels, targets, ["a", "b", "c"])
+    assert list(got) == list(readings.READINGS) and got["true_label"].keys() == {"initial", "change"}
     assert got["true_label"]["initial"]["micro"]["mae"] == 0 and got["predicted_label"]["initial"]["micro"]["mae"] == 1
+    assert got["expected"]["initial"]["micro"]["mae"] == pytest.approx(0.9)
     assert got["true_label"]["change"]["micro"]["mae"] == 15 and got["predicted_label"]["change"]["micro"]["mae"] == 0
+    assert got["expected"]["change"]["micro"]["mae"] == pytest.approx((1 + 3) / 2)
     assert got["predicted_label"]["change"]["per_emotion"]["c"]["n"] == 1, "grouped by the true emotion"
+
+
+def test_heads_that_contradict_each_other_are_inconsistent():
+    """final - initial - change: 2 - 4 + 2 = 0, 3 - 4 - 1 = -2, 5 - 1 - 3 = 1; in mean 1"""
+    read = {"expected": np.array([[4.0, 2, -2], [4, 3, 1], [1, 5, 3]]), "true_label": np.array([[4.0, 2, -2]] * 3)}
+    assert readings.inconsistencies(read) == {"expected": 1, "true_label": 0}
+    got = readings.inconsistencies(read, intervals=True)
+    assert got["intervals"] == {"expected": [0, 2], "true_label": [0, 0]}, "of all examples the first, or the second"
 
 
 def test_baselines_are_fit_on_train_and_evaluated_on_test():
@@ -158,7 +187,7 @@ def test_baselines_are_fit_on_train_and_evaluated_on_test():
     test = pd.DataFrame({"text": ["a red thing", "the blue sea"], "label": [0, 1]})
     settings = {"label_counts": {"blue": 7, "red": 3}}
     splits = Splits(DatasetDict(), {"train": train, "test": test}, ["red", "blue"], "", settings, None)
-    got = baselines.evaluate(splits, [])
+    got = baselines.evaluate(splits, {}, {})
     assert got.keys() == {"majority", "tfidf_logistic_regression"}
     assert got["majority"]["confusion_matrix"] == [[0, 1], [0, 1]], "as it was before balancing"
     assert got["tfidf_logistic_regression"]["accuracy"] == 1
@@ -166,40 +195,75 @@ def test_baselines_are_fit_on_train_and_evaluated_on_test():
 
 
 def test_intensity_baselines_match_hand_calculation(capsys):
-    """Training means: 3 of all (missing ones left out), 2 of red, 5 of blue; green, of which none is known, has 3."""
+    """Training means: 2.5 of all (missing ones left out), 1.67 of red, 5 of blue; green, of which none is known, has
+    2.5. Median: 2. The frozen encoder's states are the intensities themselves.
+    """
     train = pd.DataFrame(
         {
             "text": ["red apple", "red rose", "red car", "blue sea", "green tree"] * 4,
             "label": [0, 0, 0, 1, 2] * 4,
             "label_name": ["red", "red", "red", "blue", "green"] * 4,
-            "final_intensity": [1, 3, MISSING, 5, MISSING] * 4,
+            "final_intensity": [1, 3, 1, 5, MISSING] * 4,
         }
     )
     test = pd.DataFrame({"text": ["red rose", "blue sea", "red"], "label": [0, 1, 2], "final_intensity": [2, 4.5, 3.0]})
-    targets, names = ["final_intensity"], ["red", "blue", "green"]
-    baselines.require_fittable(train, targets)
+    names = ["red", "blue", "green"]
+    baselines.require_fittable(train, ["final_intensity"])
     assert "no training example of green has a known final_intensity" in capsys.readouterr().err
     settings = {"label_counts": {"red": 3, "blue": 1, "green": 1}}
-    splits = Splits(DatasetDict(), {"train": train, "test": test}, names, "", settings, None)
-    got = baselines.evaluate(splits, targets)
+    texts = {"train": train, "validation": train.iloc[:5], "test": test}
+    splits = Splits(DatasetDict(), texts, names, "", settings, None)
+    states = {split: frame["final_intensity"].fillna(9).to_numpy()[:, None] for split, frame in texts.items()}
+    got = baselines.evaluate(splits, {"final_intensity": regression.Target(train_mean=2.5)}, states)
 
-    def micro(name: str, emotion_source: str) -> dict:
-        return got[name]["intensity"][emotion_source]["final"]["micro"]
+    def micro(name: str, reading: str) -> dict:
+        return got[name]["intensity"][reading]["final"]["micro"]
 
-    assert micro("train_mean", "true_label") == micro("train_mean", "predicted_label")
-    assert micro("train_mean", "true_label")["mae"] == pytest.approx((1 + 1.5 + 0) / 3)
-    assert micro("train_mean", "true_label")["pearson"] is None
-    assert micro("train_mean_of_emotion", "true_label")["mae"] == pytest.approx((0 + 0.5 + 0) / 3)
-    assert micro("train_mean_of_emotion", "predicted_label")["mae"] == pytest.approx((0 + 0.5 + 1) / 3), (
-        "red, not green"
-    )
-    assert micro("tfidf_ridge", "true_label")["mae"] < micro("train_mean", "true_label")["mae"]
+    for reading in readings.READINGS:
+        assert micro("train_mean", reading)["mae"] == pytest.approx((0.5 + 2 + 0.5) / 3)
+        assert micro("train_mean", reading)["pearson"] is None and micro("train_mean", reading)["r2"] == 0
+        assert micro("train_median", reading)["mae"] == pytest.approx((0 + 2.5 + 1) / 3)
+        assert micro("frozen_ridge", reading)["mae"] < 0.01
+        assert micro("tfidf_ridge", reading)["mae"] < micro("train_mean", reading)["mae"]
+    assert micro("train_mean_of_emotion", "true_label")["mae"] == pytest.approx((1 / 3 + 0.5 + 0.5) / 3)
+    at_predicted = (1 / 3 + 0.5 + 4 / 3) / 3
+    assert micro("train_mean_of_emotion", "predicted_label")["mae"] == pytest.approx(at_predicted), "red, not green"
+    shares = baselines.fit_classifier(train).predict_proba(test["text"])
+    errors = np.abs(shares @ [5 / 3, 5, 2.5] - test["final_intensity"])
+    assert micro("train_mean_of_emotion", "expected")["mae"] == pytest.approx(errors.mean())
+
+
+def test_strength_of_a_ridge_regression_is_chosen_on_validation():
+    """One that is as scikit-learn's of each strength, and has the lowest squared error there"""
+    rng = np.random.default_rng(0)
+    features = {split: rng.normal(size=(n, 20)) for split, n in [("train", 25), ("validation", 40), ("test", 30)]}
+    signal = {split: values[:, 0] for split, values in features.items()}
+    texts = {split: pd.DataFrame({"y": values + rng.normal(size=len(values))}) for split, values in signal.items()}
+    texts["train"].loc[3, "y"] = texts["validation"].loc[5, "y"] = MISSING
+    got = baselines.predict_by_ridge(features, texts, "y")
+    known = {split: frame["y"].notna() for split, frame in texts.items()}
+    fitted = {
+        strength: Ridge(strength).fit(features["train"][known["train"]], texts["train"].loc[known["train"], "y"])
+        for strength in baselines.STRENGTHS
+    }
+    validation = features["validation"][known["validation"]], texts["validation"].loc[known["validation"], "y"]
+    errors = {strength: mean_squared_error(validation[1], m.predict(validation[0])) for strength, m in fitted.items()}
+    best = min(errors, key=errors.get)
+    assert min(baselines.STRENGTHS) < best < max(baselines.STRENGTHS)
+    assert got == pytest.approx(fitted[best].predict(features["test"]))
+    texts["validation"]["y"] = MISSING
+    assert np.ptp(baselines.predict_by_ridge(features, texts, "y")) < 0.01, "the strongest"
 
 
 def test_target_without_known_value_is_refused():
     train = pd.DataFrame({"text": ["a red car", "a blue sea"], "label": [0, 1], "final_intensity": [MISSING, MISSING]})
     with pytest.raises(UserError, match="no training example has a known final_intensity"):
         baselines.require_fittable(train, ["final_intensity"])
+
+
+def fit(train: pd.DataFrame) -> None:
+    baselines.fit_classifier(train)
+    baselines.tfidf_features({"train": train}, "final_intensity")
 
 
 @pytest.mark.parametrize(
@@ -209,9 +273,9 @@ def test_texts_without_words_are_refused(texts, known):
     """Where scikit-learn would find no vocabulary"""
     train = pd.DataFrame({"text": texts, "label": [0, 1], "label_name": ["a", "b"], "final_intensity": known})
     with pytest.raises(ValueError, match="empty vocabulary"):
-        baselines.fit(train, ["final_intensity"])
+        fit(train)
     with pytest.raises(UserError, match="no words"):
         baselines.require_fittable(train, ["final_intensity"])
     train["text"] = ["\u611f\u60c5 \u75bc", "\u00fcb"]
     baselines.require_fittable(train, ["final_intensity"])
-    baselines.fit(train, ["final_intensity"])
+    fit(train)

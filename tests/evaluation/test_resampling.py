@@ -44,7 +44,7 @@ def test_emotions_are_resampled_independently():
     """Six times the same 40 pairs: their mean is as sure as one of 240, 1.96 s / sqrt(n) to each side"""
     rng, labels = np.random.default_rng(1), np.repeat(np.arange(6), 40)
     annotated, errors = np.tile(rng.integers(1, 6, 40).astype(float), 6), np.tile(rng.exponential(size=40), 6)
-    got = regression.target_metrics(annotated, annotated + errors, labels, list("abcdef"), (1, 5), True)
+    got = regression.target_metrics(annotated, annotated + errors, labels, list("abcdef"), intervals=True)
     low, high = got["macro"]["intervals"]["mae"]
     assert high - low == pytest.approx(2 * 1.96 * errors.std() / np.sqrt(240), rel=0.06)
 
@@ -111,7 +111,7 @@ def test_rank_correlation_of_a_resample_is_that_of_scipy():
     """Of values with ties, and of one that is constant in some resamples"""
     rng = np.random.default_rng(7)
     annotated, predicted = rng.integers(1, 6, 12).astype(float), np.round(rng.normal(3, 1, 12), 1)
-    got = regression.resampled_scores(annotated, predicted, (1, 5), stream=3)["spearman"]
+    got = regression.resampled_scores(annotated, predicted, regression.Target(), stream=3)["spearman"]
     for score, indices in zip(got[:200], bootstrap.bootstrap_indices(12, 3), strict=False):
         expected = stats.spearmanr(annotated[indices], predicted[indices]).statistic
         assert score == pytest.approx(expected, abs=1e-12, nan_ok=True)

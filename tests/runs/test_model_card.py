@@ -34,11 +34,12 @@ def make_card(
     balanced: bool = False,
 ) -> str:
     labels, predictions = np.array([0, 0, 1, 1] * 5), np.array([0, 0, 1, 0] * 5)
-    test = classification.classification(labels, predictions, LABELS, np.full((20, 2), 0.5), intervals=True)
+    test = classification.classification(labels, predictions, LABELS, {"": np.full((20, 2), 0.5)}, intervals=True)
     if targets:
         annotated = np.tile(np.arange(20.0)[:, None] % 5 + 1, len(targets))
-        constant = np.full((20, len(targets), 2), 3.0)
-        test["intensity"] = regression.intensity(annotated, constant, labels, predictions, targets, LABELS, True)
+        read = {"predicted_label": np.full((20, len(targets)), 3.0)}
+        kinds = dict.fromkeys(targets, regression.Target(train_mean=2.0))
+        test["intensity"] = regression.intensity(annotated, read, labels, kinds, LABELS, True)
     record = {"arguments": {"dataset_name": dataset_name, "balanced": balanced, "seed": 7}}
     corpus = corpus or (f"the synthetic sample of {dataset_name}" if source == "sample" else dataset_name)
     settings = {"corpus": corpus, "data_source": source, "label_column": label_column}
@@ -95,7 +96,7 @@ def test_front_matter_is_valid(encoder, terms):
     assert (card.data.base_model, card.data.license, card.data.language) == (encoder, terms, "en")
     assert card.data.model_name == f"{encoder.split('/')[1]} fine-tuned on the synthetic sample of ESConv"
     kinds = [result.metric_type for result in card.data.eval_results]
-    assert kinds == ["f1", "accuracy", "expected_calibration_error", "mae", "quadratic_weighted_kappa"]
+    assert kinds == ["f1", "accuracy", "expected_calibration_error", "mae", "r_squared", "quadratic_weighted_kappa"]
     assert card.data.eval_results[1].metric_value == 0.75
 
 

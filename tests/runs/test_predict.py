@@ -14,7 +14,7 @@ import pytest
 import torch
 from conftest import ESCONV_FOLDER, PREDICT, REPOSITORY, folder_of
 
-from artificial_pain import predict
+from artificial_pain import predict, storage
 from artificial_pain.data import text_csv
 from artificial_pain.errors import UserError
 from artificial_pain.runs.predictor import Predictor
@@ -22,6 +22,7 @@ from artificial_pain.runs.predictor import Predictor
 pytestmark = pytest.mark.xdist_group("study")
 SCRIPT = REPOSITORY / "artificial_pain" / "predict.py"
 TARGETS = {"initial": "initial_intensity", "final": "final_intensity", "change": "intensity_change"}
+INTENSITIES = [*TARGETS, *(f"{name}_expected" for name in TARGETS)]
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +36,15 @@ def predictor(run_folder):
     return Predictor(run_folder)
 
 
-def assert_equals_test_predictions(predictions: pd.DataFrame, run_folder) -> None:
-    """Compare with predictions_test.csv, which was predicted in other batches."""
+def assert_equals_test_predictions(predictions: pd.DataFrame, run_folder, prefix: str = "") -> None:
+    """Compare with predictions_test.csv, which was predicted in other batches; prefix: of its intensities' columns."""
     tested = text_csv.read_split(run_folder / "predictions_test.csv")
     assert predictions["emotion"].tolist() == tested["predicted"].tolist()
-    for column in tested.filter(like="probability_"):
-        assert predictions[column].to_numpy() == pytest.approx(tested[column].to_numpy(), abs=1e-4)
+    for column in predictions.filter(regex="^probability_"):
+        assert predictions[column].to_numpy() == pytest.approx(tested[f"calibrated_{column}"].to_numpy(), abs=1e-4)
     for name, target in TARGETS.items():
-        assert predictions[name].to_numpy() == pytest.approx(tested[f"{target}_at_predicted"].to_numpy(), abs=1e-3)
+        for ours, theirs in ((name, f"{target}_at_predicted"), (f"{name}_expected", f"{target}_expected")):
+            assert predictions[ours].to_numpy() == pytest.approx(tested[prefix + theirs].to_numpy(), abs=1e-3)
 
 
 def test_command_and_predictor_have_the_same_default_batch_size():
@@ -57,6 +59,37 @@ def test_predictions_equal_those_of_the_run(batch_size, predictor, run_folder):
     assert_equals_test_predictions(predictions, run_folder)
 
 
+def test_intensities_are_calibrated_where_asked_for(run_folder, predictor, script, tmp_path):
+    """By the slopes and intercepts in the configuration, with the command too; the probabilities are the same"""
+    texts = text_csv.read_split(run_folder / "predictions_test.csv")["text"].tolist()
+    calibrated = Predictor(run_folder, calibrated_intensities=True)(texts)
+    assert_equals_test_predictions(calibrated, run_folder, "calibrated_")
+    calibration = json.loads((run_folder / "config.json").read_text())["calibration"]
+    assert calibration["temperature"] != 1
+    raw = predictor(texts)
+    for i, name in enumerate(TARGETS):
+        expected = raw[name] * calibration["slopes"][i] + calibration["intercepts"][i]
+        assert calibrated[name].to_numpy() == pytest.approx(expected.to_numpy(), abs=1e-4)
+    done = script(SCRIPT, run_folder, "--calibrated_intensities", "--format", "jsonl", texts[0])
+    assert json.loads(done.out)["intensities"] == pytest.approx(dict(calibrated.loc[0, INTENSITIES]), abs=1e-4)
+
+
+def test_a_run_of_before_is_not_calibrated(run_folder, tmp_path):
+    """Its configuration has no calibration: the temperature is 1"""
+    folder = shutil.copytree(run_folder, tmp_path / "before")
+    config = json.loads((folder / "config.json").read_text())
+    del config["calibration"]
+    (folder / "config.json").write_text(json.dumps(config))
+    record = json.loads((folder / "run.json").read_text())
+    record["sha256"]["config.json"] = storage.checksum(folder / "config.json")
+    (folder / "run.json").write_text(json.dumps(record))
+    tested = text_csv.read_split(folder / "predictions_test.csv")
+    predictions = Predictor(folder, calibrated_intensities=True)(tested["text"].tolist())
+    for column in predictions.filter(regex="^probability_"):
+        assert predictions[column].to_numpy() == pytest.approx(tested[column].to_numpy(), abs=1e-4)
+    assert predictions["final"].to_numpy() == pytest.approx(tested["final_intensity_at_predicted"].to_numpy(), abs=1e-3)
+
+
 def test_csv_file_to_csv(run_folder, script):
     """The column `text` of the dataloader's own file, whose columns are kept, and ours beside them."""
     path = run_folder.parents[1] / "dataset_splits" / "test_split.csv"
@@ -67,7 +100,7 @@ def test_csv_file_to_csv(run_folder, script):
     names = [name.replace("Unnamed: 0", "") for name in given]
     assert list(predictions)[: len(names)] == names
     pd.testing.assert_frame_equal(predictions[names], given.set_axis(names, axis=1), check_dtype=False)
-    assert list(predictions)[len(names)] == "emotion" and list(predictions)[-3:] == list(TARGETS)
+    assert list(predictions)[len(names)] == "emotion" and list(predictions)[-6:] == INTENSITIES
     assert_equals_test_predictions(predictions, run_folder)
 
 
@@ -83,7 +116,7 @@ def test_standard_input_to_json_lines(run_folder, predictor, script, monkeypatch
         assert row.keys() == {"text", "emotion", "probabilities", "intensities"}
         assert row["emotion"] == max(row["probabilities"], key=row["probabilities"].get) == expected["emotion"]
         assert sum(row["probabilities"].values()) == pytest.approx(1)
-        assert row["intensities"] == pytest.approx({name: expected[name] for name in TARGETS}, abs=1e-4)
+        assert row["intensities"] == pytest.approx({name: expected[name] for name in INTENSITIES}, abs=1e-4)
 
 
 def test_columns_of_the_users_table_are_kept_and_ours_have_a_prefix_where_the_name_is_taken(
@@ -110,11 +143,13 @@ def test_argument_to_text(run_folder, predictor, script):
     """Probabilities in descending order; intensities only of a model with four heads."""
     done = script(SCRIPT, run_folder, "I cannot sleep.", "I am alone.")
     lines, row = done.out.splitlines(), predictor(["I cannot sleep."]).iloc[0]
-    assert done.code == 0 and len(lines) == 6 and lines[0] == "I cannot sleep." and lines[3] == "I am alone."
+    assert done.code == 0 and len(lines) == 8 and lines[0] == "I cannot sleep." and lines[4] == "I am alone."
     values = [float(value) for value in re.findall(r"\d\.\d\d", lines[1])]
     assert lines[1].startswith(f"  {row['emotion']} {values[0]:.2f}, ") and values == sorted(values, reverse=True)
     assert len(values) == len(predictor.label_names)
     assert lines[2] == "  intensity: " + ", ".join(f"{name} {row[name]:.1f}" for name in TARGETS)
+    expected = ", ".join(f"{name} {row[f'{name}_expected']:.1f}" for name in TARGETS)
+    assert lines[3] == f"  expected over the emotions: {expected}"
     done = script(SCRIPT, run_folder.with_name("loss-classification"), "I cannot sleep.")
     assert done.code == 0 and len(done.out.splitlines()) == 2
 

@@ -47,7 +47,7 @@ def test_summary_has_the_main_numbers_alone(run):
             expected |= {f"test/{name}_{target}": scores[name]}
             expected |= dict(zip(ends, scores["intervals"][name], strict=True))
     assert {name: value for name, value in numbers.items() if name.startswith("test/")} == pytest.approx(expected)
-    of_validation = {"loss", "accuracy", "macro_f1", *(f"mae_{target}" for target in TARGETS)}
+    of_validation = {"loss", "accuracy", "macro_f1", "mae", *(f"mae_{target}" for target in TARGETS)}
     others = {f"validation/{name}" for name in of_validation} | {"train/loss", "epochs", "train_seconds"}
     assert numbers.keys() - own - expected.keys() == others
 
@@ -79,6 +79,7 @@ def test_curves_are_drawn_over_the_epoch(run):
     expected = {"validation/loss", "validation/accuracy", "validation/macro_f1"}
     expected |= {f"validation/loss_{name}" for name in heads}
     expected |= {f"validation/{metric}_{target}" for metric in ("mae", "pearson") for target in TARGETS}
+    expected.add("validation/mae")
     assert all({name for name in row if name.startswith("validation/")} == expected for row in evaluations)
 
 
@@ -104,9 +105,12 @@ def test_all_other_metrics_stand_in_tables(run):
     row = tables["test/metrics"]["intensity/true_label/final/macro/mse",]
     assert [row["value"], row["low"], row["high"]] == pytest.approx([mse["mse"], *mse["intervals"]["mse"]])
     assert tables["test/per_class"]["anger", "f1"]["value"] == pytest.approx(test["per_class"]["anger"]["f1"])
-    anger = test["intensity"]["predicted_label"]["change"]["per_emotion"]["anger"]
-    row = tables["test/per_class"]["anger", "intensity/predicted_label/change/mae"]
-    assert row["value"] == pytest.approx(anger["mae"])
+    for part, reading in (("intensity", "predicted_label"), ("calibrated_intensity", "expected")):
+        anger = test[part][reading]["change"]["per_emotion"]["anger"]
+        row = tables["test/per_class"]["anger", f"{part}/{reading}/change/mae"]
+        assert row["value"] == pytest.approx(anger["mae"])
+    row = tables["test/metrics"]["inconsistency/expected",]
+    assert [row["low"], row["high"]] == pytest.approx(test["inconsistency"]["intervals"]["expected"])
     assert tables["baselines"]["majority", "macro_f1"]["value"] == pytest.approx(baselines["majority"]["macro_f1"])
     assert {name for name, _ in tables["baselines"]} == baselines.keys()
     assert content.summary["test/predictions/nrows"] == 56 and "test/confusion_matrix_table/nrows" in content.summary

@@ -66,7 +66,7 @@ def test_summary_has_the_validation_score_of_the_kept_epoch(monkeypatch, tmp_pat
     """A sweep maximises it; W&B's own summary would be the curve's last point."""
     predictions = pd.DataFrame({"label_name": ["a", "b"], "predicted": ["a", "a"]})
     test = classification.classification(
-        np.array([0, 1]), np.array([0, 0]), ["a", "b"], np.array([[0.9, 0.1]] * 2), intervals=True
+        np.array([0, 1]), np.array([0, 0]), ["a", "b"], {"": np.array([[0.9, 0.1]] * 2)}, intervals=True
     )
     results = {"test": test, "baselines": {}}
     history = [{"step": step, "eval_loss": 1.0, "eval_macro_f1": value} for step, value in ((1, 0.75), (2, 0.25))]

@@ -10,6 +10,7 @@ from datasets import Dataset
 from models import LABELS, MISSING, NAMES, TARGETS, make_trainer
 from safetensors.torch import load_file
 
+from artificial_pain.encoders import Encoder
 from artificial_pain.errors import UserError
 from artificial_pain.modeling import cpu
 from artificial_pain.training import callbacks, checkpoints, evaluate, recipe
@@ -56,7 +57,8 @@ def test_the_kept_weights_are_evaluated_once_on_validation(resumed, tiny, splits
     monkeypatch.setattr(trainer, "predict", lambda dataset: predicted.append(len(dataset)) or predict(dataset))
     frames = {name: texts(part) for name, part in splits.tokenized.items()}
     settings = {"label_counts": dict.fromkeys(LABELS, 1)}  # for the majority
-    evaluate.evaluate(trainer, replace(splits, texts=frames, settings=settings))
+    splits = replace(splits, texts=frames, settings=settings, tokenizer=trainer.processing_class)
+    evaluate.evaluate(trainer, splits, Encoder("tiny", tiny[NAMES[1]], None))
     assert predicted == ([100, 150] if resumed else [150])
 
 

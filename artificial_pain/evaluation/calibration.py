@@ -1,0 +1,72 @@
+"""Calibration on the validation split: of the emotion's probabilities, and of the intensities."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from artificial_pain.evaluation.regression import MIN_PAIRS
+
+TEMPERATURES = (0.1, 10.0)  # the fitted one is not beyond: where all of validation is right, none would be low enough
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What makes a model's outputs calibrated, as it is in the model's configuration.
+
+    temperature: what the logits are divided by (temperature scaling, Guo et al., ICML 2017). slopes, intercepts:
+    (intensities,) each; a calibrated intensity is slope · predicted + intercept. It has no effect by default.
+    """
+
+    temperature: float = 1.0
+    slopes: Sequence[float] | None = None
+    intercepts: Sequence[float] | None = None
+
+    def probabilities(self, probabilities: np.ndarray) -> np.ndarray:
+        """The calibrated probabilities, from the uncalibrated ones: (n, labels)."""
+        powers = (probabilities / probabilities.max(axis=1, keepdims=True)) ** (1 / self.temperature)
+        return powers / powers.sum(axis=1, keepdims=True)
+
+    def intensities(self, intensities: np.ndarray) -> np.ndarray:
+        """The calibrated intensities, (n, intensities) or (n, intensities, labels)."""
+        if self.slopes is None:
+            return intensities
+        shape = (1, -1) + (1,) * (intensities.ndim - 2)
+        return intensities * np.reshape(self.slopes, shape) + np.reshape(self.intercepts, shape)
+
+
+def fit(probabilities: np.ndarray, labels: np.ndarray, predicted: np.ndarray, annotated: np.ndarray) -> Calibration:
+    """The calibration of a model, from what it predicts of validation, and what is true there.
+
+    The temperature has the lowest negative log-likelihood. Slope and intercept have the lowest squared error, with a
+    slope from 0 to 1.
+
+    probabilities: (n, labels), of the true labels (n,). predicted, annotated: (n, intensities), NaN where missing.
+    """
+    lines = [_line(*pair) for pair in zip(predicted.T, annotated.T, strict=True)]
+    return Calibration(_temperature(probabilities, labels), [slope for slope, _ in lines], [at for _, at in lines])
+
+
+def _temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    from scipy.optimize import minimize_scalar  # here: the first training step shall not wait for this import
+
+    def negative_log_likelihood(log_temperature: float) -> float:
+        calibrated = Calibration(np.exp(log_temperature)).probabilities(probabilities)
+        return -np.log(np.maximum(calibrated[np.arange(len(labels)), labels], np.finfo(float).tiny)).mean()
+
+    return float(np.exp(minimize_scalar(negative_log_likelihood, bounds=np.log(TEMPERATURES), method="bounded").x))
+
+
+def _line(predicted: np.ndarray, annotated: np.ndarray) -> tuple[float, float]:
+    """Slope and intercept of the least squares, with a slope from 0 to 1; predicted, annotated: (n,).
+
+    So differences between texts that the model makes too large become smaller; none is turned round, and none is made
+    larger, which a constant prediction's would be by far. Fewer than MIN_PAIRS known pairs fit nothing.
+    """
+    known = ~np.isnan(annotated)
+    if known.sum() < MIN_PAIRS:
+        return 1.0, 0.0
+    x, y = predicted[known], annotated[known]
+    variance = x.var()
+    slope = np.clip(((x - x.mean()) * (y - y.mean())).mean() / variance, 0, 1) if variance > 0 else 1.0
+    return float(slope), float(y.mean() - slope * x.mean())

@@ -5,20 +5,27 @@ python -m artificial_pain.report runs --output RESULTS.md
 """
 
 import argparse
+import shlex
 from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from artificial_pain import cli, flags, storage
+from artificial_pain import cli, flags, storage, study
 from artificial_pain.data import examples
 from artificial_pain.errors import UserError, as_user_error, logger
 from artificial_pain.reporting import grid
 
+if TYPE_CHECKING:
+    from artificial_pain.reporting.commands import Planned
+
 
 def parse_args() -> argparse.Namespace:
     parser = cli.module_parser("report", __doc__)
-    help = "in which the runs are (default: both tasks' folders)"
+    help = "in which the runs are, or a file of artificial_pain.archive (default: both tasks' folders)"
     parser.add_argument("roots", nargs="*", type=cli.path, metavar="FOLDER", help=help)
     parser.add_argument("--output", type=cli.path, default=Path("RESULTS.md"), help="(default: %(default)s)")
+    help = "a file of study commands, one a line: what is missing is what they have not made (default: of the grid)"
+    parser.add_argument("--plan", type=cli.path, metavar="FILE", help=help)
     help = "of these examples alone, with the flags that made them (default: of all)"
     parser.add_argument("--dataset_name", choices=grid.DATASETS["classification"], help=help)
     flags.add_examples_flags(parser, grid.DATASETS["classification"], examples.PUBLISHED, examples.SEED)
@@ -34,6 +41,20 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+def read_plan(path: Path) -> "list[Planned]":
+    """The studies of a plan's file: a command a line; an empty line, and one that begins with # are none."""
+    from artificial_pain.reporting.commands import Planned
+
+    with as_user_error(f"{path}: cannot be read", OSError, UnicodeError, remedy="give another --plan"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+    planned = []
+    for line in filter(None, (line.partition("#")[0].strip() for line in lines)):
+        words = shlex.split(line)
+        args = study.parse_args(words[3:])  # after python -m artificial_pain.study
+        planned.append(Planned(words, args.output_dir, args.cells, args.seeds))
+    return planned
+
+
 def main(args: argparse.Namespace) -> None:
     # Imported here, so that --help and a wrong flag are answered at once.
     from artificial_pain.reporting import page
@@ -42,8 +63,8 @@ def main(args: argparse.Namespace) -> None:
     folder = args.output.with_suffix("")
     roots = args.roots or list(storage.TASK_FOLDERS.values())
     for root in roots:
-        if not root.is_dir():
-            raise UserError(f"{root}: is no folder: give the --output_dir of finished runs")
+        if not root.exists():
+            raise UserError(f"{root}: is neither a folder nor a file: give the --output_dir of finished runs")
     groups, unfinished = find_runs(roots)
     if args.corpus:
         groups = [group for group in groups if args.corpus in (group.corpus, group.first.folder.parents[1].name)]
@@ -58,7 +79,9 @@ def main(args: argparse.Namespace) -> None:
     for corpus, figure in product(corpora, page.FIGURE_NAMES):
         for path in folder.glob(f"{corpus}*-{figure}.png"):
             path.unlink()  # an earlier report's
-    args.output.write_text(page.page(groups, unfinished, folder), encoding="utf-8")
+    args.output.write_text(
+        page.page(groups, unfinished, read_plan(args.plan) if args.plan else [], folder), encoding="utf-8"
+    )
     logger.info(f"{sum(len(group.runs) for group in groups)} runs of {len(groups)} settings")
     print(f"{args.output}\n{folder}/")
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from artificial_pain.data import examples
-from artificial_pain.data.vocabulary import INTENSITIES, PROBABILITY
+from artificial_pain.data.vocabulary import CALIBRATED, INTENSITIES, PROBABILITY
 from artificial_pain.evaluation import bootstrap, classification, regression
+from artificial_pain.reporting import archive
 from artificial_pain.reporting.run_files import EMOTION_METRICS, INTENSITY_METRICS, Run
 from artificial_pain.runs.status import RECORD, RESUMABLE_FLAGS, checkpoints_folder, unfinished_record
 from artificial_pain.storage import TASK_FOLDERS
@@ -63,6 +64,7 @@ class Group:
         """The flags of the model script and of the dataloader that can change the results."""
         excluded = RESUMABLE_FLAGS | {"seed", "head_num", "balanced"}
         settings = {flag: value for flag, value in self.arguments.items() if flag not in excluded}
+        settings["trained on"] = hardware(self.first.record)
         settings |= {
             f"data's {flag}": self.data[flag] for flag in ("max_length", "seed", "label_column", "deduplicate")
         }
@@ -70,8 +72,9 @@ class Group:
         return settings | {"heads": self.heads, "balanced": balanced}
 
     def differences(self, other: "Group") -> set[str]:
-        """The names of the settings in which two groups differ."""
-        return {name for name, _ in self.settings.items() ^ other.settings.items()}
+        """The names of the settings in which two groups differ; those of regressors count if both have some."""
+        names = {name for name, _ in self.settings.items() ^ other.settings.items()}
+        return names if self.targets and other.targets else names - {"regressor_init", "regressor_outputs"}
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -87,9 +90,11 @@ class Group:
         """A target's annotation, (n,), NaN where missing."""
         return self.first.predictions[target].to_numpy(float)
 
-    def predicted_intensity(self, target: str) -> np.ndarray:
-        """The models' output for a target at the emotion that they predict, (seeds, n)."""
-        return np.stack([run.predictions[f"{target}_at_predicted"].to_numpy(float) for run in self.runs])
+    def predicted_intensity(
+        self, target: str, reading: str = "predicted_label", calibrated: bool = False
+    ) -> np.ndarray:
+        """The models' predictions for a target in one of READINGS, (seeds, n)."""
+        return np.stack([run.predicted_intensity(target, reading, calibrated) for run in self.runs])
 
     @property
     def validation_macro_f1(self) -> Metric:
@@ -101,22 +106,24 @@ class Group:
         """The test metrics of the emotion, by name."""
         resampled = []
         for run, predicted in zip(self.runs, self.predicted_labels, strict=True):
-            probabilities = run.predictions.filter(like=PROBABILITY).to_numpy()
+            raw = run.predictions[[f"{PROBABILITY}{name}" for name in self.label_names]].to_numpy(float)
+            probabilities = {"": raw, CALIBRATED: run.calibration.probabilities(raw)}
             scores = classification.resampled_scores(self.labels, predicted, len(self.label_names), probabilities)
             resampled.append(scores)
         return metrics_over_seeds(EMOTION_METRICS, [run.results["test"] for run in self.runs], resampled)
 
-    @cached_property
-    def intensity_metrics(self) -> dict[str, dict[str, Metric]]:
-        """The test metrics of each target, read at the predicted emotion, by name."""
-        metrics = {}
-        for target in self.targets:
-            name, annotated = INTENSITIES[target], self.annotated(target)
-            predicted, scale = self.predicted_intensity(target), regression.SCALES[name]
-            resampled = [regression.resampled_scores(annotated, outputs, scale) for outputs in predicted]
-            results = [run.results["test"]["intensity"]["predicted_label"][name]["micro"] for run in self.runs]
-            metrics[target] = metrics_over_seeds(INTENSITY_METRICS, results, resampled)
-        return metrics
+    def intensity_metrics(self, target: str, reading: str, calibrated: bool = False) -> dict[str, Metric]:
+        """The test metrics of a target in one of READINGS, by name."""
+        name, annotated, part = (
+            INTENSITIES[target],
+            self.annotated(target),
+            f"{CALIBRATED if calibrated else ''}intensity",
+        )
+        kind = regression.Target(regression.SCALES[name], self.first.results["train_mean"][name])
+        predicted = self.predicted_intensity(target, reading, calibrated)
+        resampled = [regression.resampled_scores(annotated, outputs, kind) for outputs in predicted]
+        results = [run.results["test"][part][reading][name]["micro"] for run in self.runs]
+        return metrics_over_seeds(INTENSITY_METRICS, results, resampled)
 
 
 def metrics_over_seeds(names: Sequence[str], results: Sequence[dict], resampled: Sequence[dict]) -> dict[str, Metric]:
@@ -133,19 +140,29 @@ def metrics_over_seeds(names: Sequence[str], results: Sequence[dict], resampled:
 def find_runs(roots: Sequence[Path]) -> tuple[list[Group], dict[Path, dict]]:
     """The groups of all finished runs below the roots; and the records of the unfinished ones, by their folders.
 
-    Raises UserError where a run's files are damaged or incomplete.
+    A root is a folder, or a file of `archive`. Raises UserError where a run's files are damaged or incomplete.
     """
-    groups, records, excluded = defaultdict(list), {}, RESUMABLE_FLAGS | {"seed"}
+    runs: dict[Path, Run] = {}
+    records = {}
+    for root in [root for root in roots if root.is_file()]:
+        runs |= {run.folder: run for run in archive.read(root)}
     folders = {path.resolve().parent for root in roots for path in root.rglob(RECORD)}
     for folder in sorted(folder for folder in folders if not folder.name.startswith(".")):  # as .partial, being written
         if folder != checkpoints_folder(folder.parent):
-            run = Run.read(folder)
-            arguments = {name: value for name, value in run.record["arguments"].items() if name not in excluded}
-            data = [run.record["data"][name] for name in ("fingerprint", "max_length")]
-            groups[repr((folder.parent, sorted(arguments.items()), data))].append(run)
+            runs[folder] = Run.read(folder)
         elif not (folder.parent / RECORD).exists():  # else it is a finished run that is being trained again
             records[folder.parent] = unfinished_record(folder.parent)
+    groups, excluded = defaultdict(list), RESUMABLE_FLAGS | {"seed"}
+    for folder, run in runs.items():
+        arguments = {name: value for name, value in run.record["arguments"].items() if name not in excluded}
+        data = [run.record["data"][name] for name in ("fingerprint", "max_length")]
+        groups[repr((folder.parent, sorted(arguments.items()), data, hardware(run.record)))].append(run)
     return [Group(runs) for runs in groups.values()], records
+
+
+def hardware(record: dict) -> str:
+    """The kind of processor and the precision of a run: what can change the last digits of a training."""
+    return f"{record['device']['name']}, {record['precision']}"
 
 
 def task_name(record: dict) -> str:

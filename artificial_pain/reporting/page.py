@@ -10,8 +10,8 @@ from tqdm import tqdm
 
 from artificial_pain.evaluation import bootstrap
 from artificial_pain.reporting import figures, tables
-from artificial_pain.reporting.commands import missing_runs, study_command
-from artificial_pain.reporting.groups import Group, Metric, paired_tests
+from artificial_pain.reporting.commands import Planned, missing_runs, study_command
+from artificial_pain.reporting.groups import Group, Metric, hardware, paired_tests
 
 TEMPLATE = Path(__file__).with_name("page_template.md")
 # Of the best group of each number of heads: how the figure's file is called, its title, and what draws it.
@@ -40,7 +40,10 @@ class Section:
         with more heads and fewer that differ in nothing but the heads and their scripts' defaults.
         """
         pairs = []
-        for row, other in combinations(self.rows, 2):
+        same_hardware = [
+            pair for pair in combinations(self.rows, 2) if len({hardware(g.first.record) for _, g in pair}) == 1
+        ]
+        for row, other in same_hardware:
             differences = row[1].differences(other[1])
             only_heads = "heads" in differences and differences <= HEADS_SETTINGS
             if row is self.rows[0] or len(differences) == 1 or only_heads:
@@ -95,21 +98,24 @@ def split_into_sections(groups: Sequence[Group], folder: Path) -> list[Section]:
     """A section for each corpus; for each set of test examples, where there are several."""
     by_examples: dict[tuple, list[Group]] = defaultdict(list)
     for group in groups:
-        by_examples[group.corpus, group.first.predictions[["text", "label_name"]].to_csv()].append(group)
+        examples = group.first.predictions["label_name"].to_csv()  # with their rows in the corpus
+        by_examples[group.corpus, group.data["corpus_sha256"], examples].append(group)
     with_root = len({group.root for group in groups}) > 1
     sections, counts = [], Counter()
-    for (slug, _), members in sorted(by_examples.items()):
+    for (slug, *_), members in sorted(by_examples.items()):
         counts[slug] += 1
         suffix = f"-{counts[slug]}" if counts[slug] > 1 else ""
         sections.append(Section(members, with_root, folder, slug + suffix))
     return sections
 
 
-def page(groups: Sequence[Group], unfinished: dict[Path, dict], folder: Path) -> str:
-    """The page in Markdown; its figures are drawn into `folder`."""
+def page(groups: Sequence[Group], unfinished: dict[Path, dict], planned: Sequence[Planned], folder: Path) -> str:
+    """The page in Markdown; its figures are drawn into `folder`. planned: runs that there should be."""
     sections = split_into_sections(groups, folder)
     drawn = [(section, *section.paired_tests(), list(section.draw_figures())) for section in sections]
     rows = [(section.slug, name, group) for section in sections for name, group in section.rows]
     template = Template(TEMPLATE.read_text(encoding="utf-8"), trim_blocks=True, keep_trailing_newline=True)
     functions = {"study_command": study_command, "tables": tables, "bootstrap": bootstrap}
-    return template.render(functions, sections=drawn, rows=rows, missing=missing_runs(groups, unfinished))
+    return template.render(
+        functions, sections=drawn, rows=rows, planned=planned, missing=missing_runs(groups, unfinished, planned)
+    )

@@ -3,30 +3,38 @@
 import json
 import shlex
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from artificial_pain.data import text_csv
-from artificial_pain.data.vocabulary import INTENSITIES, PROBABILITY
+from artificial_pain.data.vocabulary import CALIBRATED, INTENSITIES, PROBABILITY
 from artificial_pain.errors import as_user_error
+from artificial_pain.evaluation.calibration import Calibration
+from artificial_pain.evaluation.readings import READINGS
 from artificial_pain.evaluation.tables import PRIMARY_METRICS, SECONDARY_METRICS
 from artificial_pain.runs.status import RECORD, finished_record
 
 # The metrics of the report, with their headings.
-EMOTION_METRICS = PRIMARY_METRICS["emotion"] | SECONDARY_METRICS["emotion"]
+EMOTION_METRICS = PRIMARY_METRICS["emotion"] | {"weighted_f1": "weighted F1"} | SECONDARY_METRICS["emotion"]
+EMOTION_METRICS |= {f"{CALIBRATED}expected_calibration_error": "calibrated"}
 INTENSITY_METRICS = PRIMARY_METRICS["intensity"] | SECONDARY_METRICS["intensity"]
-RESULTS, PREDICTIONS, CURVES = "evaluation_results.json", "predictions_test.csv", "learning_curves.csv"
+CALIBRATED_METRICS = {"mae": "calibrated MAE", "r2": "calibrated R2"}  # of the intensities too
+RESULTS, CURVES = "evaluation_results.json", "learning_curves.csv"
+PREDICTIONS, VALIDATION = "predictions_test.csv", "predictions_validation.csv"
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its record, test metrics, test predictions and learning curves."""
+    """A finished run: its record, metrics, predictions and learning curves."""
 
     folder: Path
     record: dict
     results: dict
     predictions: pd.DataFrame  # of the test split
+    validation: pd.DataFrame  # the predictions of the validation split
     curves: pd.DataFrame
 
     @classmethod
@@ -36,11 +44,13 @@ class Run:
         remedy = "run its model script again, with --restart if that does not mend it"
         with as_user_error(f"{incomplete}: {RESULTS}", OSError, ValueError, remedy=remedy):
             results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
-        with as_user_error(f"{incomplete}: {PREDICTIONS}", OSError, ValueError, remedy=remedy):
-            predictions = text_csv.read_split(folder / PREDICTIONS)
+        predictions = []
+        for name in (PREDICTIONS, VALIDATION):
+            with as_user_error(f"{incomplete}: {name}", OSError, ValueError, remedy=remedy):
+                predictions.append(text_csv.read_split(folder / name))
         with as_user_error(f"{incomplete}: {CURVES}", OSError, ValueError, remedy=remedy):
             curves = pd.read_csv(folder / CURVES, index_col=0)
-        run = cls(folder, record, results, predictions, curves)
+        run = cls(folder, record, results, *predictions, curves)
         with as_user_error(incomplete, ValueError, KeyError, TypeError, AttributeError, remedy=remedy):
             run._validate()
         return run
@@ -54,17 +64,30 @@ class Run:
         """The columns of the intensities that were predicted."""
         return [target for target in INTENSITIES if target in self.predictions]
 
+    @property
+    def calibration(self) -> Calibration:
+        return Calibration(**self.results["calibration"])
+
+    def predicted_intensity(self, target: str, reading: str, calibrated: bool = False) -> np.ndarray:
+        """The predictions of the test split for a target, in one of READINGS: (n,)."""
+        columns = [f"{name}{READINGS[reading]}" for name in self.targets]
+        predicted = self.predictions[columns].to_numpy(float)
+        predicted = self.calibration.intensities(predicted) if calibrated else predicted
+        return predicted[:, self.targets.index(target)]
+
     def _validate(self) -> None:
         """Raise ValueError, KeyError, TypeError or AttributeError where something that a report reads is missing."""
         test, baselines = self.results["test"], self.results["baselines"]
         required = [(RESULTS, self.results["validation"], ["macro_f1"])]
-        columns = ["text", "label_name", "predicted", *(f"{target}_at_predicted" for target in self.targets)]
-        required += [(RESULTS, test, [*EMOTION_METRICS, "intervals"]), (PREDICTIONS, self.predictions.columns, columns)]
+        required.append((RESULTS, self.results, ["calibration", "train_mean"]))
+        columns = ["text", "label_name", "predicted"]
+        columns += [f"{target}{end}" for target in self.targets for end in READINGS.values()]
+        required += [(PREDICTIONS, self.predictions.columns, columns), (VALIDATION, self.validation.columns, columns)]
+        required += [(RESULTS, test, [*EMOTION_METRICS, "intervals"])]
         for name in ("majority", "tfidf_logistic_regression"):
             required.append((RESULTS, baselines.get(name, {}), [*PRIMARY_METRICS["emotion"], "intervals"]))
-        for target in self.targets:
-            scores = test["intensity"]["predicted_label"][INTENSITIES[target]]["micro"]
-            required.append((RESULTS, scores, INTENSITY_METRICS))
+        for target, part, reading in product(self.targets, ("intensity", f"{CALIBRATED}intensity"), READINGS):
+            required.append((RESULTS, test[part][reading][INTENSITIES[target]]["micro"], INTENSITY_METRICS))
         missing = [f"{key} in {file}" for file, part, keys in required for key in keys if key not in part]
         if missing or self.curves.empty:
             raise ValueError(f"there is no {', '.join(missing) or f'epoch in {CURVES}'}")

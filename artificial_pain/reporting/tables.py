@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from artificial_pain.data.vocabulary import INTENSITIES
+from artificial_pain.evaluation.readings import READING_TITLES, READINGS
 from artificial_pain.evaluation.tables import BASELINES, UNDEFINED, format_number
-from artificial_pain.reporting.groups import Group, Metric, heads_name
-from artificial_pain.reporting.run_files import EMOTION_METRICS, INTENSITY_METRICS
+from artificial_pain.reporting.groups import Group, Metric, hardware, heads_name
+from artificial_pain.reporting.run_files import CALIBRATED_METRICS, EMOTION_METRICS, INTENSITY_METRICS
 
 Row = tuple[str, Group]  # its name on the page
 # Wang & Roman (CCN 2025): F1 of MentalRoBERTa on ESConv, by the number of heads.
@@ -58,29 +59,43 @@ def emotion_table(rows: Sequence[Row]) -> str:
     lines = []
     for name, group in rows:
         metrics = [group.validation_macro_f1, *(group.emotion_metrics[metric] for metric in EMOTION_METRICS)]
-        lines.append([name, str(len(group.runs)), *map(metric_cell, metrics)])
+        lines.append([name, str(len(group.runs)), *map(metric_cell, metrics), hardware(group.first.record)])
     for name, scores in baseline_scores(rows, "macro_f1"):
-        lines.append([name, "", "", *_baseline_cells(scores, EMOTION_METRICS)])
-    best, blanks = rows[0][1], [""] * (len(EMOTION_METRICS) - 1)
+        lines.append([name, "", "", *_baseline_cells(scores, EMOTION_METRICS), ""])
+    best, blanks = rows[0][1], [""] * len(EMOTION_METRICS)
     if best.corpus == "ESConv":
         for heads, score in PUBLISHED.items():
             lines.append([f"*published*: {PUBLISHED_ON}, {heads_name(heads)}", "", "", f"{score:.2f} (F1)", *blanks])
-    return markdown_table(["", "seeds", "macro-F1 on validation", *EMOTION_METRICS.values()], lines)
+    return markdown_table(["", "seeds", "macro-F1 on validation", *EMOTION_METRICS.values(), "trained on"], lines)
 
 
-def intensity_table(rows: Sequence[Row]) -> str:
-    """For each target a row a group; below, the baselines."""
+def intensity_table(rows: Sequence[Row], reading: str) -> str:
+    """For each target a row a group, in one of READINGS; below, the baselines."""
     lines = []
     for target, target_name in INTENSITIES.items():
         for name, group in rows:
             if target in group.targets:
-                metrics = [group.intensity_metrics[target][metric] for metric in INTENSITY_METRICS]
+                raw, calibrated = (group.intensity_metrics(target, reading, which) for which in (False, True))
+                metrics = [raw[metric] for metric in INTENSITY_METRICS]
+                metrics += [calibrated[metric] for metric in CALIBRATED_METRICS]
                 lines.append([target_name, name, *map(metric_cell, metrics)])
         for name, scores in baseline_scores(rows, "intensity"):
-            scores = scores["intensity"]["predicted_label"].get(target_name)
+            scores = scores["intensity"][reading].get(target_name)
             if scores:
-                lines.append([target_name, name, *_baseline_cells(scores["micro"], INTENSITY_METRICS)])
-    return markdown_table(["", "", *INTENSITY_METRICS.values()], lines)
+                blanks = [""] * len(CALIBRATED_METRICS)
+                lines.append([target_name, name, *_baseline_cells(scores["micro"], INTENSITY_METRICS), *blanks])
+    return markdown_table(["", "", *INTENSITY_METRICS.values(), *CALIBRATED_METRICS.values()], lines)
+
+
+def inconsistency_table(rows: Sequence[Row]) -> str:
+    """A row a group of four heads, with the mean inconsistency of each of READINGS over the seeds."""
+    lines = []
+    for name, group in rows:
+        if "inconsistency" in group.first.results["test"]:
+            scores = [run.results["test"]["inconsistency"] for run in group.runs]
+            metrics = [Metric.over_seeds([score[reading] for score in scores]) for reading in READINGS]
+            lines.append([name, *map(metric_cell, metrics)])
+    return markdown_table(["", *READING_TITLES.values()], lines)
 
 
 def format_p_value(test: dict) -> str:

@@ -86,7 +86,11 @@ def test_row_has_mean_deviation_and_interval(report, studied, encoder, four):
     cells = row(report, "initial", four)
     assert cells[2] == cell([error.mean() for error in errors], samples)
     rho = np.mean([stats.spearmanr(annotated, values).statistic for values in predicted])
-    assert cells[4].startswith(f"{rho:.3f} ± ")
+    assert cells[5].startswith(f"{rho:.3f} ± ")
+    train_means = [json.loads((f / "evaluation_results.json").read_text())["train_mean"]["initial"] for f in folders]
+    of_mean = [(annotated - mean) ** 2 for mean in train_means]
+    r2 = [1 - (error[0] ** 2).sum() / error[1].sum() for error in zip(errors, of_mean, strict=True)]
+    assert cells[4].startswith(f"{np.mean(r2):.3f} ± ")
 
 
 def test_baselines_are_rows_and_published_figures_are_not_for_the_sample(report, studied, encoder):
@@ -171,7 +175,7 @@ def test_page_shows_all_figures(report):
 def test_folders_without_runs_are_refused(script, tmp_path):
     done = script(SCRIPT, tmp_path)
     assert done.code == 1 and "no finished run" in done.error
-    assert "is no folder" in script(SCRIPT, tmp_path / "nothing").error
+    assert "is neither a folder nor a file" in script(SCRIPT, tmp_path / "nothing").error
     assert script(SCRIPT, tmp_path, "--output", "RESULTS.txt").code == 2
 
 

@@ -1,0 +1,123 @@
+"""Runs in one file: a report that is drawn from it is that of the runs' folders, and a plan says what is missing."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ESCONV_FOLDER, REPOSITORY
+from pyarrow import parquet
+
+from artificial_pain.reporting import archive
+from artificial_pain.reporting.run_files import Run
+
+pytestmark = pytest.mark.xdist_group("study")
+SCRIPT, REPORT = (REPOSITORY / "artificial_pain" / f"{name}.py" for name in ("archive", "report"))
+
+
+@pytest.fixture
+def file(studied, script, tmp_path) -> Path:
+    """The study's runs in a file."""
+    done = script(SCRIPT, studied.root, "--output", tmp_path / "records")
+    path = tmp_path / "records" / f"{ESCONV_FOLDER}.parquet"
+    assert done.code == 0 and done.out == f"{path}: 4 runs\n", done.err
+    return path
+
+
+def page(script, tmp_path: Path, *words: object) -> str:
+    done = script(REPORT, *words, "--output", tmp_path / "page.md")
+    assert done.code == 0, done.err
+    return (tmp_path / "page.md").read_text()
+
+
+def test_report_of_the_file_is_that_of_the_runs(file, studied, script, tmp_path):
+    """With its figures, and its numbers but for rounding: the file has single precision"""
+    of_folders = page(script, tmp_path, studied.root)
+    figures = [path.name for path in (tmp_path / "page").iterdir()]
+    shutil.rmtree(tmp_path / "page")
+    of_file = page(script, tmp_path, file)
+    number = re.compile(r"-?\d+\.\d{3}")
+    assert number.sub("x", of_file) == number.sub("x", of_folders)
+    ours, theirs = (list(map(float, number.findall(text))) for text in (of_file, of_folders))
+    assert ours == pytest.approx(theirs, abs=0.003) and len(ours) > 200
+    assert sorted(path.name for path in (tmp_path / "page").iterdir()) == sorted(figures) and len(figures) == 6
+
+
+def test_file_has_what_was_predicted_and_no_texts(file, studied):
+    """Of each example of validation and test its row in the corpus, labels, probabilities and intensities"""
+    folders = sorted(path.parent for path in studied.root.rglob("run.json"))
+    rows = parquet.read_table(file).to_pylist()
+    assert [Path(row["run"]) for row in rows] == folders
+    for row, run in zip(rows, archive.read(file), strict=True):
+        for split, frame in (("validation", run.validation), ("test", run.predictions)):
+            table = pd.read_csv(run.folder / f"predictions_{split}.csv", index_col=0)
+            assert list(frame) == [name for name in table if name != "text" and not name.startswith("calibrated_")]
+            assert [example["row"] for example in row[split]] == list(table.index) == list(frame.index)
+            assert frame["label_name"].tolist() == table["label_name"].tolist()
+            numbers = table[frame.columns].select_dtypes("number")
+            assert frame[numbers.columns].to_numpy() == pytest.approx(numbers.to_numpy(), rel=1e-6, nan_ok=True)
+        texts = pd.read_csv(run.folder / "predictions_test.csv")["text"]
+        assert not [text for text in texts if text[:40] in json.dumps(row)]
+        checkout = f"{REPOSITORY}/"
+        assert run.record == json.loads((run.folder / "run.json").read_text().replace(checkout, ""))
+        read = Run.read(run.folder)
+        for target in run.targets:
+            ours, theirs = (one.predicted_intensity(target, "expected", calibrated=True) for one in (run, read))
+            column = pd.read_csv(run.folder / "predictions_test.csv")[f"calibrated_{target}_expected"]
+            assert np.allclose(ours, theirs, rtol=1e-6) and np.allclose(theirs, column)
+
+
+def test_runs_are_added_and_a_run_of_before_is_replaced(file, studied, script, tmp_path):
+    root = shutil.copytree(studied.root, tmp_path / "more", ignore=shutil.ignore_patterns("*-seed43", "*heads*"))
+    assert script(SCRIPT, root, file, "--output", file.parent).code == 0
+    assert len(archive.read(file)) == 5
+    assert script(SCRIPT, studied.root, "--output", file.parent).code == 0
+    assert len(archive.read(file)) == 5
+
+
+def test_plan_says_which_runs_are_missing_with_their_commands(file, studied, encoder, script, tmp_path):
+    """A setting of which one seed is there, one that is there, and one of which nothing is"""
+    begin = f"python -m artificial_pain.study --model_name {encoder} --dataset_name ESConv --data_source sample"
+    begin += " --balance unbalanced --output_dir"
+    plan = [f"{begin} {studied.root} --task classification --seeds 42 43 44 --model_flags='--epochs 2'  # one head"]
+    plan += [
+        "",
+        "# nothing",
+        f"{begin} {studied.root} --task intensity --seeds 42 43",
+        f"{begin} other --task intensity",
+    ]
+    (tmp_path / "plan.txt").write_text("\n".join(plan))
+    _, missing = page(script, tmp_path, file, "--plan", tmp_path / "plan.txt").split("## What is missing\n")
+    lines = [line for line in missing.split("## Commands")[0].splitlines() if line]
+    assert lines == [
+        f"- {studied.root.name}: seeds 44:",
+        f"  `{begin} {studied.root} --task classification '--model_flags=--epochs 2' --seeds 44`",
+        "- other: seeds 42:",
+        f"  `{begin} other --task intensity --seeds 42`",
+    ]
+    (tmp_path / "plan.txt").write_text(f"{begin} {studied.root} --task intensity --seeds 42 43")
+    assert "Nothing of the plan." in page(script, tmp_path, file, "--plan", tmp_path / "plan.txt")
+
+
+@pytest.mark.parametrize("damage", ["no file of ours", "no Parquet", "a column less"])
+def test_file_that_is_none_is_refused(damage, file, script, tmp_path):
+    if damage == "no Parquet":
+        file.write_bytes(b"PAR1")
+    elif damage == "a column less":
+        parquet.write_table(parquet.read_table(file).drop_columns("curves"), file)
+    else:
+        pd.DataFrame({"text": ["a"]}).to_parquet(file)
+    done = script(REPORT, file, "--output", tmp_path / "page.md")
+    assert done.code == 1 and f"{file}: is no archive of runs" in done.error
+
+
+def test_wrong_flags_and_empty_folders_are_told(script, tmp_path):
+    assert script(SCRIPT, tmp_path).code == 2
+    done = script(SCRIPT, tmp_path, "--output", tmp_path)
+    assert done.code == 1 and "no finished run" in done.error
+    (tmp_path / "file").touch()
+    done = script(REPORT, tmp_path, "--plan", tmp_path / "none.txt")
+    assert done.code == 1

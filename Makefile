@@ -1,11 +1,12 @@
 # make demo: the four scripts on the bundled sample, offline, a check that they learned, and one table.   make test: lint and tests.
+# make results: the report of the measured runs again, from their records, and which planned runs are missing.
 # make bench: how fast everything is, beside the published recipe and the plain Trainer, in an hour. It writes docs/benchmarks.md.
 # make faults: what goes wrong around a run, done to it, as a table.   make audit: known vulnerabilities of the pins.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv/bin
 ENCODER := sentence-transformers/all-MiniLM-L6-v2
 DATA := --model_name $(ENCODER) --data_source sample
-TRAINING := $(DATA) --epochs 4 --learning_rate 1e-4 --head_learning_rate 1e-3 --precision fp32
+TRAINING := $(DATA) --epochs 4 --learning_rate 1e-4 --head_learning_rate 1e-2 --pooling mean
 RUNS := demo/ESConv-sample/$(notdir $(ENCODER))
 
 # What make bench measures: the real corpora, where ARTIFICIAL_PAIN_CORPORA names a folder with them, else the sample.
@@ -13,13 +14,14 @@ CORPORA := $(ARTIFICIAL_PAIN_CORPORA)
 SAD := $(if $(CORPORA),$(CORPORA)/SAD_v1.zip,sample)
 ESCONV := $(if $(CORPORA),$(CORPORA)/ESConv.json,sample)
 
-.PHONY: demo test lint faults audit bench
+.PHONY: demo test lint faults audit bench results
 
 demo: .venv/installed
 	$(VENV)/python classification/classification-dataloader.py $(DATA) --output_dir classification/demo
 	$(VENV)/python classification/classification-model.py $(TRAINING) --output_dir classification/demo
 	$(VENV)/python intensity/intensity-dataloader.py $(DATA) --output_dir intensity/demo
-	$(VENV)/python intensity/intensity-model.py $(TRAINING) --output_dir intensity/demo --warmup_steps 20
+	$(VENV)/python intensity/intensity-model.py $(TRAINING) --output_dir intensity/demo --warmup_steps 20 \
+		--regressor_init mean --regressor_outputs shared
 	$(VENV)/python -m pytest --noconftest --override-ini addopts= --quiet tests/demo.py
 	$(VENV)/python -m artificial_pain.compare classification/$(RUNS)/loss-classification \
 		intensity/$(RUNS)/accuracy-4-heads-intensity-change
@@ -33,6 +35,9 @@ faults: .venv/installed
 bench: .venv/installed
 	PYTHONPATH=.:tests:tests/support $(VENV)/python tests/benchmarks/bench.py --model_name $(ENCODER) --output_dir classification/bench \
 		--SAD $(SAD) --ESConv $(ESCONV)
+
+results: .venv/installed
+	$(VENV)/python -m artificial_pain.report $(wildcard docs/records/*.parquet) --plan docs/records/plan.txt --output docs/report.md
 
 audit: .venv/installed
 	$(VENV)/pip install --quiet --disable-pip-version-check pip-audit==2.10.1

@@ -8,24 +8,22 @@ import argparse
 import shlex
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from artificial_pain import cli, flags, storage, study
 from artificial_pain.data import examples
 from artificial_pain.errors import UserError, as_user_error, logger
 from artificial_pain.reporting import grid
 
-if TYPE_CHECKING:
-    from artificial_pain.reporting.commands import Planned
-
 
 def parse_args() -> argparse.Namespace:
     parser = cli.module_parser("report", __doc__)
-    help = "in which the runs are, or a file of artificial_pain.archive (default: both tasks' folders)"
+    help = "in which the runs are, or a file of --archive (default: both tasks' folders)"
     parser.add_argument("roots", nargs="*", type=cli.path, metavar="FOLDER", help=help)
     parser.add_argument("--output", type=cli.path, default=Path("RESULTS.md"), help="(default: %(default)s)")
     help = "a file of study commands, one a line: what is missing is what they have not made (default: of the grid)"
     parser.add_argument("--plan", type=cli.path, metavar="FILE", help=help)
+    help = "also write the runs to this file, from which a report can be drawn without their folders"
+    parser.add_argument("--archive", type=cli.path, metavar="FILE", help=help)
     help = "of these examples alone, with the flags that made them (default: of all)"
     parser.add_argument("--dataset_name", choices=grid.DATASETS["classification"], help=help)
     flags.add_examples_flags(parser, grid.DATASETS["classification"], examples.PUBLISHED, examples.SEED)
@@ -41,23 +39,17 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def read_plan(path: Path) -> "list[Planned]":
-    """The studies of a plan's file: a command a line; an empty line, and one that begins with # are none."""
-    from artificial_pain.reporting.commands import Planned
-
+def read_plan(path: Path) -> list[tuple[list[str], argparse.Namespace]]:
+    """The studies of a plan: the words of each command, and its flags. Lines may be empty, and # begins a comment."""
     with as_user_error(f"{path}: cannot be read", OSError, UnicodeError, remedy="give another --plan"):
-        lines = path.read_text(encoding="utf-8").splitlines()
-    planned = []
-    for line in filter(None, (line.partition("#")[0].strip() for line in lines)):
-        words = shlex.split(line)
-        args = study.parse_args(words[3:])  # after python -m artificial_pain.study
-        planned.append(Planned(words, args.output_dir, args.cells, args.seeds))
-    return planned
+        commands = [shlex.split(line, comments=True) for line in path.read_text(encoding="utf-8").splitlines()]
+    begin = len(["python", "-m", "artificial_pain.study"])
+    return [(words, study.parse_args(words[begin:])) for words in commands if words]
 
 
 def main(args: argparse.Namespace) -> None:
     # Imported here, so that --help and a wrong flag are answered at once.
-    from artificial_pain.reporting import page
+    from artificial_pain.reporting import archive, commands, page
     from artificial_pain.reporting.groups import find_runs
 
     folder = args.output.with_suffix("")
@@ -73,15 +65,18 @@ def main(args: argparse.Namespace) -> None:
         where = f"{', '.join(map(str, roots))}{f' of {args.corpus}' if args.corpus else ''}"
         raise UserError(f"no finished run in {where}: train one, or give its --output_dir")
 
+    plan = read_plan(args.plan) if args.plan else None
+    missing = commands.missing_runs(groups, unfinished) if plan is None else commands.missing_of_plan(groups, plan)
     with as_user_error(f"{folder}: cannot be made", OSError, remedy="give another --output"):
         folder.mkdir(parents=True, exist_ok=True)
     corpora = {*grid.DATASETS["classification"], *(group.corpus for group in groups)}
     for corpus, figure in product(corpora, page.FIGURE_NAMES):
         for path in folder.glob(f"{corpus}*-{figure}.png"):
             path.unlink()  # an earlier report's
-    args.output.write_text(
-        page.page(groups, unfinished, read_plan(args.plan) if args.plan else [], folder), encoding="utf-8"
-    )
+    if args.archive:
+        with as_user_error(f"{args.archive}: cannot be written", OSError, remedy="give another --archive"):
+            archive.write(args.archive, [run for group in groups for run in group.runs])
+    args.output.write_text(page.page(groups, missing, folder), encoding="utf-8")
     logger.info(f"{sum(len(group.runs) for group in groups)} runs of {len(groups)} settings")
     print(f"{args.output}\n{folder}/")
 

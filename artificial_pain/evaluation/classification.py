@@ -63,10 +63,7 @@ def macro_f1(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.nd
 
 
 def resampled_scores(
-    labels: np.ndarray,
-    predictions: np.ndarray,
-    classes: int,
-    probabilities: Mapping[str, np.ndarray] | None = None,
+    labels: np.ndarray, predictions: np.ndarray, classes: int, probabilities: Mapping[str, np.ndarray] | None = None
 ) -> dict[str, np.ndarray]:
     """The metrics of `classification` in resamples of the examples: (RESAMPLES,) each, of classes (RESAMPLES, classes).
 

@@ -24,7 +24,7 @@ class EmotionConfig(PreTrainedConfig):
     """The configuration of an `EmotionModel`, as in its config.json. `id2label` has the labels' names.
 
     encoder: the encoder's configuration. intensity_targets: the columns of the intensities to predict.
-    emotion_head_size, regressor_size: hidden units of the heads. regressor_outputs: see `make_regressor`. pooling: what
+    emotion_head_size, regressor_size: hidden units of the heads. regressor_outputs: one of OUTPUTS. pooling: what
     the heads read of the encoder, "cls" (the first token's last hidden state) or "mean" (of all tokens). calibration:
     what `evaluation.calibration.Calibration` says, as a dictionary; None where the model was not calibrated.
     """
@@ -51,32 +51,23 @@ class EmotionConfig(PreTrainedConfig):
 AutoConfig.register(EmotionConfig.model_type, EmotionConfig)
 
 
-def make_head(hidden_size: int, units: int, outputs: int) -> nn.Sequential:
-    """Linear, Tanh, Linear: from a text's pooled hidden state (batch, hidden) to (batch, outputs)."""
-    return nn.Sequential(nn.Linear(hidden_size, units), nn.Tanh(), nn.Linear(units, outputs))
-
-
-class SharedOutput(nn.Module):
-    """One linear output of the units for all emotions, and an offset for each: (batch, units) to (batch, outputs)."""
+class SharedLinear(nn.Linear):
+    """One linear output for all emotions, and an offset for each: (batch, units) to (batch, outputs)."""
 
     def __init__(self, units: int, outputs: int):
-        super().__init__()
-        self.shared = nn.Linear(units, 1, bias=False)
-        bound = units**-0.5  # as torch's own initialisation of a bias
-        self.bias = nn.Parameter(torch.empty(outputs).uniform_(-bound, bound))
-
-    @property
-    def weight(self) -> nn.Parameter:
-        return self.shared.weight
+        super().__init__(units, 1)
+        self.bias = nn.Parameter(self.bias.detach().repeat(outputs))
 
     def forward(self, units: torch.Tensor) -> torch.Tensor:
-        return self.shared(units) + self.bias
+        return nn.functional.linear(units, self.weight) + self.bias
 
 
-def make_regressor(hidden_size: int, units: int, outputs: int, kind: str) -> nn.Sequential:
-    """A head of an intensity, with an output for each emotion: "per_emotion", each of its own weights, or "shared"."""
-    head = make_head(hidden_size, units, outputs)
-    return nn.Sequential(*head[:-1], SharedOutput(units, outputs)) if kind == "shared" else head
+OUTPUTS = {"per_emotion": nn.Linear, "shared": SharedLinear}  # the last layer of a regressor, by `regressor_outputs`
+
+
+def make_head(hidden_size: int, units: int, outputs: int, last: type[nn.Linear] = nn.Linear) -> nn.Sequential:
+    """Linear, Tanh, Linear: from a text's pooled hidden state (batch, hidden) to (batch, outputs)."""
+    return nn.Sequential(nn.Linear(hidden_size, units), nn.Tanh(), last(units, outputs))
 
 
 @dataclass
@@ -117,10 +108,8 @@ class EmotionModel(PreTrainedModel):
         hidden_size, outputs = config.encoder.hidden_size, config.num_labels
         # The emotion's head comes first: a seed gives it the same initial weights, whatever other heads there are.
         self.emotion_head = make_head(hidden_size, config.emotion_head_size, outputs)
-        sizes = hidden_size, config.regressor_size, outputs
-        self.regressors = nn.ModuleDict(
-            {name: make_regressor(*sizes, config.regressor_outputs) for name in config.intensity_targets}
-        )
+        sizes, last = (hidden_size, config.regressor_size, outputs), OUTPUTS[config.regressor_outputs]
+        self.regressors = nn.ModuleDict({name: make_head(*sizes, last) for name in config.intensity_targets})
         if config.pooling == "cls":
             _keep_first_token(self.encoder)
         self.post_init()
@@ -130,19 +119,14 @@ class EmotionModel(PreTrainedModel):
 
     @classmethod
     def from_encoder(
-        cls,
-        source: Encoder,
-        label_names: list[str],
-        emotion_head_size: int,
-        intensity_targets: Sequence[str] = (),
-        **heads,
+        cls, source: Encoder, label_names: list[str], emotion_head_size: int, targets: Sequence[str] = (), **heads
     ) -> "EmotionModel":
         """A pretrained encoder with new heads, in fp32. `EmotionConfig` says what the other arguments are.
 
         Raises UserError where the folder's weights do not fit.
         """
         encoder = load_encoder(source)
-        heads |= {"emotion_head_size": emotion_head_size, "intensity_targets": intensity_targets}
+        heads |= {"emotion_head_size": emotion_head_size, "intensity_targets": targets}
         labels = {"id2label": dict(enumerate(label_names)), "label2id": {name: i for i, name in enumerate(label_names)}}
         # A copy: PreTrainedModel.__init__ would reset the attention kernel in the configuration that the encoder uses.
         config = EmotionConfig(encoder=copy.deepcopy(encoder.config), **labels, **heads)

@@ -54,7 +54,7 @@ def _row(run: Run) -> dict:
 def read(path: Path) -> list[Run]:
     """The runs in a file. Raises UserError where it is not one that `write` has written."""
     kinds = OSError, ValueError, KeyError, TypeError  # pyarrow's errors are ValueErrors
-    with as_user_error(f"{path}: is no archive of runs", *kinds, remedy="write it again, by artificial_pain.archive"):
+    with as_user_error(f"{path}: is no archive of runs", *kinds, remedy="write it again, by --archive"):
         return [_run(row) for row in parquet.read_table(path).to_pylist()]
 
 
@@ -66,4 +66,4 @@ def _run(row: dict) -> Run:
         columns += [target, *(f"{target}{end}" for end in READINGS.values())]
     validation, test = (pd.DataFrame(row[split]).set_index("row")[columns] for split in ("validation", "test"))
     curves = pd.read_csv(io.StringIO(row["curves"]), index_col=0)
-    return Run(Path(row["run"]), json.loads(row["record"]), results, test, validation, curves)
+    return Run(storage.REPOSITORY / row["run"], json.loads(row["record"]), results, test, validation, curves)

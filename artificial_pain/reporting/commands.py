@@ -4,7 +4,6 @@ import argparse
 import os
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from artificial_pain import encoders, storage
@@ -50,36 +49,27 @@ def _model_flags(command: str) -> list[str]:
     return parser.parse_known_args(shlex.split(command)[2:])[1]
 
 
-@dataclass(frozen=True)
-class Planned:
-    """A study that is planned: its command's words, and which runs it makes."""
-
-    words: Sequence[str]
-    root: Path
-    cells: Sequence[Cell]
-    seeds: Sequence[int]
-
-    def missing(self, groups: Sequence[Group]) -> tuple[str, str] | None:
-        """The seeds of which it has not made all runs yet, and the command that makes them; None if it has made all."""
-        found = {(g.root.name, _cell(g.first.record), seed) for g in groups for seed in g.seeds}
-        needed = {seed: {(self.root.name, cell, seed) for cell in self.cells} for seed in self.seeds}
-        if not (seeds := [str(seed) for seed, runs in needed.items() if not runs <= found]):
-            return None
-        words = [*self.words]
-        if "--seeds" in words:
-            at = words.index("--seeds")
-            del words[at : at + 1 + len(self.seeds)]
-        return f"{self.root.name}: seeds {', '.join(seeds)}", shlex.join([*words, "--seeds", *seeds])
-
-
-def missing_runs(
-    groups: Sequence[Group], unfinished: dict[Path, dict], planned: Sequence[Planned]
+def missing_of_plan(
+    groups: Sequence[Group], plan: Sequence[tuple[list[str], argparse.Namespace]]
 ) -> list[tuple[str, str]]:
-    """The runs that are planned, or else the cells of the published grid, and the seeds without a finished run: each
-    with the command that makes it.
+    """The seeds of a plan's studies of which not all runs are there, each with the command that makes them.
+
+    plan: of each study the words of its command, and its flags.
     """
-    if planned:
-        return [missing for plan in planned if (missing := plan.missing(groups))]
+    found = {(group.root.name, _cell(group.first.record), seed) for group in groups for seed in group.seeds}
+    missing = []
+    for words, args in plan:
+        runs = [((args.output_dir or storage.TASK_FOLDERS[cell.task]).name, cell) for cell in args.cells]
+        if seeds := [str(seed) for seed in args.seeds if not {(*run, seed) for run in runs} <= found]:
+            at = words.index("--seeds") if "--seeds" in words else len(words)
+            command = [*words[:at], *words[at + 1 + len(args.seeds) :], "--seeds", *seeds]
+            names = [f"{cell} ({root})" for root, cell in runs]
+            missing.append((f"{'; '.join(names)}: seeds {', '.join(seeds)}", shlex.join(command)))
+    return missing
+
+
+def missing_runs(groups: Sequence[Group], unfinished: dict[Path, dict]) -> list[tuple[str, str]]:
+    """The cells of the published grid and the seeds without a finished run, each with the command that makes it."""
     groups = [group for group in groups if not group.arguments["debug"]]
     seeds = sorted({seed for group in groups for seed in group.seeds}) or [storage.PUBLISHED_SEED]
     roots = list({group.root for group in groups})

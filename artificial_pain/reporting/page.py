@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from artificial_pain.evaluation import bootstrap
 from artificial_pain.reporting import figures, tables
-from artificial_pain.reporting.commands import Planned, missing_runs, study_command
+from artificial_pain.reporting.commands import study_command
 from artificial_pain.reporting.groups import Group, Metric, hardware, paired_tests
 
 TEMPLATE = Path(__file__).with_name("page_template.md")
@@ -109,13 +109,11 @@ def split_into_sections(groups: Sequence[Group], folder: Path) -> list[Section]:
     return sections
 
 
-def page(groups: Sequence[Group], unfinished: dict[Path, dict], planned: Sequence[Planned], folder: Path) -> str:
-    """The page in Markdown; its figures are drawn into `folder`. planned: runs that there should be."""
+def page(groups: Sequence[Group], missing: Sequence[tuple[str, str]], folder: Path) -> str:
+    """The page in Markdown; its figures are drawn into `folder`. missing: names of runs, and the commands of these."""
     sections = split_into_sections(groups, folder)
     drawn = [(section, *section.paired_tests(), list(section.draw_figures())) for section in sections]
     rows = [(section.slug, name, group) for section in sections for name, group in section.rows]
     template = Template(TEMPLATE.read_text(encoding="utf-8"), trim_blocks=True, keep_trailing_newline=True)
     functions = {"study_command": study_command, "tables": tables, "bootstrap": bootstrap}
-    return template.render(
-        functions, sections=drawn, rows=rows, planned=planned, missing=missing_runs(groups, unfinished, planned)
-    )
+    return template.render(functions, sections=drawn, rows=rows, missing=missing)

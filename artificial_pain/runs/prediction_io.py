@@ -11,7 +11,6 @@ import pandas as pd
 from artificial_pain.data import cleaning, tables, text_csv
 from artificial_pain.data.vocabulary import PROBABILITY, TEXT_COLUMNS
 from artificial_pain.errors import UsageError, UserError, as_user_error, logger
-from artificial_pain.evaluation.readings import READINGS
 
 TABLES = re.compile(r"\.(csv|tsv|tab|jsonl?|ndjson|xls[xmb]?|ods|zip)(\.(gz|bz2|xz|zip))?$", re.IGNORECASE)  # files
 PREFIX = "predicted_"  # before a column of ours, where the user's table has one of that name
@@ -94,11 +93,6 @@ def print_predictions(rows: pd.DataFrame, name: str, predictions: pd.DataFrame, 
             continue
         ranked = sorted(probabilities.items(), key=lambda item: -item[1])
         print("  " + ", ".join(f"{label} {value:.2f}" for label, value in ranked))
-        end = READINGS["expected"]
-        for title, columns in (
-            ("intensity", [name for name in intensities if not name.endswith(end)]),
-            ("expected over the emotions", [name for name in intensities if name.endswith(end)]),
-        ):
-            if columns:
-                told = ", ".join(f"{name.removesuffix(end)} {intensities[name]:.1f}" for name in columns)
-                print(f"  {title}: {told}")
+        if intensities:
+            told = ", ".join(f"{name.replace('_', ' ')} {value:.1f}" for name, value in intensities.items())
+            print(f"  intensity: {told}")

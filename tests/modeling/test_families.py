@@ -207,8 +207,9 @@ def test_weights_are_those_of_the_checkpoint(name, folders, families, tmp_path):
 def test_saved_model_predicts_the_same(name, pooling, folders, monkeypatch, tmp_path):
     """A model of each family, saved, loaded, and used by `predict`, against the model itself"""
     encoder = source(folders[name])
-    sizes = {"emotion_head_size": 8, "regressor_size": 8, "intensity_targets": TARGETS[:1], "pooling": pooling}
-    model, tokenizer = EmotionModel.from_encoder(encoder, LABELS, **sizes).eval(), encoders.load_tokenizer(encoder)
+    heads = {"regressor_size": 8, "pooling": pooling}
+    model = EmotionModel.from_encoder(encoder, LABELS, 8, TARGETS[:1], **heads).eval()
+    tokenizer = encoders.load_tokenizer(encoder)
     model.save_pretrained(tmp_path)
     tokenizer.model_max_length = 12
     tokenizer.save_pretrained(tmp_path)

@@ -8,22 +8,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ESCONV_FOLDER, REPOSITORY
+from conftest import REPOSITORY
 from pyarrow import parquet
 
 from artificial_pain.reporting import archive
 from artificial_pain.reporting.run_files import Run
 
 pytestmark = pytest.mark.xdist_group("study")
-SCRIPT, REPORT = (REPOSITORY / "artificial_pain" / f"{name}.py" for name in ("archive", "report"))
+REPORT = REPOSITORY / "artificial_pain" / "report.py"
 
 
 @pytest.fixture
 def file(studied, script, tmp_path) -> Path:
     """The study's runs in a file."""
-    done = script(SCRIPT, studied.root, "--output", tmp_path / "records")
-    path = tmp_path / "records" / f"{ESCONV_FOLDER}.parquet"
-    assert done.code == 0 and done.out == f"{path}: 4 runs\n", done.err
+    path = tmp_path / "runs.parquet"
+    page(script, tmp_path, studied.root, "--archive", path)
     return path
 
 
@@ -72,9 +71,9 @@ def test_file_has_what_was_predicted_and_no_texts(file, studied):
 
 def test_runs_are_added_and_a_run_of_before_is_replaced(file, studied, script, tmp_path):
     root = shutil.copytree(studied.root, tmp_path / "more", ignore=shutil.ignore_patterns("*-seed43", "*heads*"))
-    assert script(SCRIPT, root, file, "--output", file.parent).code == 0
+    page(script, tmp_path, file, root, "--archive", file)
     assert len(archive.read(file)) == 5
-    assert script(SCRIPT, studied.root, "--output", file.parent).code == 0
+    page(script, tmp_path, file, studied.root, "--archive", file)
     assert len(archive.read(file)) == 5
 
 
@@ -93,13 +92,13 @@ def test_plan_says_which_runs_are_missing_with_their_commands(file, studied, enc
     _, missing = page(script, tmp_path, file, "--plan", tmp_path / "plan.txt").split("## What is missing\n")
     lines = [line for line in missing.split("## Commands")[0].splitlines() if line]
     assert lines == [
-        f"- {studied.root.name}: seeds 44:",
+        f"- classification, ESConv unbalanced, {encoder} ({studied.root.name}): seeds 44:",
         f"  `{begin} {studied.root} --task classification '--model_flags=--epochs 2' --seeds 44`",
-        "- other: seeds 42:",
+        f"- intensity, ESConv unbalanced, {encoder} (other): seeds 42:",
         f"  `{begin} other --task intensity --seeds 42`",
     ]
-    (tmp_path / "plan.txt").write_text(f"{begin} {studied.root} --task intensity --seeds 42 43")
-    assert "Nothing of the plan." in page(script, tmp_path, file, "--plan", tmp_path / "plan.txt")
+    (tmp_path / "plan.txt").write_text(f"{begin} {studied.root} --seeds 42 43")
+    assert "\n\nNothing.\n" in page(script, tmp_path, file, "--plan", tmp_path / "plan.txt")
 
 
 @pytest.mark.parametrize("damage", ["no file of ours", "no Parquet", "a column less"])
@@ -114,10 +113,12 @@ def test_file_that_is_none_is_refused(damage, file, script, tmp_path):
     assert done.code == 1 and f"{file}: is no archive of runs" in done.error
 
 
-def test_wrong_flags_and_empty_folders_are_told(script, tmp_path):
-    assert script(SCRIPT, tmp_path).code == 2
-    done = script(SCRIPT, tmp_path, "--output", tmp_path)
-    assert done.code == 1 and "no finished run" in done.error
-    (tmp_path / "file").touch()
-    done = script(REPORT, tmp_path, "--plan", tmp_path / "none.txt")
-    assert done.code == 1
+def test_files_that_cannot_be_read_or_written_are_told(file, script, tmp_path):
+    words = [file, "--output", tmp_path / "page.md"]
+    done = script(REPORT, *words, "--plan", tmp_path / "none.txt")
+    assert done.code == 1 and "none.txt: cannot be read" in done.error
+    (tmp_path / "plan.txt").write_text("python -m artificial_pain.study --no_such_flag")
+    done = script(REPORT, *words, "--plan", tmp_path / "plan.txt")
+    assert done.code == 2 and "--no_such_flag" in done.error
+    done = script(REPORT, *words, "--archive", tmp_path / "none" / "runs.parquet")
+    assert done.code == 1 and "runs.parquet: cannot be written" in done.error

@@ -31,9 +31,8 @@ def make_model(
     encoder: Encoder, label_names: list[str], intensities: Sequence[str] = (), pooling: str = "cls"
 ) -> EmotionModel:
     """A model with the published heads and the published loss."""
-    sizes = {"emotion_head_size": PUBLISHED["HEAD_SIZE"], "regressor_size": PUBLISHED["REGRESSOR_SIZE"]}
-    heads = {"intensity_targets": list(intensities), "pooling": pooling, **sizes}
-    model = EmotionModel.from_encoder(encoder, label_names, **heads)
+    heads = {"regressor_size": PUBLISHED["REGRESSOR_SIZE"], "pooling": pooling}
+    model = EmotionModel.from_encoder(encoder, label_names, PUBLISHED["HEAD_SIZE"], list(intensities), **heads)
     model.loss = Loss(PUBLISHED["EMOTION_WEIGHT"] if intensities else 1.0)
     return model
 

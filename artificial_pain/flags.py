@@ -8,8 +8,6 @@ from artificial_pain import cli, encoders, storage
 from artificial_pain.data import examples
 from artificial_pain.errors import logger, redact
 
-MODEL_METRICS = {"classification": ["accuracy", "loss", "macro_f1"]}
-MODEL_METRICS["intensity"] = [*MODEL_METRICS["classification"], "mae"]
 LABEL_COLUMNS = [examples.PUBLISHED["label_column"], "top_label"]  # of SAD's own file
 
 
@@ -106,6 +104,7 @@ def parse_model_args(description: str | None, task: str, datasets: Sequence[str]
     length.add_argument("--debug", action="store_true", help=f"train for {defaults['debug_epochs']} epochs only")
     cli.add_flag(length, "--epochs", defaults["epochs"], "epochs at most", type=cli.positive_integer)
     precision = "auto: mixed, bf16 where the GPU or the CPU has it, else fp16 on a GPU and fp32 on a CPU"
+    metrics = ["accuracy", "loss", "macro_f1", *(["mae"] if task == "intensity" else [])]
     heads = "heads: 1 the emotion alone, 2 with initial intensity, 3 and final intensity, 4 and their change"
     flags = [
         ("patience", cli.positive_integer, "stop after so many epochs without a better validation metric"),
@@ -114,7 +113,7 @@ def parse_model_args(description: str | None, task: str, datasets: Sequence[str]
         ("head_learning_rate", cli.positive_float, "of the heads"),
         ("warmup_steps", cli.not_negative_integer, "in which the learning rates rise from 0, to fall after"),
         ("seed", cli.seed_integer, "draws the heads' initial weights, the order of the data and dropout"),
-        ("model_metric", MODEL_METRICS[task], "on validation: the best checkpoint by it is kept"),
+        ("model_metric", metrics, "on validation: the best checkpoint by it is kept"),
         ("precision", ["auto", "fp32", "bf16", "fp16"], precision),
         ("restart", bool, "train anew; without it a stopped run goes on, and a finished one is evaluated only"),
         ("no_log_predictions", bool, "keep the table of test predictions, with texts, out of W&B"),
@@ -123,7 +122,7 @@ def parse_model_args(description: str | None, task: str, datasets: Sequence[str]
     _add_flags(group, flags, defaults)
     help = "upload the run's folder to this model repository, made private, without the predictions and their texts"
     group.add_argument("--push_to_hub", type=cli.not_empty, metavar="NAME", help=help)
-    _add_additions(parser, task)
+    _add_unpublished_flags(parser, task)
     args = _parse_examples(parser, examples.PUBLISHED["samples_per_label"])
     if args.model_metric == "mae" and args.head_num == 1:
         parser.error("--model_metric mae: with --head_num 1 no intensity is predicted: take another metric")
@@ -133,7 +132,7 @@ def parse_model_args(description: str | None, task: str, datasets: Sequence[str]
     return args
 
 
-def _add_additions(parser: argparse.ArgumentParser, task: str) -> None:
+def _add_unpublished_flags(parser: argparse.ArgumentParser, task: str) -> None:
     """The flags of a model script that are not of the published recipe."""
     group = parser.add_argument_group("what the published recipe does not have (its defaults leave it as it is)")
     flags = [
@@ -144,8 +143,8 @@ def _add_additions(parser: argparse.ArgumentParser, task: str) -> None:
         ("class_weights", bool, "weigh each example's cross-entropy by how rare its label is in the training split"),
     ]
     if task == "intensity":
-        initial = "the regressors' first predictions: torch's, near 0, or the training means of each emotion"
-        outputs = "of a regressor: weights of their own for each emotion, or shared ones and an offset for each"
+        initial = "a regressor's predictions before it learns: near 0 (torch), or each emotion's training mean"
+        outputs = "the last weights of a regressor: separate ones for each emotion, or shared ones and a bias for each"
         flags += [("regressor_init", ["torch", "mean"], initial)]
         flags += [("regressor_outputs", ["per_emotion", "shared"], outputs)]
     _add_flags(group, flags, {"layer_decay": 1.0, "label_smoothing": 0.0})

@@ -5,26 +5,31 @@ python -m artificial_pain.report runs --output RESULTS.md
 """
 
 import argparse
+import re
 import shlex
 from itertools import product
 from pathlib import Path
 
-from artificial_pain import cli, flags, storage, study
+from artificial_pain import cli, flags, storage
 from artificial_pain.data import examples
 from artificial_pain.errors import UserError, as_user_error, logger
 from artificial_pain.reporting import grid
 
+COMMAND = re.compile(r"python -m artificial_pain\.study .* --seeds( \d+)+.*")
+
 
 def parse_args() -> argparse.Namespace:
     parser = cli.module_parser("report", __doc__)
-    help = "in which the runs are, or a file of --archive (default: both tasks' folders)"
-    parser.add_argument("roots", nargs="*", type=cli.path, metavar="FOLDER", help=help)
+    help = "folders with runs, or files that --archive has written (default: both tasks' folders)"
+    parser.add_argument("roots", nargs="*", type=cli.path, metavar="FOLDER|FILE", help=help)
     parser.add_argument("--output", type=cli.path, default=Path("RESULTS.md"), help="(default: %(default)s)")
-    help = "a file of study commands, one a line: what is missing is what they have not made (default: of the grid)"
+    help = (
+        "a file with a study command a line: the page lists their missing runs (default: those of the published grid)"
+    )
     parser.add_argument("--plan", type=cli.path, metavar="FILE", help=help)
-    help = "also write the runs to this file, from which a report can be drawn without their folders"
+    help = "also write all runs to this file, which a report can read in place of their folders"
     parser.add_argument("--archive", type=cli.path, metavar="FILE", help=help)
-    help = "of these examples alone, with the flags that made them (default: of all)"
+    help = "show only the runs on this corpus, with the flags that made its splits (default: all runs)"
     parser.add_argument("--dataset_name", choices=grid.DATASETS["classification"], help=help)
     flags.add_examples_flags(parser, grid.DATASETS["classification"], examples.PUBLISHED, examples.SEED)
     args = parser.parse_args()
@@ -39,12 +44,16 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def read_plan(path: Path) -> list[tuple[list[str], argparse.Namespace]]:
-    """The studies of a plan: the words of each command, and its flags. Lines may be empty, and # begins a comment."""
+def read_plan(path: Path) -> list[str]:
+    """The commands of a plan's file. Raises UserError where it cannot be read, or a line is another command."""
     with as_user_error(f"{path}: cannot be read", OSError, UnicodeError, remedy="give another --plan"):
-        commands = [shlex.split(line, comments=True) for line in path.read_text(encoding="utf-8").splitlines()]
-    begin = len(["python", "-m", "artificial_pain.study"])
-    return [(words, study.parse_args(words[begin:])) for words in commands if words]
+        lines = path.read_text(encoding="utf-8").splitlines()
+    plan = [line for line in lines if line.strip() and not line.startswith("#")]
+    for line in plan:
+        with as_user_error(f"{path}: {line}: is no command", ValueError):
+            if not COMMAND.fullmatch(shlex.join(shlex.split(line))):
+                raise UserError(f"{path}: {line}: expected a study's command with its --seeds, as on the page")
+    return plan
 
 
 def main(args: argparse.Namespace) -> None:
@@ -57,16 +66,17 @@ def main(args: argparse.Namespace) -> None:
     for root in roots:
         if not root.exists():
             raise UserError(f"{root}: is neither a folder nor a file: give the --output_dir of finished runs")
-    groups, unfinished = find_runs(roots)
+    plan = read_plan(args.plan) if args.plan else []
+    all_groups, unfinished = find_runs(roots)
+    groups = all_groups
     if args.corpus:
-        groups = [group for group in groups if args.corpus in (group.corpus, group.first.folder.parents[1].name)]
+        groups = [group for group in all_groups if args.corpus in (group.corpus, group.first.folder.parents[1].name)]
         unfinished = {path: record for path, record in unfinished.items() if path.parents[1].name == args.corpus}
     if not groups:
         where = f"{', '.join(map(str, roots))}{f' of {args.corpus}' if args.corpus else ''}"
         raise UserError(f"no finished run in {where}: train one, or give its --output_dir")
 
-    plan = read_plan(args.plan) if args.plan else None
-    missing = commands.missing_runs(groups, unfinished) if plan is None else commands.missing_of_plan(groups, plan)
+    missing = commands.missing_of_plan(all_groups, plan) if args.plan else commands.missing_runs(groups, unfinished)
     with as_user_error(f"{folder}: cannot be made", OSError, remedy="give another --output"):
         folder.mkdir(parents=True, exist_ok=True)
     corpora = {*grid.DATASETS["classification"], *(group.corpus for group in groups)}
@@ -75,7 +85,7 @@ def main(args: argparse.Namespace) -> None:
             path.unlink()  # an earlier report's
     if args.archive:
         with as_user_error(f"{args.archive}: cannot be written", OSError, remedy="give another --archive"):
-            archive.write(args.archive, [run for group in groups for run in group.runs])
+            archive.write(args.archive, [run for group in all_groups for run in group.runs])
     args.output.write_text(page.page(groups, missing, folder), encoding="utf-8")
     logger.info(f"{sum(len(group.runs) for group in groups)} runs of {len(groups)} settings")
     print(f"{args.output}\n{folder}/")

@@ -9,7 +9,6 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from statistics import fmean
 from typing import BinaryIO
@@ -28,11 +27,8 @@ RESERVED |= {f"--{name}" for name in examples.PUBLISHED}
 POLL_SECONDS = 0.5  # between two looks at a script's log
 
 
-def parse_args(words: Sequence[str] | None = None) -> argparse.Namespace:
-    """The flags, and `cells`, the part of the grid that they ask for.
-
-    words: of the command line; by default those of this process.
-    """
+def parse_args() -> argparse.Namespace:
+    """The flags, and `cells`, the part of the grid that they ask for."""
     parser = cli.module_parser("study", __doc__)
     group = parser.add_argument_group("which part of the grid (default: all of it)")
     options = {"type": encoders.checked_name, "default": grid.PUBLISHED_ENCODERS, "metavar": "ENCODER"}
@@ -52,7 +48,7 @@ def parse_args(words: Sequence[str] | None = None) -> argparse.Namespace:
     # Given with =: argparse takes a bare --debug for a flag of its own.
     help = 'of the model scripts, as in --model_flags="--epochs 8"'
     group.add_argument("--model_flags", type=shlex.split, default=[], metavar='"FLAGS"', help=help)
-    args = parser.parse_args(words)
+    args = parser.parse_args()
     for word in (word.split("=")[0] for word in args.model_flags):
         if word in RESERVED:
             parser.error(f"--model_flags: the study sets {word}: use its own flag")

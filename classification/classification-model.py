@@ -26,7 +26,7 @@ DEBUG_EPOCHS = 3  # with --debug
 PATIENCE = 50  # epochs without a better MODEL_METRIC on validation, after which the training stops
 SEED = 42  # of the head's initial weights, the order of the examples and dropout
 WARMUP_STEPS = 0  # the learning rates fall linearly from the first step on, to 0 at the end of EPOCHS
-MODEL_METRIC = "loss"  # the checkpoint with the lowest is kept
+MODEL_METRIC = "loss"  # the best checkpoint has the lowest on validation
 
 
 def parse_args() -> argparse.Namespace:
@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     storage.require_writable(args.output_dir)
 
-    # 1. The encoder, and the splits that were tokenized for it. Step 7 fits the baselines (TF-IDF) to the same texts.
+    # 1. The encoder, and the splits that were tokenized for it. Can the baselines of step 7 be fitted?
     encoder = encoders.fetch(args.model_name, args.revision, weights=encoders.WEIGHTS)
     # Imported here, so that --help, a wrong flag and a gated encoder are answered at once.
     from transformers import set_seed
@@ -49,7 +49,7 @@ def main(args: argparse.Namespace) -> None:
     from artificial_pain.modeling.losses import Loss
     from artificial_pain.modeling.model import EmotionModel
     from artificial_pain.runs.run import open_run
-    from artificial_pain.training import annotations, evaluate, recipe
+    from artificial_pain.training import evaluate, label_statistics, recipe
 
     layout = examples.layout(args, encoder)
     tokenizer = encoders.load_tokenizer(encoder)
@@ -65,18 +65,18 @@ def main(args: argparse.Namespace) -> None:
         model = EmotionModel.from_encoder(encoder, splits.label_names, HEAD_SIZE, pooling=args.pooling)
 
         # 4. The loss: cross-entropy.
-        weights = annotations.balanced_class_weights(splits) if args.class_weights else None
+        weights = label_statistics.balanced_class_weights(splits) if args.class_weights else None
         model.loss = Loss(emotion_weight=1.0, class_weights=weights, label_smoothing=args.label_smoothing)
 
         # 5. Adam, without weight decay; the encoder and the head each have their learning rate.
         optimizer = recipe.adam(model, args.learning_rate, args.head_learning_rate, args.layer_decay)
 
-        # 6. Train, by the schedule. Each epoch is evaluated on validation, for the patience and the epoch to keep.
+        # 6. Train. Each epoch is evaluated on validation, for early stopping and to choose the best checkpoint.
         epochs = DEBUG_EPOCHS if args.debug else args.epochs
         trainer = recipe.make_trainer(model, optimizer, splits, args, epochs, run.checkpoints, run.precision)
-        run.train(trainer)  # of a finished run, its weights are loaded
+        run.train(trainer)  # a finished run is not trained again: its weights are loaded
 
-        # 7. Calibrate the kept weights on validation, evaluate them once on validation and test, beside the baselines.
+        # 7. Fit the calibration to validation; compute the metrics on validation and test, and those of the baselines.
         results, predictions = evaluate.evaluate(trainer, splits, encoder)
 
         # 8. Save the model, its metrics and predictions in run.folder; print the table.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 WORD = re.compile(r"\b\w\w+\b")  # two letters or more, as scikit-learn's default
-STRENGTHS = 10.0 ** np.arange(-2, 6)  # of the ridge regressions
+ALPHAS = 10.0 ** np.arange(-2, 6)  # regularisation strengths of the ridge regressions
 
 
 def require_fittable(train: pd.DataFrame, targets: Sequence[str]) -> None:
@@ -35,7 +35,7 @@ def require_fittable(train: pd.DataFrame, targets: Sequence[str]) -> None:
         unknown = sorted(set(train["label_name"]) - set(known["label_name"]))
         if unknown:
             untrained = f"no training example of {', '.join(unknown)} has a known {target}"
-            logger.warning(f"{untrained}: what is said of it is untrained")
+            logger.warning(f"{untrained}: it cannot be learned there")
     if not all(any(map(WORD.search, part["text"])) for part in examples):
         raise UserError("the training texts have no words of two letters or more: check the corpus")
 
@@ -57,15 +57,15 @@ def fit_classifier(train: pd.DataFrame) -> "Pipeline":
 def predict_by_ridge(features: Mapping[str, Sequence], texts: Mapping[str, pd.DataFrame], target: str) -> np.ndarray:
     """What a ridge regression of the target predicts of the test split: (test examples,).
 
-    It is fitted to the training examples whose target is known. Of STRENGTHS it has the one with the lowest squared
-    error on validation, the strongest where no target is known there. features: of each split, (examples, …).
+    It is fitted to the training examples whose target is known. Its alpha has the lowest squared error on validation,
+    or is the strongest if no target is known there. features: of each split, (examples, …).
     """
     from sklearn.linear_model import Ridge
 
     known = {split: np.flatnonzero(texts[split][target].notna()) for split in ("train", "validation")}
     values = {split: texts[split][target].to_numpy()[rows] for split, rows in known.items()}
     train, validation = (features[split][rows] for split, rows in known.items())
-    models = [Ridge(strength).fit(train, values["train"]) for strength in STRENGTHS]
+    models = [Ridge(alpha).fit(train, values["train"]) for alpha in ALPHAS]
     if len(known["validation"]) == 0:
         return models[-1].predict(features["test"])
     errors = [((model.predict(validation) - values["validation"]) ** 2).mean() for model in models]
@@ -81,14 +81,14 @@ def tfidf_features(texts: Mapping[str, pd.DataFrame], target: str) -> dict:
 
 
 def evaluate(
-    splits: Splits, targets: Mapping[str, regression.Target], hidden_states: Mapping[str, np.ndarray]
+    splits: Splits, references: Mapping[str, regression.Reference], hidden_states: Mapping[str, np.ndarray]
 ) -> dict[str, dict]:
     """Fit the baselines to the training split, and return the metrics of each on the test split, by its name.
 
-    The majority is that of the training labels before balancing: balanced labels have none. The means and medians are
+    The majority class is that before balancing, after which all are equally frequent. The means and medians are
     those of the training split; an emotion without a known value has the mean of all. Ridge regression reads the words,
     and the hidden states of an encoder that was not fine-tuned: (examples, hidden) of each split, which nothing needs
-    without targets. For the intensities, logistic regression predicts the emotion and its probabilities.
+    without references. For the intensities, logistic regression predicts the emotion and its probabilities.
     """
     texts, test, label_names = splits.texts, splits.texts["test"], splits.label_names
     classifier = fit_classifier(texts["train"])
@@ -99,12 +99,12 @@ def evaluate(
     scores = {}
     for name, predictions in predicted.items():
         scores[name] = classification.classification(labels, predictions, label_names, intervals=True)
-    if not targets:
+    if not references:
         return scores
 
-    names, probabilities = list(targets), classifier.predict_proba(test["text"])
+    names, probabilities = list(references), classifier.predict_proba(test["text"])
     train = texts["train"]
-    mean = train[names].mean()
+    mean = pd.Series({name: reference.train_mean for name, reference in references.items()})
     emotion_means = train.groupby("label")[names].mean().reindex(range(len(label_names))).fillna(mean)
     words = [predict_by_ridge(tfidf_features(texts, name), texts, name) for name in names]
     frozen = [predict_by_ridge(hidden_states, texts, name) for name in names]
@@ -117,8 +117,8 @@ def evaluate(
     }
     annotated, shape = test[names].to_numpy(), (len(test), len(names), len(label_names))
     for name, values in intensities.items():
-        read = readings.readings(np.broadcast_to(values, shape), labels, by_words, probabilities)
+        read = readings.read(np.broadcast_to(values, shape), labels, by_words, probabilities)
         scores[name] = {
-            "intensity": regression.intensity(annotated, read, labels, targets, label_names, intervals=True)
+            "intensity": regression.intensity(annotated, read, labels, references, label_names, intervals=True)
         }
     return scores

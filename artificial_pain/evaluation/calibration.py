@@ -7,15 +7,15 @@ import numpy as np
 
 from artificial_pain.evaluation.regression import MIN_PAIRS
 
-TEMPERATURES = (0.1, 10.0)  # the fitted one is not beyond: where all of validation is right, none would be low enough
+TEMPERATURES = (0.1, 10.0)  # where it is searched: if all of validation is predicted right, the best would be 0
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What makes a model's outputs calibrated, as it is in the model's configuration.
+    """The parameters of a calibration, as in the model's configuration. By default they change nothing.
 
     temperature: what the logits are divided by (temperature scaling, Guo et al., ICML 2017). slopes, intercepts:
-    (intensities,) each; a calibrated intensity is slope · predicted + intercept. It has no effect by default.
+    (intensities,) each; a calibrated intensity is slope · predicted + intercept.
     """
 
     temperature: float = 1.0
@@ -41,7 +41,8 @@ def fit(probabilities: np.ndarray, labels: np.ndarray, predicted: np.ndarray, an
     The temperature has the lowest negative log-likelihood. Slope and intercept have the lowest squared error, with a
     slope from 0 to 1.
 
-    probabilities: (n, labels), of the true labels (n,). predicted, annotated: (n, intensities), NaN where missing.
+    probabilities: (n, labels), not calibrated. labels: the true ones, (n,). predicted: the intensities at the predicted
+    emotion, (n, intensities). annotated: (n, intensities), NaN where missing.
     """
     lines = [_line(*pair) for pair in zip(predicted.T, annotated.T, strict=True)]
     return Calibration(_temperature(probabilities, labels), [slope for slope, _ in lines], [at for _, at in lines])
@@ -60,8 +61,8 @@ def _temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
 def _line(predicted: np.ndarray, annotated: np.ndarray) -> tuple[float, float]:
     """Slope and intercept of the least squares, with a slope from 0 to 1; predicted, annotated: (n,).
 
-    So differences between texts that the model makes too large become smaller; none is turned round, and none is made
-    larger, which a constant prediction's would be by far. Fewer than MIN_PAIRS known pairs fit nothing.
+    A slope below 0 would reverse the order of the texts. One above 1 would enlarge their differences, and without bound
+    where the predictions are nearly constant. Nothing is fitted to fewer than MIN_PAIRS known pairs.
     """
     known = ~np.isnan(annotated)
     if known.sum() < MIN_PAIRS:

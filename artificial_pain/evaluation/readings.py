@@ -1,4 +1,4 @@
-"""How an intensity is read of a regressor, which has an output for each emotion."""
+"""Three ways to read one intensity from a regressor, which has an output for each emotion."""
 
 from collections.abc import Mapping
 
@@ -22,7 +22,7 @@ def expected(intensities: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     return (intensities * probabilities[:, None]).sum(axis=2)
 
 
-def readings(
+def read(
     intensities: np.ndarray, labels: np.ndarray, predictions: np.ndarray, probabilities: np.ndarray
 ) -> dict[str, np.ndarray]:
     """The outputs (n, targets, labels) by READINGS, (n, targets) each: at the true and at the predicted labels (n,)
@@ -41,10 +41,10 @@ def inconsistency(intensities: np.ndarray) -> np.ndarray:
     return np.abs(final - initial - change).mean(axis=-1)
 
 
-def inconsistencies(read: Mapping[str, np.ndarray], intervals: bool = False) -> dict:
+def inconsistencies(by_reading: Mapping[str, np.ndarray], intervals: bool = False) -> dict:
     """The inconsistency of each reading (n, 3), by its name; `intervals` adds the 95 % intervals."""
     samples = {}
     if intervals:
-        indices = bootstrap.bootstrap_indices(len(next(iter(read.values()))))
-        samples = {reading: inconsistency(values[indices]) for reading, values in read.items()}
-    return {name: float(inconsistency(values)) for name, values in read.items()} | bootstrap.intervals(samples)
+        indices = bootstrap.bootstrap_indices(len(next(iter(by_reading.values()))))
+        samples = {reading: inconsistency(values[indices]) for reading, values in by_reading.items()}
+    return {name: float(inconsistency(values)) for name, values in by_reading.items()} | bootstrap.intervals(samples)

@@ -16,8 +16,8 @@ MIN_PAIRS = 5  # an emotion with fewer known intensities is left out of their me
 # differs in the last digits of single precision from batch to batch.
 MIN_SPREAD = 1e-5
 SCALES = {"initial": (1, 5), "final": (1, 5), "change": (-4, 4)}  # of the annotation
-CORRELATIONS = ["pearson", "spearman", "quadratic_weighted_kappa"]  # not defined for some constants
-METRICS = ["mse", "mae", "r2", *CORRELATIONS]
+RELATIVE = ["r2", "pearson", "spearman", "quadratic_weighted_kappa"]  # not defined for some constants
+METRICS = ["mse", "mae", *RELATIVE]
 
 
 def _correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -41,9 +41,9 @@ def _kappa(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Target:
-    """What the metrics of an intensity depend on beside its values: the lowest and the highest value of the annotation,
-    and the mean of the training split, which R² compares with.
+class Reference:
+    """What the metrics of an intensity refer to: the lowest and highest value of the annotation, and the training mean,
+    which R² compares with.
     """
 
     scale: tuple[int, int] = (1, 5)
@@ -51,15 +51,15 @@ class Target:
 
 
 def regression_scores(
-    annotated: np.ndarray, predicted: np.ndarray, target: Target, ranks: tuple[np.ndarray, np.ndarray]
+    annotated: np.ndarray, predicted: np.ndarray, reference: Reference, ranks: tuple[np.ndarray, np.ndarray]
 ) -> dict[str, np.ndarray]:
     """The metrics of predicted values by name, (...) each, NaN where not defined; see `regression`.
 
     annotated, predicted: (..., n). ranks: those of annotated and predicted over the last axis.
     """
     errors = predicted - annotated
-    rounded = np.clip(np.rint(predicted), *target.scale)
-    of_mean = ((annotated - target.train_mean) ** 2).mean(axis=-1)
+    rounded = np.clip(np.rint(predicted), *reference.scale)
+    of_mean = ((annotated - reference.train_mean) ** 2).mean(axis=-1)
     return {
         "mse": (errors**2).mean(axis=-1),
         "mae": np.abs(errors).mean(axis=-1),
@@ -72,7 +72,7 @@ def regression_scores(
 
 
 def resampled_scores(
-    annotated: np.ndarray, predicted: np.ndarray, target: Target, stream: int = 0
+    annotated: np.ndarray, predicted: np.ndarray, reference: Reference, stream: int = 0
 ) -> dict[str, np.ndarray]:
     """The metrics by name in the resamples of that `stream`: (RESAMPLES,) each. {} where nothing is annotated.
 
@@ -83,7 +83,7 @@ def resampled_scores(
         return {}
     indices = bootstrap.bootstrap_indices(len(annotated), stream)
     ranks = (_ranks_in_resamples(values, indices) for values in (annotated, predicted))
-    return regression_scores(annotated[indices], predicted[indices], target, tuple(ranks))
+    return regression_scores(annotated[indices], predicted[indices], reference, tuple(ranks))
 
 
 def _ranks_in_resamples(values: np.ndarray, indices: np.ndarray) -> np.ndarray:
@@ -109,7 +109,7 @@ def _known(annotated: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np
 def regression(
     annotated: np.ndarray,
     predicted: np.ndarray,
-    target: Target = Target(),
+    reference: Reference = Reference(),
     resampled: dict[str, np.ndarray] | None = None,
 ) -> dict:
     """Metrics of one target over the n pairs whose annotation is known (not NaN); both of shape (examples,).
@@ -123,9 +123,9 @@ def regression(
     from scipy.stats import pearsonr, rankdata  # here: the first training step shall not wait for this import
 
     annotated, predicted = _known(annotated, predicted)
-    scores = dict.fromkeys(["mse", "mae", "r2", "pearson", "p_value", "spearman", "quadratic_weighted_kappa"], np.nan)
+    scores = dict.fromkeys([*METRICS, "p_value"], np.nan)
     if len(annotated):
-        scores |= regression_scores(annotated, predicted, target, (rankdata(annotated), rankdata(predicted)))
+        scores |= regression_scores(annotated, predicted, reference, (rankdata(annotated), rankdata(predicted)))
     if np.isfinite(scores["pearson"]):
         scores["p_value"] = pearsonr(annotated, predicted).pvalue
     metrics = {name: _finite(score) for name, score in scores.items()}
@@ -142,7 +142,7 @@ def target_metrics(
     predicted: np.ndarray,
     labels: np.ndarray,
     label_names: Sequence[str],
-    target: Target = Target(),
+    reference: Reference = Reference(),
     intervals: bool = False,
 ) -> dict[str, dict]:
     """Metrics of one target over all examples (`micro`), for each true emotion, and their mean (`macro`).
@@ -152,13 +152,13 @@ def target_metrics(
     one (`pearson_emotions`), without a p-value. For its intervals, each emotion's pairs are resampled independently.
     """
     pairs = [(annotated[labels == i], predicted[labels == i]) for i in range(len(label_names))]
-    resampled = [resampled_scores(*pair, target, 1 + i) if intervals else {} for i, pair in enumerate(pairs)]
-    scores = [regression(*pair, target, samples) for pair, samples in zip(pairs, resampled, strict=True)]
+    resampled = [resampled_scores(*pair, reference, 1 + i) if intervals else {} for i, pair in enumerate(pairs)]
+    scores = [regression(*pair, reference, samples) for pair, samples in zip(pairs, resampled, strict=True)]
     averaged = [i for i, emotion in enumerate(scores) if emotion["n"] >= MIN_PAIRS]
     macro, macro_resampled = {}, {}
     for metric in METRICS:
         values = np.array([scores[i][metric] for i in averaged], float)  # NaN where not defined
-        defined = values[~np.isnan(values)] if metric in ("r2", *CORRELATIONS) else values
+        defined = values[~np.isnan(values)] if metric in RELATIVE else values
         macro[metric] = _finite(defined.mean()) if len(defined) else None
         if intervals and averaged:
             # A mean without the NaNs, and without numpy's warnings where all are.
@@ -172,7 +172,7 @@ def target_metrics(
         **bootstrap.intervals(macro_resampled),
     }
     micro = regression(
-        annotated, predicted, target, resampled_scores(annotated, predicted, target) if intervals else {}
+        annotated, predicted, reference, resampled_scores(annotated, predicted, reference) if intervals else {}
     )
     return {"micro": micro, "macro": macro, "per_emotion": dict(zip(label_names, scores, strict=True))}
 
@@ -183,28 +183,28 @@ def _finite(score: float) -> float | None:
 
 def intensity(
     annotated: np.ndarray,
-    read: Mapping[str, np.ndarray],
+    by_reading: Mapping[str, np.ndarray],
     labels: np.ndarray,
-    targets: Mapping[str, Target],
+    references: Mapping[str, Reference],
     label_names: Sequence[str],
     intervals: bool = False,
 ) -> dict[str, dict]:
-    """The metrics of each target, for each of READINGS.
+    """The metrics of each target, for each reading.
 
-    annotated: (n, targets), NaN where missing. read: the predictions by reading, (n, targets) each. labels: (n,).
-    targets: by their columns.
+    annotated: (n, targets), NaN where missing. by_reading: the predictions, (n, targets) each, by their names in
+    `readings.READINGS`. labels: (n,). references: by the targets' columns.
     """
     metrics: dict[str, dict] = {}
-    for reading, values in read.items():
-        # A baseline that says the same of every emotion is not evaluated again for each reading.
-        same = next((other for other in metrics if np.allclose(values, read[other], rtol=0, atol=1e-9)), None)
-        pairs = zip(targets.items(), annotated.T, values.T, strict=True)
+    for reading, predicted in by_reading.items():
+        # A baseline that says the same of every emotion is evaluated once.
+        same = [other for other in metrics if np.allclose(predicted, by_reading[other], rtol=0, atol=1e-9)]
+        pairs = zip(references.items(), annotated.T, predicted.T, strict=True)
         metrics[reading] = (
-            metrics[same]
+            metrics[same[0]]
             if same
             else {
-                INTENSITIES[name]: target_metrics(*pair, labels, label_names, target, intervals)
-                for (name, target), *pair in pairs
+                INTENSITIES[name]: target_metrics(*pair, labels, label_names, reference, intervals)
+                for (name, reference), *pair in pairs
             }
         )
     return metrics

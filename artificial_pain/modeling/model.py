@@ -24,9 +24,9 @@ class EmotionConfig(PreTrainedConfig):
     """The configuration of an `EmotionModel`, as in its config.json. `id2label` has the labels' names.
 
     encoder: the encoder's configuration. intensity_targets: the columns of the intensities to predict.
-    emotion_head_size, regressor_size: hidden units of the heads. regressor_outputs: one of OUTPUTS. pooling: what
-    the heads read of the encoder, "cls" (the first token's last hidden state) or "mean" (of all tokens). calibration:
-    what `evaluation.calibration.Calibration` says, as a dictionary; None where the model was not calibrated.
+    emotion_head_size, regressor_size: hidden units of the heads. regressor_outputs: one of OUTPUTS. pooling: the
+    encoder's output that the heads receive, "cls" (the first token's last hidden state) or "mean" (of all tokens).
+    calibration: what `evaluation.calibration.Calibration` says, as a dictionary; None if the model is not calibrated.
     """
 
     model_type = "artificial-pain"
@@ -119,23 +119,25 @@ class EmotionModel(PreTrainedModel):
 
     @classmethod
     def from_encoder(
-        cls, source: Encoder, label_names: list[str], emotion_head_size: int, targets: Sequence[str] = (), **heads
+        cls, source: Encoder, label_names: list[str], head_size: int, targets: Sequence[str] = (), **options
     ) -> "EmotionModel":
-        """A pretrained encoder with new heads, in fp32. `EmotionConfig` says what the other arguments are.
+        """A pretrained encoder with new heads, in fp32.
+
+        head_size: hidden units of the emotion's head. targets: the intensities' columns. options: of `EmotionConfig`.
 
         Raises UserError where the folder's weights do not fit.
         """
         encoder = load_encoder(source)
-        heads |= {"emotion_head_size": emotion_head_size, "intensity_targets": targets}
+        options |= {"emotion_head_size": head_size, "intensity_targets": targets}
         labels = {"id2label": dict(enumerate(label_names)), "label2id": {name: i for i, name in enumerate(label_names)}}
         # A copy: PreTrainedModel.__init__ would reset the attention kernel in the configuration that the encoder uses.
-        config = EmotionConfig(encoder=copy.deepcopy(encoder.config), **labels, **heads)
+        config = EmotionConfig(encoder=copy.deepcopy(encoder.config), **labels, **options)
         config.encoder.name_or_path = source.name  # where it was on this machine helps nobody else
         return cls(config, encoder)
 
     @torch.no_grad()
     def start_regressors_at(self, means: torch.Tensor) -> None:
-        """Let each regressor predict these means (intensities, labels), whatever the text is, until it learns."""
+        """Set the last layers so that the regressors predict these means, (intensities, labels), for every text."""
         for regressor, mean in zip(self.regressors.values(), means, strict=True):
             regressor[-1].weight.zero_()
             regressor[-1].bias.copy_(mean)

@@ -1,18 +1,20 @@
 """Finished runs in one Parquet file, a row a run: records, metrics and predictions, without texts and weights.
 
-From such a file a report is drawn as from the runs' folders. Its columns:
+The report can read such a file in place of the runs' folders. Its columns:
 
 - run: the run's folder.
 - record, results, curves: what is in run.json, evaluation_results.json and learning_curves.csv.
 - validation, test: the split's examples, each with its `row` in the corpus, and the columns of predictions_….csv that
   are neither texts nor calibrated.
 
-Paths below the checkout are relative to it.
+Paths below the checkout are relative to it. The record has nothing of W&B.
 """
 
 import io
 import json
+import re
 from collections.abc import Sequence
+from operator import itemgetter
 from pathlib import Path
 
 import pandas as pd
@@ -29,22 +31,25 @@ LABELS = ["label_name", "predicted"]
 
 
 def write(path: Path, runs: Sequence[Run]) -> None:
-    """Write the runs to a file, in the order of their folders' names; of two of one name, the last."""
-    by_name = {row["run"]: row for row in map(_row, runs)}
-    rows = [row for _, row in sorted(by_name.items())]
+    """Write the runs to a file, in the order of their folders' names."""
+    rows = sorted(map(_row, runs), key=itemgetter("run"))
     kinds = {"row": pa.int32(), **dict.fromkeys(LABELS, pa.string())}
     columns = dict.fromkeys(name for row in rows for name in row["test"][0])  # in their order, once each
     examples = pa.list_(pa.struct([(name, kinds.get(name, pa.float32())) for name in columns]))
     texts = dict.fromkeys(("run", "record", "results", "curves"), pa.string())
     table = pa.Table.from_pylist(rows, pa.schema([*texts.items(), ("validation", examples), ("test", examples)]))
-    parquet.write_table(table, path, compression="zstd", compression_level=19)
+    partial = path.with_name(f"{path.name}.partial")
+    parquet.write_table(table, partial, compression="zstd", compression_level=19)
+    partial.replace(path)
 
 
 def _row(run: Run) -> dict:
     """A run as a row of the file."""
-    checkout = f"{storage.REPOSITORY}/"
-    texts = {"run": str(run.folder), "record": json.dumps(run.record), "results": json.dumps(run.results)}
-    row = {name: text.replace(checkout, "") for name, text in texts.items()} | {"curves": run.curves.to_csv()}
+    record = {name: value for name, value in run.record.items() if name != "wandb"}  # of this machine and its user
+    below_checkout = re.compile(rf"(?<![\w/.-]){re.escape(str(storage.REPOSITORY))}/")
+    row = {"run": str(run.folder), "curves": run.curves.to_csv()}
+    row |= {name: json.dumps(part, ensure_ascii=False) for name, part in (("record", record), ("results", run.results))}
+    row = {name: below_checkout.sub("", text) for name, text in row.items()}
     for split, frame in (("validation", run.validation), ("test", run.predictions)):
         kept = frame.filter(regex=f"^(?!text$|{CALIBRATED})").rename_axis("row")
         row[split] = kept.reset_index().to_dict("records")
@@ -53,7 +58,7 @@ def _row(run: Run) -> dict:
 
 def read(path: Path) -> list[Run]:
     """The runs in a file. Raises UserError where it is not one that `write` has written."""
-    kinds = OSError, ValueError, KeyError, TypeError  # pyarrow's errors are ValueErrors
+    kinds = OSError, ValueError, KeyError, TypeError, pa.ArrowException
     with as_user_error(f"{path}: is no archive of runs", *kinds, remedy="write it again, by --archive"):
         return [_run(row) for row in parquet.read_table(path).to_pylist()]
 
@@ -66,4 +71,6 @@ def _run(row: dict) -> Run:
         columns += [target, *(f"{target}{end}" for end in READINGS.values())]
     validation, test = (pd.DataFrame(row[split]).set_index("row")[columns] for split in ("validation", "test"))
     curves = pd.read_csv(io.StringIO(row["curves"]), index_col=0)
-    return Run(storage.REPOSITORY / row["run"], json.loads(row["record"]), results, test, validation, curves)
+    run = Run(storage.REPOSITORY / row["run"], json.loads(row["record"]), results, test, validation, curves)
+    run.validate()
+    return run

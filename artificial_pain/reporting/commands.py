@@ -2,14 +2,18 @@
 
 import argparse
 import os
+import re
 import shlex
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 from artificial_pain import encoders, storage
 from artificial_pain.data import examples
 from artificial_pain.reporting.grid import DATASETS, PUBLISHED_ENCODERS, Cell, grid
-from artificial_pain.reporting.groups import Group, task_name
+from artificial_pain.reporting.groups import TRAINED_ON, Group, task_name
+
+SEEDS = re.compile(r" --seeds((?: \d+)+)")  # in a study's command
 
 
 def study_command(record: dict, root: Path, seeds: Sequence[int]) -> str:
@@ -49,22 +53,21 @@ def _model_flags(command: str) -> list[str]:
     return parser.parse_known_args(shlex.split(command)[2:])[1]
 
 
-def missing_of_plan(
-    groups: Sequence[Group], plan: Sequence[tuple[list[str], argparse.Namespace]]
-) -> list[tuple[str, str]]:
-    """The seeds of a plan's studies of which not all runs are there, each with the command that makes them.
+def missing_of_plan(groups: Sequence[Group], plan: Sequence[str]) -> list[tuple[str, str]]:
+    """The seeds of planned commands without a finished run, each with the command that makes them.
 
-    plan: of each study the words of its command, and its flags.
+    plan: commands as `study_command` gives them, so that they are the same text where the settings are the same.
     """
-    found = {(group.root.name, _cell(group.first.record), seed) for group in groups for seed in group.seeds}
+    done = defaultdict(set)
+    for group in groups:
+        command = SEEDS.sub("", study_command(group.first.record, group.root, group.seeds))
+        done[command] |= set(map(str, group.seeds))
     missing = []
-    for words, args in plan:
-        runs = [((args.output_dir or storage.TASK_FOLDERS[cell.task]).name, cell) for cell in args.cells]
-        if seeds := [str(seed) for seed in args.seeds if not {(*run, seed) for run in runs} <= found]:
-            at = words.index("--seeds") if "--seeds" in words else len(words)
-            command = [*words[:at], *words[at + 1 + len(args.seeds) :], "--seeds", *seeds]
-            names = [f"{cell} ({root})" for root, cell in runs]
-            missing.append((f"{'; '.join(names)}: seeds {', '.join(seeds)}", shlex.join(command)))
+    for command in (shlex.join(shlex.split(line)) for line in plan):
+        planned = SEEDS.search(command)
+        if seeds := [seed for seed in planned[1].split() if seed not in done[SEEDS.sub("", command)]]:
+            left = f" --seeds {' '.join(seeds)}"
+            missing.append((f"seeds {', '.join(seeds)}", SEEDS.sub(left, command)))
     return missing
 
 
@@ -81,7 +84,10 @@ def missing_runs(groups: Sequence[Group], unfinished: dict[Path, dict]) -> list[
             words = _study(cells, roots[0] if len(roots) == 1 else None, seeds)
             missing.append((f"{encoder}: {names}", shlex.join(words)))
     for group in groups:
-        if missing_seeds := [seed for seed in seeds if seed not in group.seeds]:
+        # Seeds that were trained on other hardware are not missing.
+        same = [g for g in groups if (g.root, g.corpus) == (group.root, group.corpus)]
+        done = {seed for g in same if g.differences(group) <= {TRAINED_ON} for seed in g.seeds}
+        if missing_seeds := [seed for seed in seeds if seed not in done]:
             name = f"{group.name(with_root=True)}, {group.corpus}"
             command = study_command(group.first.record, group.root, missing_seeds)
             missing.append((f"{name}: seeds {', '.join(map(str, missing_seeds))}", command))
@@ -89,7 +95,7 @@ def missing_runs(groups: Sequence[Group], unfinished: dict[Path, dict]) -> list[
         root = folder.parents[2]
         command = study_command(record, root, [record["seed"]])
         missing.append((f"{folder.relative_to(root.parent)}: started, not finished", command))
-    return missing
+    return list(dict.fromkeys(missing))
 
 
 def _is_published(group: Group) -> bool:

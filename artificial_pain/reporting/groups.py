@@ -16,6 +16,8 @@ from artificial_pain.reporting.run_files import EMOTION_METRICS, INTENSITY_METRI
 from artificial_pain.runs.status import RECORD, RESUMABLE_FLAGS, checkpoints_folder, unfinished_record
 from artificial_pain.storage import TASK_FOLDERS
 
+TRAINED_ON = "trained on"  # the setting of the processor and the precision
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -64,7 +66,7 @@ class Group:
         """The flags of the model script and of the dataloader that can change the results."""
         excluded = RESUMABLE_FLAGS | {"seed", "head_num", "balanced"}
         settings = {flag: value for flag, value in self.arguments.items() if flag not in excluded}
-        settings["trained on"] = hardware(self.first.record)
+        settings[TRAINED_ON] = hardware(self.first.record)
         settings |= {
             f"data's {flag}": self.data[flag] for flag in ("max_length", "seed", "label_column", "deduplicate")
         }
@@ -114,14 +116,11 @@ class Group:
 
     def intensity_metrics(self, target: str, reading: str, calibrated: bool = False) -> dict[str, Metric]:
         """The test metrics of a target in one of READINGS, by name."""
-        name, annotated, part = (
-            INTENSITIES[target],
-            self.annotated(target),
-            f"{CALIBRATED if calibrated else ''}intensity",
-        )
-        kind = regression.Target(regression.SCALES[name], self.first.results["train_mean"][name])
+        name, annotated = INTENSITIES[target], self.annotated(target)
+        part = f"{CALIBRATED if calibrated else ''}intensity"
+        reference = regression.Reference(regression.SCALES[name], self.first.results["train_mean"][name])
         predicted = self.predicted_intensity(target, reading, calibrated)
-        resampled = [regression.resampled_scores(annotated, outputs, kind) for outputs in predicted]
+        resampled = [regression.resampled_scores(annotated, outputs, reference) for outputs in predicted]
         results = [run.results["test"][part][reading][name]["micro"] for run in self.runs]
         return metrics_over_seeds(INTENSITY_METRICS, results, resampled)
 
@@ -161,7 +160,7 @@ def find_runs(roots: Sequence[Path]) -> tuple[list[Group], dict[Path, dict]]:
 
 
 def hardware(record: dict) -> str:
-    """The kind of processor and the precision of a run: what can change the last digits of a training."""
+    """The kind of processor and the precision of a run."""
     return f"{record['device']['name']}, {record['precision']}"
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from jinja2 import Template
 from tqdm import tqdm
 
+from artificial_pain.data.vocabulary import INTENSITIES
 from artificial_pain.evaluation import bootstrap
 from artificial_pain.reporting import figures, tables
 from artificial_pain.reporting.commands import study_command
-from artificial_pain.reporting.groups import Group, Metric, hardware, paired_tests
+from artificial_pain.reporting.groups import TRAINED_ON, Group, Metric, paired_tests
 
 TEMPLATE = Path(__file__).with_name("page_template.md")
 # Of the best group of each number of heads: how the figure's file is called, its title, and what draws it.
@@ -33,19 +34,20 @@ class Section:
         groups = sorted(groups, key=lambda group: (-group.validation_macro_f1.mean, group.name(with_root=True)))
         self.rows = list(zip(row_names(groups, with_root), groups, strict=True))
         self.best, self.has_targets = groups[0], any(group.targets for group in groups)
+        self.has_all_targets = any(len(group.targets) == len(INTENSITIES) for group in groups)
         self.folder, self.slug = folder, slug
 
     def pairs(self) -> list[tuple[tables.Row, tables.Row]]:
         """The groups to test against each other: the best and every other, those that differ in one setting, and those
-        with more heads and fewer that differ in nothing but the heads and their scripts' defaults.
+        with more heads and fewer that differ in nothing but the heads and their scripts' defaults. Rows of other
+        processors or precisions are not tested against each other.
         """
         pairs = []
-        same_hardware = [
-            pair for pair in combinations(self.rows, 2) if len({hardware(g.first.record) for _, g in pair}) == 1
-        ]
-        for row, other in same_hardware:
+        for row, other in combinations(self.rows, 2):
             differences = row[1].differences(other[1])
             only_heads = "heads" in differences and differences <= HEADS_SETTINGS
+            if TRAINED_ON in differences:
+                continue
             if row is self.rows[0] or len(differences) == 1 or only_heads:
                 pairs.append((other, row) if only_heads and other[1].heads > row[1].heads else (row, other))
         return pairs

@@ -19,7 +19,7 @@ from artificial_pain.runs.status import RECORD, finished_record
 
 # The metrics of the report, with their headings.
 EMOTION_METRICS = PRIMARY_METRICS["emotion"] | {"weighted_f1": "weighted F1"} | SECONDARY_METRICS["emotion"]
-EMOTION_METRICS |= {f"{CALIBRATED}expected_calibration_error": "calibrated"}
+EMOTION_METRICS |= {f"{CALIBRATED}expected_calibration_error": "calibration error, calibrated"}
 INTENSITY_METRICS = PRIMARY_METRICS["intensity"] | SECONDARY_METRICS["intensity"]
 CALIBRATED_METRICS = {"mae": "calibrated MAE", "r2": "calibrated R2"}  # of the intensities too
 RESULTS, CURVES = "evaluation_results.json", "learning_curves.csv"
@@ -52,7 +52,7 @@ class Run:
             curves = pd.read_csv(folder / CURVES, index_col=0)
         run = cls(folder, record, results, *predictions, curves)
         with as_user_error(incomplete, ValueError, KeyError, TypeError, AttributeError, remedy=remedy):
-            run._validate()
+            run.validate()
         return run
 
     @property
@@ -75,12 +75,12 @@ class Run:
         predicted = self.calibration.intensities(predicted) if calibrated else predicted
         return predicted[:, self.targets.index(target)]
 
-    def _validate(self) -> None:
+    def validate(self) -> None:
         """Raise ValueError, KeyError, TypeError or AttributeError where something that a report reads is missing."""
         test, baselines = self.results["test"], self.results["baselines"]
         required = [(RESULTS, self.results["validation"], ["macro_f1"])]
         required.append((RESULTS, self.results, ["calibration", "train_mean"]))
-        columns = ["text", "label_name", "predicted"]
+        columns = ["label_name", "predicted"]
         columns += [f"{target}{end}" for target in self.targets for end in READINGS.values()]
         required += [(PREDICTIONS, self.predictions.columns, columns), (VALIDATION, self.validation.columns, columns)]
         required += [(RESULTS, test, [*EMOTION_METRICS, "intervals"])]

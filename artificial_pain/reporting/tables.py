@@ -1,6 +1,7 @@
 """The tables of a report, in Markdown."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from artificial_pain.data.vocabulary import INTENSITIES
 from artificial_pain.evaluation.readings import READING_TITLES, READINGS
@@ -38,20 +39,26 @@ def _baseline_cells(scores: dict, metrics: Sequence[str]) -> list[str]:
 
 
 def baseline_scores(rows: Sequence[Row], part: str) -> Iterator[tuple[str, dict]]:
-    """Name and scores of the baselines that have the part ("macro_f1" or "intensity"), once for each training split."""
+    """Name and scores of the baselines that have the part ("macro_f1" or "intensity"), once for each training split.
+
+    The frozen encoder's is there once for each encoder too.
+    """
     # Runs of four heads come first: runs of fewer have fewer targets of the same baselines.
     groups = [group for _, group in rows]
     ordered = sorted(groups, key=lambda group: (bool(group.arguments["balanced"]), -len(group.targets)))
+    encoders = {Path(group.arguments["model_name"]).name for group in groups}
     for key, name in BASELINES.items():
         scores_by_split = {}  # by what is added to the name; nothing for the unbalanced split
         for group in ordered:
+            encoder = Path(group.arguments["model_name"]).name
+            of_encoder = f" ({encoder})" if key == "frozen_ridge" and len(encoders) > 1 else ""
             split = f", balanced to {group.data['samples_per_label']} a label" if group.arguments["balanced"] else ""
             scores = group.first.results["baselines"].get(key, {})
             if part in scores:
-                scores_by_split.setdefault(split, scores)
-        for split, scores in scores_by_split.items():
-            if not split or scores != scores_by_split.get(""):  # the majority is counted before the balancing
-                yield name + split, scores
+                scores_by_split.setdefault(of_encoder + split, scores)
+        for added, scores in scores_by_split.items():
+            if not added or scores != scores_by_split.get(""):  # the majority is counted before the balancing
+                yield name + added, scores
 
 
 def emotion_table(rows: Sequence[Row]) -> str:

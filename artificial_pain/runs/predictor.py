@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from tqdm import tqdm
 
 from artificial_pain import distributed
 from artificial_pain.data.vocabulary import INTENSITIES, PROBABILITY
@@ -15,17 +14,16 @@ from artificial_pain.errors import logger
 from artificial_pain.evaluation import classification, readings
 from artificial_pain.evaluation.calibration import Calibration
 from artificial_pain.evaluation.readings import READINGS
+from artificial_pain.modeling.batches import longest_first
 from artificial_pain.modeling.model import EmotionModel
 from artificial_pain.runs import status
-
-BAR_DELAY = 2  # seconds before the progress bar is shown
 
 
 class Predictor:
     """The model of a finished run, its weights verified, on an accelerator where there is one."""
 
     def __init__(self, run_folder: str | Path, calibrated_intensities: bool = False):
-        """calibrated_intensities: by the slopes and intercepts that fit the run's validation split best.
+        """calibrated_intensities: by the slopes and intercepts that were fitted to the run's validation split.
 
         Raises UserError where the folder has no finished run, or a file of the run is damaged.
         """
@@ -54,24 +52,19 @@ class Predictor:
         if truncated := sum(bool(encoding.overflowing) for encoding in encoded.encodings):
             longer = f"{truncated} of {len(texts)} texts are longer than {self.tokenizer.model_max_length} tokens"
             logger.warning(f"{longer}: the model has not read their ends")
-        order = np.argsort([-len(ids) for ids in encoded["input_ids"]], kind="stable")  # little padding
-        with torch.inference_mode(), tqdm(total=len(texts), unit=" texts", delay=BAR_DELAY, disable=None) as bar:
-            for start in range(0, len(texts), batch_size):
-                batch = order[start : start + batch_size]
-                unpadded = {name: [encoded[name][i] for i in batch] for name in ("input_ids", "attention_mask")}
-                output = self.model(**self.tokenizer.pad(unpadded, return_tensors="pt").to(self.device))
-                logits[batch] = output.logits.cpu().numpy()
-                intensities[batch] = output.intensities.cpu().numpy()
-                bar.update(len(batch))
+        with torch.inference_mode():
+            batches = longest_first(encoded, self.tokenizer, batch_size, self.device, "Predicting") if texts else ()
+            for rows, batch in batches:
+                output = self.model(**batch)
+                logits[rows], intensities[rows] = output.logits.cpu().numpy(), output.intensities.cpu().numpy()
         predicted = logits.argmax(axis=1)
         probabilities = self.calibration.probabilities(classification.probabilities(logits))
         columns = {"text": list(texts), "emotion": np.asarray(self.label_names)[predicted]}
         columns |= {f"{PROBABILITY}{name}": probabilities[:, i] for i, name in enumerate(self.label_names)}
-        intensities, targets = self.calibration.intensities(intensities), self.model.config.intensity_targets
-        names = [INTENSITIES[target] for target in targets]
-        for end, read in (
-            ("", readings.select_by_label(intensities, predicted)),
-            (READINGS["expected"], readings.expected(intensities, probabilities)),
-        ):
-            columns |= {f"{name}{end}": read[:, i] for i, name in enumerate(names)}
+        intensities = self.calibration.intensities(intensities)
+        names = [INTENSITIES[target] for target in self.model.config.intensity_targets]
+        at_predicted, end = readings.select_by_label(intensities, predicted), READINGS["expected"]
+        expected = readings.expected(intensities, probabilities)
+        columns |= {name: at_predicted[:, i] for i, name in enumerate(names)}
+        columns |= {f"{name}{end}": expected[:, i] for i, name in enumerate(names)}
         return pd.DataFrame(columns)

@@ -23,7 +23,7 @@ from artificial_pain.training.history import best_evaluation, learning_curves
 
 # What the line of an epoch says, and the Trainer's name for it.
 PRINTED = {"validation loss": "eval_loss", "accuracy": "eval_accuracy", "macro-F1": "eval_macro_f1"}
-PRINTED |= {f"MAE {name}": f"eval_mae_{name}" for name in INTENSITIES.values()}
+PRINTED |= {"MAE": "eval_mae"} | {f"MAE {name}": f"eval_mae_{name}" for name in INTENSITIES.values()}
 
 SECONDS_BETWEEN_LINES = 60
 SECONDS_BETWEEN_TRIMS = 10

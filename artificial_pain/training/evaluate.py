@@ -1,4 +1,4 @@
-"""A model on a split: its metrics beside the baselines', and its predictions."""
+"""The metrics and predictions of a model on validation and test, and the metrics of the baselines on test."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -9,12 +9,14 @@ import pandas as pd
 import torch
 from datasets import Dataset
 
+from artificial_pain import distributed
 from artificial_pain.data.tokenization import Splits, by_length
 from artificial_pain.data.vocabulary import CALIBRATED, INTENSITIES, PROBABILITY
 from artificial_pain.encoders import Encoder
 from artificial_pain.errors import UserError
 from artificial_pain.evaluation import baselines, calibration, classification, readings, regression
 from artificial_pain.evaluation.readings import READINGS
+from artificial_pain.evaluation.regression import SCALES
 from artificial_pain.modeling.features import mean_hidden_states
 from artificial_pain.modeling.losses import Loss, named_losses
 
@@ -75,40 +77,42 @@ def predict(
 def evaluate(trainer: "EmotionTrainer", splits: Splits, encoder: Encoder) -> tuple[dict, dict[str, pd.DataFrame]]:
     """The content of evaluation_results.json, and the predictions by split.
 
-    A model without a calibration gets one, fitted to validation, into its configuration. If the training has predicted
-    validation with the kept weights, those predictions are used. The test split is read here, after the training, and
-    nowhere before. encoder: the pretrained one, whose hidden states some baselines read.
+    A model without a calibration gets one, fitted to validation, into its configuration. If the best checkpoint has
+    predicted validation in the training, those predictions are used. The model reads the test split here alone.
+
+    encoder: the pretrained one, for the baselines. These are computed in the main process.
     """
     config = trainer.model.config
-    names, train_means = list(config.intensity_targets), splits.texts["train"][list(config.intensity_targets)].mean()
-    targets = {name: regression.Target(regression.SCALES[INTENSITIES[name]], train_means[name]) for name in names}
+    names = list(config.intensity_targets)
+    train_means = splits.texts["train"][names].mean()
+    references = {name: regression.Reference(SCALES[INTENSITIES[name]], train_means[name]) for name in names}
     results, predictions = {}, {}
     for split in ("validation", "test"):
-        texts, label_names, intervals = splits.texts[split], splits.label_names, split == "test"
-        labels = texts["label"].to_numpy()
-        outputs = trainer.best_outputs if split == "validation" else None
-        logits, intensities = predict(trainer, splits.tokenized[split], outputs)
+        texts, intervals = splits.texts[split], split == "test"
+        labels, annotated = texts["label"].to_numpy(), texts[names].to_numpy()
+        logits, intensities = predict(trainer, splits.tokenized[split], trainer.best_outputs if not intervals else None)
         predicted, raw = logits.argmax(axis=1), classification.probabilities(logits)
-        annotated = texts[names].to_numpy()
-        if config.calibration is None:  # validation is the first of the splits
+        if split == "validation" and config.calibration is None:
             at_predicted = readings.select_by_label(intensities, predicted)
             config.calibration = asdict(calibration.fit(raw, labels, at_predicted, annotated))
         calibrated = calibration.Calibration(**config.calibration)
         probabilities = {"": raw, CALIBRATED: calibrated.probabilities(raw)}
-        results[split] = classification.classification(labels, predicted, label_names, probabilities, intervals)
-        read = readings.readings(intensities, labels, predicted, probabilities[CALIBRATED])
-        by_calibration = {"": read, CALIBRATED: {name: calibrated.intensities(values) for name, values in read.items()}}
-        for prefix, values in by_calibration.items() if names else ():
-            metrics = regression.intensity(annotated, values, labels, targets, label_names, intervals)
-            results[split][f"{prefix}intensity"] = metrics
+        scores = classification.classification(labels, predicted, splits.label_names, probabilities, intervals)
+        by_reading = readings.read(intensities, labels, predicted, probabilities[CALIBRATED])
+        read = {"": by_reading, CALIBRATED: {name: calibrated.intensities(at) for name, at in by_reading.items()}}
+        for prefix in read if names else ():
+            arguments = annotated, read[prefix], labels, references, splits.label_names, intervals
+            scores[f"{prefix}intensity"] = regression.intensity(*arguments)
             if len(names) == len(INTENSITIES):
-                results[split][f"{prefix}inconsistency"] = readings.inconsistencies(values, intervals)
-        predictions[split] = predictions_frame(texts, predicted, probabilities, by_calibration, names, label_names)
-    sizes = {"batch_size": trainer.args.per_device_eval_batch_size, "bf16": trainer.args.bf16}
-    states = mean_hidden_states(encoder, splits.tokenized, splits.tokenizer, **sizes) if targets else {}
+                scores[f"{prefix}inconsistency"] = readings.inconsistencies(read[prefix], intervals)
+        results[split] = scores
+        predictions[split] = predictions_frame(texts, predicted, probabilities, read, names, splits.label_names)
     results["calibration"] = asdict(calibrated)
-    results["train_mean"] = {INTENSITIES[name]: target.train_mean for name, target in targets.items()}
-    results["baselines"] = baselines.evaluate(splits, targets, states)
+    results["train_mean"] = {INTENSITIES[name]: reference.train_mean for name, reference in references.items()}
+    if distributed.is_main_process():
+        sizes = {"batch_size": trainer.args.per_device_eval_batch_size, "bf16": trainer.args.bf16}
+        states = mean_hidden_states(encoder, splits.tokenized, splits.tokenizer, **sizes) if names else {}
+        results["baselines"] = baselines.evaluate(splits, references, states)
     return results, predictions
 
 
@@ -133,6 +137,6 @@ def predictions_frame(
     for prefix in probabilities:
         columns |= {f"{prefix}{PROBABILITY}{name}": probabilities[prefix][:, i] for i, name in enumerate(label_names)}
         for i, name in enumerate(names):
-            columns |= {name: texts[name]} if prefix == "" else {}
-            columns |= {f"{prefix}{name}{end}": read[prefix][source][:, i] for source, end in READINGS.items()}
+            columns |= {name: texts[name]}
+            columns |= {f"{prefix}{name}{end}": read[prefix][reading][:, i] for reading, end in READINGS.items()}
     return texts[["text", "label_name"]].assign(**columns)

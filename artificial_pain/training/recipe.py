@@ -23,7 +23,7 @@ from artificial_pain.data.tokenization import Splits, by_length, lengths, token_
 from artificial_pain.errors import UsageError, UserError, as_user_error, logger
 from artificial_pain.modeling import cpu, embeddings, losses
 from artificial_pain.modeling.model import EmotionModel
-from artificial_pain.training import annotations, callbacks, checkpoints, evaluate
+from artificial_pain.training import callbacks, checkpoints, evaluate, label_statistics
 from artificial_pain.training.trainer import EmotionTrainer
 
 # An evaluation keeps no gradients, so many examples fit. On a CPU, a batch has so many tokens on average: more do not
@@ -82,10 +82,10 @@ def adam(model: EmotionModel, learning_rate: float, head_learning_rate: float, l
 def initialise_regressors(model: EmotionModel, splits: Splits, init: str, shrinkage: float) -> None:
     """Let the regressors' predictions start at the training means if init is "mean", and leave them if it is "torch".
 
-    shrinkage: see `annotations.mean_intensities`.
+    shrinkage: see `label_statistics.mean_intensities`.
     """
     if init == "mean":
-        model.start_regressors_at(annotations.mean_intensities(splits, list(model.regressors), shrinkage))
+        model.start_regressors_at(label_statistics.mean_intensities(splits, list(model.regressors), shrinkage))
 
 
 def pad_to_full_batches(train: Dataset, batch_size: int, intensities: Sequence[str]) -> Dataset:

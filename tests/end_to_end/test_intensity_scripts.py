@@ -35,6 +35,7 @@ from transformers import AutoTokenizer
 
 from artificial_pain.data import sources, text_csv
 from artificial_pain.data.sources import read_corpus
+from artificial_pain.evaluation import calibration as calibration_module
 from artificial_pain.evaluation import classification
 from artificial_pain.evaluation.calibration import Calibration
 from artificial_pain.evaluation.readings import READINGS
@@ -61,7 +62,8 @@ def runs(encoder, dialogue_splits) -> Path:
 @pytest.fixture(scope="module")
 def run_folder(words, encoder, dialogue_splits, command) -> Path:
     """A finished run of four heads, made by the script in a process of its own."""
-    done = command(INTENSITY_MODEL, *words, *BALANCED, *FAST)
+    regressors = ["--regressor_init", "mean", "--regressor_outputs", "shared"]
+    done = command(INTENSITY_MODEL, *words, *BALANCED, *FAST, *regressors)
     assert done.code == 0, done.err
     folder = (
         dialogue_splits / BALANCED_ESCONV_FOLDER / folder_of(encoder) / "accuracy-4-heads-intensity-change-balanced"
@@ -153,6 +155,10 @@ def test_metrics_predictions_and_model_agree(split, run_folder, dialogue_splits)
     for reading, frame in read.items():
         initial, final, change = frame.to_numpy().T
         assert results["inconsistency"][reading] == pytest.approx(np.abs(final - initial - change).mean())
+    if split == "validation":
+        at_predicted, annotated = read["predicted_label"].to_numpy(), predictions[[*TARGETS.values()]].to_numpy()
+        found = asdict(calibration_module.fit(shares, true, at_predicted, annotated))
+        assert {name: pytest.approx(value, abs=1e-4) for name, value in found.items()} == asdict(calibration)
     expected = (output.intensities.numpy() * weights[:, None]).sum(axis=2)
     assert read["expected"].to_numpy() == pytest.approx(expected, abs=1e-5)
     for i, (name, target) in enumerate(TARGETS.items()):
@@ -173,6 +179,18 @@ def test_metrics_predictions_and_model_agree(split, run_folder, dialogue_splits)
             assert scores["pearson"] == pytest.approx(at[known].corr(predictions[target][known]))
             of_anger = known & (predictions["label_name"] == "anger")
             assert results["intensity"][reading][name]["per_emotion"]["anger"]["n"] == of_anger.sum()
+
+
+def test_regressors_are_shared_and_have_started_at_the_training_means(run_folder, dialogue_splits):
+    """34 steps of 0.001 move a bias by 0.034 at most; torch's own biases are within 0.09 of 0"""
+    folder = dialogue_splits / BALANCED_ESCONV_FOLDER / "balanced_dataset_splits"
+    train = text_csv.read_split(folder / "train_split.csv")
+    weights = load_file(run_folder / "model.safetensors")
+    for target in TARGETS.values():
+        known = train[train[target].notna()].groupby("label")[target]
+        means = (known.sum() + 10 * train[target].mean()) / (known.count() + 10)
+        assert weights[f"regressors.{target}.2.bias"].numpy() == pytest.approx(means.to_numpy(), abs=0.05)
+        assert weights[f"regressors.{target}.2.weight"].shape == (1, 128)
 
 
 def test_baselines_stand_beside_the_model(run_folder):

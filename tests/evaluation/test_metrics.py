@@ -145,14 +145,14 @@ def test_emotion_with_fewer_than_5_pairs_is_left_out_of_macro():
 def test_r2_is_the_skill_against_the_training_mean(train_mean):
     """That of scikit-learn where the training mean is the test mean, as 3 is here; else 1 - 3 / (0 + 1 + 9)"""
     annotated, predicted = np.array([2.0, 3, 4, MISSING]), np.array([3.0, 2, 3, 7])
-    got = regression.regression(annotated, predicted, regression.Target(train_mean=train_mean))
+    got = regression.regression(annotated, predicted, regression.Reference(train_mean=train_mean))
     of_mean = ((annotated[:3] - train_mean) ** 2).sum()
     assert got["r2"] == pytest.approx(1 - 3 / of_mean)
     if train_mean == 3:
         assert got["r2"] == pytest.approx(r2_score(annotated[:3], predicted[:3]))
-    as_mean = regression.regression(annotated, np.full(4, train_mean), regression.Target(train_mean=train_mean))
+    as_mean = regression.regression(annotated, np.full(4, train_mean), regression.Reference(train_mean=train_mean))
     assert as_mean["r2"] == 0
-    constant = regression.regression(np.full(4, train_mean), predicted, regression.Target(train_mean=train_mean))
+    constant = regression.regression(np.full(4, train_mean), predicted, regression.Reference(train_mean=train_mean))
     assert constant["r2"] is None, "where nothing is left to explain"
 
 
@@ -161,9 +161,9 @@ def test_intensities_are_read_at_true_and_predicted_emotion_and_expected():
     intensities = np.array([[[1.0, 2, 3], [10, 20, 30]], [[4, 5, 6], [40, 50, 60]]])  # (examples, targets, labels)
     assert readings.select_by_label(intensities, np.array([2, 0])).tolist() == [[3, 30], [4, 40]]
     annotated = np.array([[3.0, 20], [MISSING, 60]])
-    targets = {"initial_intensity": regression.Target(), "intensity_change": regression.Target((-4, 4))}
+    targets = {"initial_intensity": regression.Reference(), "intensity_change": regression.Reference((-4, 4))}
     labels, probabilities = np.array([2, 0]), np.array([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8]])
-    read = readings.readings(intensities, labels, np.array([1, 2]), probabilities)
+    read = readings.read(intensities, labels, np.array([1, 2]), probabilities)
     assert read["expected"] == pytest.approx(np.array([[2.1, 21], [5.7, 57]]))
     got = regression.intensity(annotated, read, labels, targets, ["a", "b", "c"])
     assert list(got) == list(readings.READINGS) and got["true_label"].keys() == {"initial", "change"}
@@ -214,7 +214,7 @@ def test_intensity_baselines_match_hand_calculation(capsys):
     texts = {"train": train, "validation": train.iloc[:5], "test": test}
     splits = Splits(DatasetDict(), texts, names, "", settings, None)
     states = {split: frame["final_intensity"].fillna(9).to_numpy()[:, None] for split, frame in texts.items()}
-    got = baselines.evaluate(splits, {"final_intensity": regression.Target(train_mean=2.5)}, states)
+    got = baselines.evaluate(splits, {"final_intensity": regression.Reference(train_mean=2.5)}, states)
 
     def micro(name: str, reading: str) -> dict:
         return got[name]["intensity"][reading]["final"]["micro"]
@@ -244,12 +244,12 @@ def test_strength_of_a_ridge_regression_is_chosen_on_validation():
     known = {split: frame["y"].notna() for split, frame in texts.items()}
     fitted = {
         strength: Ridge(strength).fit(features["train"][known["train"]], texts["train"].loc[known["train"], "y"])
-        for strength in baselines.STRENGTHS
+        for strength in baselines.ALPHAS
     }
     validation = features["validation"][known["validation"]], texts["validation"].loc[known["validation"], "y"]
     errors = {strength: mean_squared_error(validation[1], m.predict(validation[0])) for strength, m in fitted.items()}
     best = min(errors, key=errors.get)
-    assert min(baselines.STRENGTHS) < best < max(baselines.STRENGTHS)
+    assert min(baselines.ALPHAS) < best < max(baselines.ALPHAS)
     assert got == pytest.approx(fitted[best].predict(features["test"]))
     texts["validation"]["y"] = MISSING
     assert np.ptp(baselines.predict_by_ridge(features, texts, "y")) < 0.01, "the strongest"

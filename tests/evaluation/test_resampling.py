@@ -111,7 +111,7 @@ def test_rank_correlation_of_a_resample_is_that_of_scipy():
     """Of values with ties, and of one that is constant in some resamples"""
     rng = np.random.default_rng(7)
     annotated, predicted = rng.integers(1, 6, 12).astype(float), np.round(rng.normal(3, 1, 12), 1)
-    got = regression.resampled_scores(annotated, predicted, regression.Target(), stream=3)["spearman"]
+    got = regression.resampled_scores(annotated, predicted, regression.Reference(), stream=3)["spearman"]
     for score, indices in zip(got[:200], bootstrap.bootstrap_indices(12, 3), strict=False):
         expected = stats.spearmanr(annotated[indices], predicted[indices]).statistic
         assert score == pytest.approx(expected, abs=1e-12, nan_ok=True)

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from conftest import REPOSITORY
 from pyarrow import parquet
 
+from artificial_pain import storage
 from artificial_pain.reporting import archive
 from artificial_pain.reporting.run_files import Run
 
@@ -58,10 +60,7 @@ def test_file_has_what_was_predicted_and_no_texts(file, studied):
             assert frame["label_name"].tolist() == table["label_name"].tolist()
             numbers = table[frame.columns].select_dtypes("number")
             assert frame[numbers.columns].to_numpy() == pytest.approx(numbers.to_numpy(), rel=1e-6, nan_ok=True)
-        texts = pd.read_csv(run.folder / "predictions_test.csv")["text"]
-        assert not [text for text in texts if text[:40] in json.dumps(row)]
-        checkout = f"{REPOSITORY}/"
-        assert run.record == json.loads((run.folder / "run.json").read_text().replace(checkout, ""))
+            assert not [text for text in table["text"] if text[:40] in str(row)]
         read = Run.read(run.folder)
         for target in run.targets:
             ours, theirs = (one.predicted_intensity(target, "expected", calibrated=True) for one in (run, read))
@@ -70,34 +69,61 @@ def test_file_has_what_was_predicted_and_no_texts(file, studied):
 
 
 def test_runs_are_added_and_a_run_of_before_is_replaced(file, studied, script, tmp_path):
+    """Also where the page shows a part of the runs alone; a run is the same by its folder"""
     root = shutil.copytree(studied.root, tmp_path / "more", ignore=shutil.ignore_patterns("*-seed43", "*heads*"))
     page(script, tmp_path, file, root, "--archive", file)
     assert len(archive.read(file)) == 5
-    page(script, tmp_path, file, studied.root, "--archive", file)
-    assert len(archive.read(file)) == 5
+    (results,) = root.rglob("evaluation_results.json")
+    changed = json.loads(results.read_text())
+    changed["test"]["accuracy"] = 0.125
+    results.write_text(json.dumps(changed))
+    page(script, tmp_path, file, root, "--dataset_name", "ESConv", "--data_source", "sample", "--archive", file)
+    runs = {run.folder: run.results["test"]["accuracy"] for run in archive.read(file)}
+    assert len(runs) == 5 and runs[results.parent] == 0.125
+    assert not file.with_name(f"{file.name}.partial").exists()
 
 
-def test_plan_says_which_runs_are_missing_with_their_commands(file, studied, encoder, script, tmp_path):
-    """A setting of which one seed is there, one that is there, and one of which nothing is"""
-    begin = f"python -m artificial_pain.study --model_name {encoder} --dataset_name ESConv --data_source sample"
-    begin += " --balance unbalanced --output_dir"
-    plan = [f"{begin} {studied.root} --task classification --seeds 42 43 44 --model_flags='--epochs 2'  # one head"]
-    plan += [
+def test_file_has_no_path_of_the_checkout_and_nothing_of_wandb(studied, monkeypatch, tmp_path):
+    """A path is cut at whole names alone, whatever letters it has, and the run is read back where the checkout is"""
+    source = next(path.parent for path in studied.root.rglob("loss-classification/run.json"))
+    run = Run.read(source)
+    checkout = Path("/home/jos\u00e9/pain")
+    monkeypatch.setattr(storage, "REPOSITORY", checkout)
+    record = {
+        **run.record,
+        "command": f"python {checkout}/a.py --data_source /mnt{checkout}/b.csv",
+        "wandb": {"url": "x"},
+    }
+    archive.write(tmp_path / "runs.parquet", [replace(run, folder=checkout / "runs" / "a" / "b" / "c", record=record)])
+    (row,) = parquet.read_table(tmp_path / "runs.parquet").to_pylist()
+    assert row["run"] == "runs/a/b/c"
+    stored = json.loads(row["record"])
+    assert stored["command"] == f"python a.py --data_source /mnt{checkout}/b.csv" and "wandb" not in stored
+    monkeypatch.setattr(storage, "REPOSITORY", Path("/elsewhere"))
+    assert archive.read(tmp_path / "runs.parquet")[0].folder == Path("/elsewhere/runs/a/b/c")
+
+
+def test_plan_says_which_runs_are_missing_with_their_commands(file, studied, script, tmp_path):
+    """The commands of the page, one with a seed more, and one of other flags, of which there is no run"""
+    text = page(script, tmp_path, file)
+    commands = re.findall(r"^python -m artificial_pain\.study .*tiny.*$", text.split("## Commands")[1], re.MULTILINE)
+    four, one = sorted(commands, key=lambda command: "classification" in command)
+    lines = [
+        "# comment",
         "",
-        "# nothing",
-        f"{begin} {studied.root} --task intensity --seeds 42 43",
-        f"{begin} other --task intensity",
+        four,
+        one.replace("--seeds 42 43", "--seeds 42 43 44"),
+        one.replace("--epochs 2", "--epochs 9"),
     ]
-    (tmp_path / "plan.txt").write_text("\n".join(plan))
+    (tmp_path / "plan.txt").write_text("\n".join(lines))
     _, missing = page(script, tmp_path, file, "--plan", tmp_path / "plan.txt").split("## What is missing\n")
-    lines = [line for line in missing.split("## Commands")[0].splitlines() if line]
-    assert lines == [
-        f"- classification, ESConv unbalanced, {encoder} ({studied.root.name}): seeds 44:",
-        f"  `{begin} {studied.root} --task classification '--model_flags=--epochs 2' --seeds 44`",
-        f"- intensity, ESConv unbalanced, {encoder} (other): seeds 42:",
-        f"  `{begin} other --task intensity --seeds 42`",
+    assert [line for line in missing.split("## Commands")[0].splitlines() if line] == [
+        "- seeds 44:",
+        f"  `{one.replace('--seeds 42 43', '--seeds 44')}`",
+        "- seeds 42, 43:",
+        f"  `{one.replace('--epochs 2', '--epochs 9')}`",
     ]
-    (tmp_path / "plan.txt").write_text(f"{begin} {studied.root} --seeds 42 43")
+    (tmp_path / "plan.txt").write_text(f"{four}\n{one}\n")
     assert "\n\nNothing.\n" in page(script, tmp_path, file, "--plan", tmp_path / "plan.txt")
 
 
@@ -117,8 +143,9 @@ def test_files_that_cannot_be_read_or_written_are_told(file, script, tmp_path):
     words = [file, "--output", tmp_path / "page.md"]
     done = script(REPORT, *words, "--plan", tmp_path / "none.txt")
     assert done.code == 1 and "none.txt: cannot be read" in done.error
-    (tmp_path / "plan.txt").write_text("python -m artificial_pain.study --no_such_flag")
-    done = script(REPORT, *words, "--plan", tmp_path / "plan.txt")
-    assert done.code == 2 and "--no_such_flag" in done.error
+    for line in ("python -m artificial_pain.study --task intensity", "make results", "python 'open"):
+        (tmp_path / "plan.txt").write_text(line)
+        done = script(REPORT, *words, "--plan", tmp_path / "plan.txt")
+        assert done.code == 1 and f"plan.txt: {line}: " in done.error
     done = script(REPORT, *words, "--archive", tmp_path / "none" / "runs.parquet")
     assert done.code == 1 and "runs.parquet: cannot be written" in done.error

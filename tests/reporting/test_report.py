@@ -150,6 +150,23 @@ def test_missing_runs_are_listed_with_their_commands(studied, encoder, one, scri
     assert {seeds for cell, seeds in cells if (cell, seeds) not in published} == {(43,)}
 
 
+def test_runs_of_two_processors_are_two_rows_that_are_not_compared(studied, encoder, one, script, tmp_path):
+    """Each row names its own; a seed that was trained on the other one is not missing"""
+    root = shutil.copytree(studied.root, tmp_path / "runs", ignore=shutil.ignore_patterns("*.safetensors"))
+    path = root / ESCONV_FOLDER / folder_of(encoder) / "loss-classification-seed43" / "run.json"
+    record = json.loads(path.read_text())
+    here, record["device"]["name"] = record["device"]["name"], "another"
+    path.write_text(json.dumps(record))
+    assert script(SCRIPT, root, "--output", tmp_path / "page.md").code == 0
+    text = (tmp_path / "page.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith(f"| {one}, trained on ") and line.count(" | ") == 8]
+    assert sorted(line.split(" | ")[-1] for line in rows) == [f"{here}, fp32 |", "another, fp32 |"], rows
+    tests = text.split("### Paired tests")[1].split("###")[0]
+    assert "another" not in tests and f"trained on {here}" in tests
+    missing = text.split("## What is missing")[1].split("## Commands")[0]
+    assert f"{ESCONV_FOLDER}: seeds" not in missing
+
+
 def test_same_runs_give_same_bytes_and_old_figures_are_removed(report, studied, command, tmp_path):
     page = tmp_path / "RESULTS.md"
     (tmp_path / "RESULTS").mkdir()

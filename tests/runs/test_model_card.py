@@ -38,7 +38,7 @@ def make_card(
     if targets:
         annotated = np.tile(np.arange(20.0)[:, None] % 5 + 1, len(targets))
         read = {"predicted_label": np.full((20, len(targets)), 3.0)}
-        kinds = dict.fromkeys(targets, regression.Target(train_mean=2.0))
+        kinds = dict.fromkeys(targets, regression.Reference(train_mean=2.0))
         test["intensity"] = regression.intensity(annotated, read, labels, kinds, LABELS, True)
     record = {"arguments": {"dataset_name": dataset_name, "balanced": balanced, "seed": 7}}
     corpus = corpus or (f"the synthetic sample of {dataset_name}" if source == "sample" else dataset_name)

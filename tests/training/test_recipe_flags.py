@@ -11,11 +11,12 @@ from datasets import DatasetDict
 from models import LABELS, MISSING, NAMES, TARGETS, annotated, batch, make, make_trainer
 from transformers import AutoModel
 
+from artificial_pain import storage
 from artificial_pain.data.tokenization import Splits
 from artificial_pain.encoders import Encoder
 from artificial_pain.modeling.losses import IGNORE_INDEX, Loss
 from artificial_pain.modeling.model import EmotionModel
-from artificial_pain.training import annotations, recipe
+from artificial_pain.training import label_statistics, recipe
 
 FAST = ["--epochs", "2", "--batch_size", "16", "--learning_rate", "1e-3", "--head_learning_rate", "1e-3"]
 FAST += ["--precision", "fp32"]  # whatever the machine has
@@ -88,7 +89,7 @@ def test_weights_and_smoothing_together_weigh_the_smoothed_loss_of_each_example(
 
 def test_they_are_of_the_training_alone(tiny, splits):
     """Class weights n / (labels · n of the label); a validation loss is the plain cross-entropy"""
-    weights = annotations.balanced_class_weights(splits)
+    weights = label_statistics.balanced_class_weights(splits)
     counts = np.bincount(splits.tokenized["train"]["labels"][:])
     assert weights.tolist() == pytest.approx((50 / 3 / counts).tolist())
     examples = {**batch(), "labels": torch.tensor([2, 0]), **annotated((5, MISSING, 1), (2, 1, -1))}
@@ -102,7 +103,7 @@ def test_regressors_start_at_the_training_means_of_each_emotion():
     """Shrunk as by 10 values: of anger (1 + 3 + 10 · 8/3) / 12; fear has the mean of all, of which none is known"""
     train = pd.DataFrame({"label": [0, 0, 2, 1], "initial": [1.0, 3, 4, MISSING], "final": [MISSING, 2, 2, 2]})
     splits = Splits(DatasetDict(), {"train": train}, LABELS, "", {}, None)
-    means = annotations.mean_intensities(splits, ["initial", "final"], shrinkage=10)
+    means = label_statistics.mean_intensities(splits, ["initial", "final"], shrinkage=10)
     assert means.numpy() == pytest.approx(np.array([[(4 + 80 / 3) / 12, 8 / 3, (4 + 80 / 3) / 11], [2, 2, 2]]))
 
 
@@ -157,6 +158,15 @@ def test_a_run_with_all_of_them_is_evaluated_as_it_was_trained(encoder, sample_s
     done = script(*words)
     assert "is finished, and is evaluated" in done.err
     assert (folder / "evaluation_results.json").read_bytes() == first
+    config, record = (json.loads((folder / name).read_text()) for name in ("config.json", "run.json"))
+    assert config.pop("calibration")["temperature"] != 1
+    (folder / "config.json").write_text(json.dumps(config))
+    record["sha256"]["config.json"] = storage.checksum(folder / "config.json")
+    (folder / "run.json").write_text(json.dumps(record))
+    assert script(*words).code == 0
+    again = json.loads((folder / "evaluation_results.json").read_text())
+    assert again["calibration"]["temperature"] == 1, "a run of before stays as it is"
+    assert again["test"]["expected_calibration_error"] == again["test"]["calibrated_expected_calibration_error"]
     words[words.index("mean")] = "cls"
     assert "--pooling mean, not cls" in script(*words).error
 

@@ -9,12 +9,14 @@ import torch
 from datasets import Dataset
 from models import LABELS, MISSING, NAMES, TARGETS, make_trainer
 from safetensors.torch import load_file
+from transformers import EvalPrediction
 
 from artificial_pain.encoders import Encoder
 from artificial_pain.errors import UserError
 from artificial_pain.modeling import cpu
+from artificial_pain.modeling.losses import Loss
 from artificial_pain.training import callbacks, checkpoints, evaluate, recipe
-from artificial_pain.training.history import learning_curves
+from artificial_pain.training.history import best_evaluation, learning_curves
 
 
 def test_predictions_come_in_the_order_of_the_dataset(tiny, splits, tmp_path):
@@ -124,6 +126,18 @@ def test_validation_reports_losses_and_metrics_over_the_whole_split(tiny, splits
     assert got["eval_loss"] == pytest.approx(0.5 * cross_entropy + 0.5 * np.mean(list(losses.values())), rel=1e-5)
     maes = [got[f"eval_mae_{name}"] for name in losses]
     assert got["eval_mae"] == pytest.approx(np.mean(maes))
+
+
+def test_error_that_is_not_a_number_is_reported_and_worse_than_any():
+    """And one of which nothing is annotated is left out"""
+    logits, outputs, loss = np.zeros((2, 3), np.float32), np.ones((2, 2, 3), np.float32), Loss(0.5)
+    columns = np.array([[0.0, 1], [2, 4], [MISSING, MISSING]], np.float32)
+    metrics = evaluate.validation_metrics(EvalPrediction((logits, outputs), columns), loss, TARGETS[:2])
+    assert metrics["mae"] == metrics["mae_initial"] == 2 and "mae_final" not in metrics
+    diverged = evaluate.validation_metrics(EvalPrediction((logits, outputs * MISSING), columns), loss, TARGETS[:2])
+    assert np.isnan(diverged["mae"])
+    logs = [{"step": 1, "eval_loss": 1.0, "eval_mae": 2.0}, {"step": 2, "eval_loss": 0.5, "eval_mae": diverged["mae"]}]
+    assert best_evaluation(logs, "mae").step == 1
 
 
 def test_error_of_intensities_that_nobody_knows_cannot_choose_the_checkpoint(tiny, splits, tmp_path):

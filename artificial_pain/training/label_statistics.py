@@ -1,4 +1,4 @@
-"""What the annotation of the training split says before a training: class weights, and mean intensities."""
+"""Statistics of the training labels: class weights, and mean intensities."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from artificial_pain.data.tokenization import Splits
 
 
 def balanced_class_weights(splits: Splits) -> torch.Tensor:
-    """A weight for each label, (labels,), the larger the rarer it is in training: scikit-learn's "balanced"."""
+    """A weight for each label, (labels,). Rare labels have larger weights: scikit-learn's "balanced"."""
     from sklearn.utils.class_weight import compute_class_weight  # here: without --class_weights nobody waits for it
 
     classes = np.arange(len(splits.label_names))
@@ -18,14 +18,14 @@ def balanced_class_weights(splits: Splits) -> torch.Tensor:
 
 
 def mean_intensities(splits: Splits, targets: Sequence[str], shrinkage: float) -> torch.Tensor:
-    """The training mean of each intensity for each emotion, (intensities, labels), shrunk towards the mean of all.
+    """The training mean of each intensity for each emotion, (intensities, labels), shrunk towards the overall mean.
 
-    The mean of n known values counts n times, and that of all emotions' values `shrinkage` times (the m-estimate of
-    Cestnik, ECAI 1990). So an emotion without a known value has the mean of all.
+    It is shrunk as if `shrinkage` more examples of the emotion had the overall mean (the m-estimate of Cestnik, ECAI
+    1990). So an emotion without a known value has the overall mean.
     """
     train = splits.texts["train"]
-    of_all = train[targets].mean()
+    overall = train[targets].mean()
     known = train.groupby("label")[targets]
     sums, counts = (part.reindex(range(len(splits.label_names)), fill_value=0) for part in (known.sum(), known.count()))
-    means = (sums + shrinkage * of_all) / (counts + shrinkage)
+    means = (sums + shrinkage * overall) / (counts + shrinkage)
     return torch.tensor(means.to_numpy().T, dtype=torch.float32)

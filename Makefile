@@ -6,7 +6,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv/bin
 ENCODER := sentence-transformers/all-MiniLM-L6-v2
 DATA := --model_name $(ENCODER) --data_source sample
-TRAINING := $(DATA) --epochs 4 --learning_rate 1e-4 --head_learning_rate 1e-2 --pooling mean
+TRAINING := $(DATA) --learning_rate 1e-4 --head_learning_rate 1e-2 --pooling mean --label_smoothing 0.1
 RUNS := demo/ESConv-sample/$(notdir $(ENCODER))
 
 # What make bench measures: the real corpora, where ARTIFICIAL_PAIN_CORPORA names a folder with them, else the sample.
@@ -18,9 +18,9 @@ ESCONV := $(if $(CORPORA),$(CORPORA)/ESConv.json,sample)
 
 demo: .venv/installed
 	$(VENV)/python classification/classification-dataloader.py $(DATA) --output_dir classification/demo
-	$(VENV)/python classification/classification-model.py $(TRAINING) --output_dir classification/demo
+	$(VENV)/python classification/classification-model.py $(TRAINING) --output_dir classification/demo --epochs 3
 	$(VENV)/python intensity/intensity-dataloader.py $(DATA) --output_dir intensity/demo
-	$(VENV)/python intensity/intensity-model.py $(TRAINING) --output_dir intensity/demo --warmup_steps 20 \
+	$(VENV)/python intensity/intensity-model.py $(TRAINING) --output_dir intensity/demo --epochs 4 --warmup_steps 20 \
 		--regressor_init mean --regressor_outputs shared
 	$(VENV)/python -m pytest --noconftest --override-ini addopts= --quiet tests/demo.py
 	$(VENV)/python -m artificial_pain.compare classification/$(RUNS)/loss-classification \

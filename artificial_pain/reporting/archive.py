@@ -7,7 +7,7 @@ The report can read such a file in place of the runs' folders. Its columns:
 - validation, test: the split's examples, each with its `row` in the corpus, and the columns of predictions_….csv that
   are neither texts nor calibrated.
 
-Paths below the checkout are relative to it. The record has nothing of W&B.
+Paths below the checkout are relative to it. Of other paths in the record the last part is left, and nothing of W&B.
 """
 
 import io
@@ -46,10 +46,11 @@ def write(path: Path, runs: Sequence[Run]) -> None:
 def _row(run: Run) -> dict:
     """A run as a row of the file."""
     record = {name: value for name, value in run.record.items() if name != "wandb"}  # of this machine and its user
-    below_checkout = re.compile(rf"(?<![\w/.-]){re.escape(str(storage.REPOSITORY))}/")
-    row = {"run": str(run.folder), "curves": run.curves.to_csv()}
-    row |= {name: json.dumps(part, ensure_ascii=False) for name, part in (("record", record), ("results", run.results))}
-    row = {name: below_checkout.sub("", text) for name, text in row.items()}
+    row = {"run": str(run.folder), "record": json.dumps(record, ensure_ascii=False)}
+    for path, shorter in ((rf"{re.escape(str(storage.REPOSITORY))}/", ""), (r"(?:/[\w.-]+)+/([\w.-]+)", r"\1")):
+        row["record"] = re.sub(rf"(?<![\w/.-]){path}", shorter, row["record"])
+    row["run"] = row["run"].removeprefix(f"{storage.REPOSITORY}/")
+    row |= {"results": json.dumps(run.results), "curves": run.curves.to_csv()}
     for split, frame in (("validation", run.validation), ("test", run.predictions)):
         kept = frame.filter(regex=f"^(?!text$|{CALIBRATED})").rename_axis("row")
         row[split] = kept.reset_index().to_dict("records")

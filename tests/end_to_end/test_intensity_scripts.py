@@ -211,7 +211,7 @@ def test_the_console_ends_with_the_table_and_where_to_look(run_folder):
 
     def numbers(scores: dict, metrics: tuple[str, str] = ("mae", "pearson")) -> list[str]:
         values = [one["micro"][metric] for one in scores.values() for metric in metrics]
-        return [f"{value:.3f}".replace("-0.000", "0.000") for value in values]
+        return ["n/a" if value is None else f"{value:.3f}".replace("-0.000", "0.000") for value in values]
 
     test = results["test"]
     secondary = ("r2", "spearman", "quadratic_weighted_kappa")

@@ -34,16 +34,20 @@ def page(script, tmp_path: Path, *words: object) -> str:
     return (tmp_path / "page.md").read_text()
 
 
+def assert_same_but_for_rounding(text: str, other: str, tolerance: float) -> None:
+    number = re.compile(r"-?\d+\.\d{3}")
+    assert number.sub("x", text) == number.sub("x", other)
+    ours, theirs = (list(map(float, number.findall(one))) for one in (text, other))
+    assert ours == pytest.approx(theirs, abs=tolerance) and len(ours) > 200
+
+
 def test_report_of_the_file_is_that_of_the_runs(file, studied, script, tmp_path):
     """With its figures, and its numbers but for rounding: the file has single precision"""
     of_folders = page(script, tmp_path, studied.root)
     figures = [path.name for path in (tmp_path / "page").iterdir()]
     shutil.rmtree(tmp_path / "page")
     of_file = page(script, tmp_path, file)
-    number = re.compile(r"-?\d+\.\d{3}")
-    assert number.sub("x", of_file) == number.sub("x", of_folders)
-    ours, theirs = (list(map(float, number.findall(text))) for text in (of_file, of_folders))
-    assert ours == pytest.approx(theirs, abs=0.003) and len(ours) > 200
+    assert_same_but_for_rounding(of_file, of_folders, 0.003)
     assert sorted(path.name for path in (tmp_path / "page").iterdir()) == sorted(figures) and len(figures) == 6
 
 
@@ -84,7 +88,7 @@ def test_runs_are_added_and_a_run_of_before_is_replaced(file, studied, script, t
 
 
 def test_file_has_no_path_of_the_checkout_and_nothing_of_wandb(studied, monkeypatch, tmp_path):
-    """A path is cut at whole names alone, whatever letters it has, and the run is read back where the checkout is"""
+    """Of another path the last part is left; the run is read back where the checkout is"""
     source = next(path.parent for path in studied.root.rglob("loss-classification/run.json"))
     run = Run.read(source)
     checkout = Path("/home/jos\u00e9/pain")
@@ -98,7 +102,8 @@ def test_file_has_no_path_of_the_checkout_and_nothing_of_wandb(studied, monkeypa
     (row,) = parquet.read_table(tmp_path / "runs.parquet").to_pylist()
     assert row["run"] == "runs/a/b/c"
     stored = json.loads(row["record"])
-    assert stored["command"] == f"python a.py --data_source /mnt{checkout}/b.csv" and "wandb" not in stored
+    assert stored["command"] == "python a.py --data_source b.csv" and "wandb" not in stored
+    assert stored["encoder"] == run.record["encoder"] | {"name": Path(run.record["encoder"]["name"]).name}
     monkeypatch.setattr(storage, "REPOSITORY", Path("/elsewhere"))
     assert archive.read(tmp_path / "runs.parquet")[0].folder == Path("/elsewhere/runs/a/b/c")
 
@@ -149,3 +154,24 @@ def test_files_that_cannot_be_read_or_written_are_told(file, script, tmp_path):
         assert done.code == 1 and f"plan.txt: {line}: " in done.error
     done = script(REPORT, *words, "--archive", tmp_path / "none" / "runs.parquet")
     assert done.code == 1 and "runs.parquet: cannot be written" in done.error
+
+
+def test_records_of_this_repository_have_no_texts_and_no_path_of_a_machine():
+    """And are small: 5 MB for all corpora, each with its licence beside it"""
+    files = sorted((REPOSITORY / "docs" / "records").glob("*.parquet"))
+    assert files and sum(path.stat().st_size for path in files) <= 5e6
+    for path in files:
+        assert path.with_name(f"{path.stem}-licence.md").exists()
+        for row in parquet.read_table(path).to_pylist():
+            assert not re.search(r"(?<![\w/.:-])/\w", row["record"] + row["run"]), row["run"]
+            assert "text" not in row["test"][0] and "text" not in row["validation"][0]
+
+
+def test_report_of_this_repository_is_drawn_from_its_records(script, tmp_path, monkeypatch):
+    """By the command of `make results`, but for the rounding of another processor"""
+    (line,) = re.findall(r"^results:.*\n\t\$\(VENV\)/python -m \S+ (.*)$", (REPOSITORY / "Makefile").read_text(), re.M)
+    *words, output = line.split()
+    monkeypatch.chdir(REPOSITORY)
+    assert_same_but_for_rounding(
+        page(script, tmp_path, *words[:-1]).replace("](page/", "](report/"), Path(output).read_text(), 0.0011
+    )

@@ -15,7 +15,7 @@ from artificial_pain.data import examples
 from artificial_pain.errors import UserError, as_user_error, logger
 from artificial_pain.reporting import grid
 
-COMMAND = re.compile(r"python -m artificial_pain\.study .* --seeds( \d+)+.*")
+COMMAND = re.compile(r"python -m artificial_pain\.study .* --seeds( \d+)+( .*)?")
 
 
 def parse_args() -> argparse.Namespace:
@@ -48,7 +48,7 @@ def read_plan(path: Path) -> list[str]:
     """The commands of a plan's file. Raises UserError where it cannot be read, or a line is another command."""
     with as_user_error(f"{path}: cannot be read", OSError, UnicodeError, remedy="give another --plan"):
         lines = path.read_text(encoding="utf-8").splitlines()
-    plan = [line for line in lines if line.strip() and not line.startswith("#")]
+    plan = [line for line in map(str.strip, lines) if line and not line.startswith("#")]
     for line in plan:
         with as_user_error(f"{path}: {line}: is no command", ValueError):
             if not COMMAND.fullmatch(shlex.join(shlex.split(line))):

@@ -59,7 +59,7 @@ def _row(run: Run) -> dict:
 
 def read(path: Path) -> list[Run]:
     """The runs in a file. Raises UserError where it is not one that `write` has written."""
-    kinds = OSError, ValueError, KeyError, TypeError, pa.ArrowException
+    kinds = OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException
     with as_user_error(f"{path}: is no archive of runs", *kinds, remedy="write it again, by --archive"):
         return [_run(row) for row in parquet.read_table(path).to_pylist()]
 

@@ -13,7 +13,7 @@ from artificial_pain.data import examples
 from artificial_pain.reporting.grid import DATASETS, PUBLISHED_ENCODERS, Cell, grid
 from artificial_pain.reporting.groups import TRAINED_ON, Group, task_name
 
-SEEDS = re.compile(r" --seeds((?: \d+)+)")  # in a study's command
+SEEDS = re.compile(r" --seeds((?: \d+)+)(?= |$)")  # in a study's command
 
 
 def study_command(record: dict, root: Path, seeds: Sequence[int]) -> str:
@@ -59,15 +59,16 @@ def missing_of_plan(groups: Sequence[Group], plan: Sequence[str]) -> list[tuple[
     plan: commands as `study_command` gives them, so that they are the same text where the settings are the same.
     """
     done = defaultdict(set)
-    for group in groups:
-        command = SEEDS.sub("", study_command(group.first.record, group.root, group.seeds))
-        done[command] |= set(map(str, group.seeds))
+    for run in [run for group in groups for run in group.runs]:
+        seed, root = run.record["seed"], run.folder.parents[2]
+        done[SEEDS.sub("", study_command(run.record, root, [seed]))].add(str(seed))
     missing = []
     for command in (shlex.join(shlex.split(line)) for line in plan):
-        planned = SEEDS.search(command)
-        if seeds := [seed for seed in planned[1].split() if seed not in done[SEEDS.sub("", command)]]:
+        planned = SEEDS.search(command)[1].split()
+        if seeds := [seed for seed in planned if seed not in done[SEEDS.sub("", command)]]:
+            study = ", ".join(re.findall(r"--(?:task|balance|output_dir) (\S+)", command))
             left = f" --seeds {' '.join(seeds)}"
-            missing.append((f"seeds {', '.join(seeds)}", SEEDS.sub(left, command)))
+            missing.append((f"{study}: seeds {', '.join(seeds)}", SEEDS.sub(left, command)))
     return missing
 
 

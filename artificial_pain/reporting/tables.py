@@ -1,7 +1,6 @@
 """The tables of a report, in Markdown."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from artificial_pain.data.vocabulary import INTENSITIES
 from artificial_pain.evaluation.readings import READING_TITLES, READINGS
@@ -46,12 +45,11 @@ def baseline_scores(rows: Sequence[Row], part: str) -> Iterator[tuple[str, dict]
     # Runs of four heads come first: runs of fewer have fewer targets of the same baselines.
     groups = [group for _, group in rows]
     ordered = sorted(groups, key=lambda group: (bool(group.arguments["balanced"]), -len(group.targets)))
-    encoders = {Path(group.arguments["model_name"]).name for group in groups}
+    encoders = {group.arguments["model_name"] for group in groups}
     for key, name in BASELINES.items():
         scores_by_split = {}  # by what is added to the name; nothing for the unbalanced split
         for group in ordered:
-            encoder = Path(group.arguments["model_name"]).name
-            of_encoder = f" ({encoder})" if key == "frozen_ridge" and len(encoders) > 1 else ""
+            of_encoder = f" ({group.arguments['model_name']})" if key == "frozen_ridge" and len(encoders) > 1 else ""
             split = f", balanced to {group.data['samples_per_label']} a label" if group.arguments["balanced"] else ""
             scores = group.first.results["baselines"].get(key, {})
             if part in scores:

@@ -44,11 +44,11 @@ class Predictor:
 
         The model reads no more tokens of a text than it was trained on; a warning says how many texts are longer.
         """
-        texts = [texts] if isinstance(texts, str) else texts
+        texts = [texts] if isinstance(texts, str) else list(texts)
         logits = np.empty((len(texts), len(self.label_names)))
         intensities = np.empty((len(texts), len(self.model.config.intensity_targets), len(self.label_names)))
         # Without texts the tokenizer would fail.
-        encoded = self.tokenizer(list(texts) or [""], truncation=True, return_token_type_ids=False)
+        encoded = self.tokenizer(texts or [""], truncation=True, return_token_type_ids=False)
         if truncated := sum(bool(encoding.overflowing) for encoding in encoded.encodings):
             longer = f"{truncated} of {len(texts)} texts are longer than {self.tokenizer.model_max_length} tokens"
             logger.warning(f"{longer}: the model has not read their ends")
@@ -59,7 +59,7 @@ class Predictor:
                 logits[rows], intensities[rows] = output.logits.cpu().numpy(), output.intensities.cpu().numpy()
         predicted = logits.argmax(axis=1)
         probabilities = self.calibration.probabilities(classification.probabilities(logits))
-        columns = {"text": list(texts), "emotion": np.asarray(self.label_names)[predicted]}
+        columns = {"text": texts, "emotion": np.asarray(self.label_names)[predicted]}
         columns |= {f"{PROBABILITY}{name}": probabilities[:, i] for i, name in enumerate(self.label_names)}
         intensities = self.calibration.intensities(intensities)
         names = [INTENSITIES[target] for target in self.model.config.intensity_targets]

@@ -80,7 +80,7 @@ def evaluate(trainer: "EmotionTrainer", splits: Splits, encoder: Encoder) -> tup
     A model without a calibration gets one, fitted to validation, into its configuration. If the best checkpoint has
     predicted validation in the training, those predictions are used. The model reads the test split here alone.
 
-    encoder: the pretrained one, for the baselines. These are computed in the main process.
+    encoder: the pretrained one, for the baselines. Only the main process computes these, and has them in its results.
     """
     config = trainer.model.config
     names = list(config.intensity_targets)

@@ -113,6 +113,7 @@ def test_plan_says_which_runs_are_missing_with_their_commands(file, studied, scr
     text = page(script, tmp_path, file)
     commands = re.findall(r"^python -m artificial_pain\.study .*tiny.*$", text.split("## Commands")[1], re.MULTILINE)
     four, one = sorted(commands, key=lambda command: "classification" in command)
+    (root,) = re.findall(r"--output_dir (\S+)", one)
     lines = [
         "# comment",
         "",
@@ -123,9 +124,9 @@ def test_plan_says_which_runs_are_missing_with_their_commands(file, studied, scr
     (tmp_path / "plan.txt").write_text("\n".join(lines))
     _, missing = page(script, tmp_path, file, "--plan", tmp_path / "plan.txt").split("## What is missing\n")
     assert [line for line in missing.split("## Commands")[0].splitlines() if line] == [
-        "- seeds 44:",
+        f"- classification, unbalanced, {root}: seeds 44:",
         f"  `{one.replace('--seeds 42 43', '--seeds 44')}`",
-        "- seeds 42, 43:",
+        f"- classification, unbalanced, {root}: seeds 42, 43:",
         f"  `{one.replace('--epochs 2', '--epochs 9')}`",
     ]
     (tmp_path / "plan.txt").write_text(f"{four}\n{one}\n")

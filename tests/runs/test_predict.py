@@ -232,8 +232,10 @@ def test_cuda_build_without_a_driver_predicts_on_the_cpu(run_folder, predictor, 
     )
 
 
-def test_single_text_is_one_row(predictor):
+def test_single_text_is_one_row_and_a_column_of_a_table_is_texts(predictor):
     assert predictor("I cannot sleep.").equals(predictor(["I cannot sleep."]))
+    column = pd.Series(["I cannot sleep.", "I am alone."], index=[7, 3])
+    assert predictor(column).equals(predictor(column.tolist())) and len(predictor([])) == 0
 
 
 def test_closed_standard_input_has_no_text(run_folder, script, monkeypatch):

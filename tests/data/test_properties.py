@@ -29,7 +29,7 @@ from artificial_pain.data import esconv, sad, splits, text_csv, tokenization
 from artificial_pain.data.tables import read_table
 from artificial_pain.encoders import Encoder, load_tokenizer
 from artificial_pain.errors import UserError
-from artificial_pain.evaluation import classification, regression
+from artificial_pain.evaluation import classification, readings, regression
 
 FILE = "corpus file"
 ASKED, RAN = Counter(), Counter()
@@ -413,13 +413,17 @@ def test_any_regression_has_finite_metrics_or_none(pairs):
 def test_any_intensities_have_consistent_metrics(rows):
     initial, final, labels, predictions, read = map(np.array, zip(*rows, strict=True))
     annotated, intensities, names = np.stack([initial, final], axis=1), read.reshape(-1, 2, 3), ["a", "b", "c"]
-    got = regression.intensity(
-        annotated, intensities, labels, predictions, ["initial_intensity", "final_intensity"], names
-    )
+    shares = np.eye(3)[predictions] * 0.7 + 0.1
+    by_reading = readings.read(intensities, labels, predictions, shares)
+    references = dict.fromkeys(["initial_intensity", "final_intensity"], regression.Reference(train_mean=3.5))
+    got = regression.intensity(annotated, by_reading, labels, references, names)
+    outputs = {"expected": [row @ share for row, share in zip(intensities, shares, strict=True)]}
     for reading, emotions in {"true_label": labels, "predicted_label": predictions}.items():
+        outputs[reading] = [row[:, at] for row, at in zip(intensities, emotions, strict=True)]
+    for reading, output in outputs.items():
         for i, target in enumerate(["initial", "final"]):
-            scores, output = got[reading][target], [row[i, at] for row, at in zip(intensities, emotions, strict=True)]
-            check_regression(scores["micro"], annotated[:, i], np.array(output))
+            scores = got[reading][target]
+            check_regression(scores["micro"], annotated[:, i], np.array(output)[:, i])
             assert scores["micro"]["n"] == sum(one["n"] for one in scores["per_emotion"].values())
             enough = [one for one in scores["per_emotion"].values() if one["n"] >= regression.MIN_PAIRS]
             assert scores["macro"]["emotions"] == len(enough)

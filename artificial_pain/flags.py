@@ -8,6 +8,7 @@ from artificial_pain import cli, encoders, storage
 from artificial_pain.data import examples
 from artificial_pain.errors import logger, redact
 
+REGRESSORS = ("torch", "per_emotion")  # how they start, and their outputs, as published
 LABEL_COLUMNS = [examples.PUBLISHED["label_column"], "top_label"]  # of SAD's own file
 
 
@@ -126,6 +127,10 @@ def parse_model_args(description: str | None, task: str, datasets: Sequence[str]
     args = _parse_examples(parser, examples.PUBLISHED["samples_per_label"])
     if args.model_metric == "mae" and args.head_num == 1:
         parser.error("--model_metric mae: with --head_num 1 no intensity is predicted: take another metric")
+    if task == "intensity" and args.head_num == 1 and (args.regressor_init, args.regressor_outputs) != REGRESSORS:
+        parser.error(
+            "--regressor_init and --regressor_outputs: with --head_num 1 there is no regressor: leave them out"
+        )
     # The URL only names the corpus here, and whoever writes the command down, as W&B does, gets it without secrets.
     args.data_source = args.data_source and redact(args.data_source)
     sys.argv[1:] = map(redact, sys.argv[1:])
@@ -145,6 +150,6 @@ def _add_unpublished_flags(parser: argparse.ArgumentParser, task: str) -> None:
     if task == "intensity":
         initial = "a regressor's predictions before it learns: near 0 (torch), or each emotion's training mean"
         outputs = "the last weights of a regressor: separate ones for each emotion, or shared ones and a bias for each"
-        flags += [("regressor_init", ["torch", "mean"], initial)]
-        flags += [("regressor_outputs", ["per_emotion", "shared"], outputs)]
+        flags += [("regressor_init", [REGRESSORS[0], "mean"], initial)]
+        flags += [("regressor_outputs", [REGRESSORS[1], "shared"], outputs)]
     _add_flags(group, flags, {"layer_decay": 1.0, "label_smoothing": 0.0})

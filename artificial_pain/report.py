@@ -15,7 +15,7 @@ from artificial_pain.data import examples
 from artificial_pain.errors import UserError, as_user_error, logger
 from artificial_pain.reporting import grid
 
-COMMAND = re.compile(r"python -m artificial_pain\.study .* --seeds( \d+)+( .*)?")
+COMMAND = re.compile(r"python -m artificial_pain\.study( .*)? --seeds( \d+)+( .*)?")
 
 
 def parse_args() -> argparse.Namespace:
@@ -38,6 +38,8 @@ def parse_args() -> argparse.Namespace:
     args.corpus = examples.corpus_name(args.dataset_name or "SAD", settings) if is_chosen else None
     if args.output.suffix != ".md":
         parser.error(f"--output {args.output}: expected a name that ends in .md")
+    if args.archive and args.archive.suffix != ".parquet":
+        parser.error(f"--archive {args.archive}: expected a name that ends in .parquet")
     folder = args.output.with_suffix("")
     if args.output.is_dir() or folder.is_file():
         parser.error(f"--output {args.output}: it is a folder, or {folder} is a file: give another name")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from artificial_pain.evaluation.regression import MIN_PAIRS
+from artificial_pain.evaluation.regression import MIN_PAIRS, is_constant
 
 TEMPERATURES = (0.1, 10.0)  # where it is searched: if all of validation is predicted right, the best would be 0
 
@@ -68,6 +68,7 @@ def _line(predicted: np.ndarray, annotated: np.ndarray) -> tuple[float, float]:
     if known.sum() < MIN_PAIRS:
         return 1.0, 0.0
     x, y = predicted[known], annotated[known]
-    variance = x.var()
-    slope = np.clip(((x - x.mean()) * (y - y.mean())).mean() / variance, 0, 1) if variance > 0 else 1.0
+    slope = 1.0  # of predictions that differ by rounding alone
+    if not is_constant(x):
+        slope = np.clip(((x - x.mean()) * (y - y.mean())).mean() / x.var(), 0, 1)
     return float(slope), float(y.mean() - slope * x.mean())

@@ -100,7 +100,7 @@ def split_into_sections(groups: Sequence[Group], folder: Path) -> list[Section]:
     """A section for each corpus; for each set of test examples, where there are several."""
     by_examples: dict[tuple, list[Group]] = defaultdict(list)
     for group in groups:
-        examples = group.first.predictions["label_name"].to_csv()  # with their rows in the corpus
+        examples = tuple(group.first.predictions["label_name"].items())  # with their rows in the corpus
         by_examples[group.corpus, group.data["corpus_sha256"], examples].append(group)
     with_root = len({group.root for group in groups}) > 1
     sections, counts = [], Counter()

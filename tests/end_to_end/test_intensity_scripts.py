@@ -278,6 +278,8 @@ WRONG_FLAGS = {
     "half a head": (INTENSITY_MODEL, ["--head_num", "1.5"], "invalid int value"),
     "another metric": (INTENSITY_MODEL, ["--model_metric", "f1"], "choose from 'accuracy', 'loss', 'macro_f1', 'mae'"),
     "an error of nothing": (INTENSITY_MODEL, ["--model_metric", "mae", "--head_num", "1"], "no intensity is predicted"),
+    "a start of nothing": (INTENSITY_MODEL, ["--head_num", "1", "--regressor_init", "mean"], "there is no regressor"),
+    "outputs of nothing": (INTENSITY_MODEL, ["--head_num", "1", "--regressor_outputs", "shared"], "no regressor"),
     "one head's error": (MODEL, ["--model_metric", "mae"], "choose from 'accuracy', 'loss', 'macro_f1'"),
     "warming up backwards": (
         INTENSITY_MODEL,

@@ -68,6 +68,7 @@ def test_slopes_and_intercepts_are_those_of_least_squares():
         ([1.0, 2, 3, 4], [2.0, 4, 6, 8], (1, 0)),  # fewer than 5 pairs
         ([1.0, 2, 3, 4, 5], [np.nan] * 5, (1, 0)),
         ([3.0] * 5, [2.0, 4, 4, 5, 5], (1, 1)),
+        ([3.0, 3 - 1e-6, 3, 3, 3 + 1e-6], [5.0, 5, 4, 4, 2], (1, 1)),  # the same but for rounding
     ],
 )
 def test_what_fits_no_line_is_left_or_shifted(predicted, annotated, line):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import REPOSITORY, module
+from conftest import ESCONV_FOLDER, REPOSITORY, module
 from pyarrow import parquet
 
 from artificial_pain import storage
@@ -58,6 +58,17 @@ def test_report_of_the_file_is_that_of_the_runs(file, studied, script, tmp_path)
     # The commands name the encoder's folder, of which the file has the last part.
     assert_same_but_for_rounding(*(text.split("## What is missing")[0] for text in (of_file, of_folders)), 0.003)
     assert sorted(path.name for path in (tmp_path / "page").iterdir()) == sorted(figures) and len(figures) == 6
+
+
+def test_runs_of_a_file_and_of_a_folder_are_compared(studied, script, tmp_path):
+    """On one page, in one section: they are the same examples"""
+    root = shutil.copytree(studied.root, tmp_path / "some", ignore=shutil.ignore_patterns("*heads*"))
+    page(script, tmp_path, root, "--archive", tmp_path / "some.parquet")
+    shutil.rmtree(root)
+    other = shutil.copytree(studied.root, tmp_path / "others", ignore=shutil.ignore_patterns("loss-*"))
+    text = page(script, tmp_path, other, tmp_path / "some.parquet")
+    assert text.count(f"\n## {ESCONV_FOLDER}\n") == 1
+    assert text.split("### Paired tests")[1].split("###")[0].count("| macro-F1 |") == 1
 
 
 def test_file_has_what_was_predicted_and_no_texts(file, studied):
@@ -162,6 +173,9 @@ def test_files_that_cannot_be_read_or_written_are_told(file, script, tmp_path):
         (tmp_path / "plan.txt").write_text(line)
         done = script(REPORT, *words, "--plan", tmp_path / "plan.txt")
         assert done.code == 1 and f"plan.txt: {line}: " in done.error
+    (tmp_path / "run.json").write_text("{}")
+    done = script(REPORT, *words, "--archive", tmp_path / "run.json")
+    assert done.code == 2 and "expected a name that ends in .parquet" in done.error
     done = script(REPORT, *words, "--archive", tmp_path / "none" / "runs.parquet")
     assert done.code == 1 and "runs.parquet: cannot be written" in done.error
 

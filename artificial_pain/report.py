@@ -23,9 +23,7 @@ def parse_args() -> argparse.Namespace:
     help = "folders with runs, or files that --archive has written (default: both tasks' folders)"
     parser.add_argument("roots", nargs="*", type=cli.path, metavar="FOLDER|FILE", help=help)
     parser.add_argument("--output", type=cli.path, default=Path("RESULTS.md"), help="(default: %(default)s)")
-    help = (
-        "a file with a study command a line: the page lists their missing runs (default: those of the published grid)"
-    )
+    help = "a file of study commands, whose missing runs the page lists (default: those of the published grid)"
     parser.add_argument("--plan", type=cli.path, metavar="FILE", help=help)
     help = "also write all runs to this file, which a report can read in place of their folders"
     parser.add_argument("--archive", type=cli.path, metavar="FILE", help=help)

@@ -87,8 +87,11 @@ def evaluate(
 
     The majority class is that before balancing, after which all are equally frequent. The means and medians are
     those of the training split; an emotion without a known value has the mean of all. Ridge regression reads the words,
-    and the hidden states of an encoder that was not fine-tuned: (examples, hidden) of each split, which nothing needs
-    without references. For the intensities, logistic regression predicts the emotion and its probabilities.
+    and the hidden states of the encoder before fine-tuning. For the intensities, logistic regression predicts the
+    emotion and its probabilities.
+
+    references: by the columns of the intensities. hidden_states: of each split, (examples, hidden); without references
+    they are not needed.
     """
     texts, test, label_names = splits.texts, splits.texts["test"], splits.label_names
     classifier = fit_classifier(texts["train"])

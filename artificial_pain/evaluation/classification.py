@@ -76,11 +76,17 @@ def resampled_scores(
         counts = confusion_counts(labels[some], predictions[some], classes)
         parts.append(classification_scores(counts, (counts.sum(axis=-1) > 0) | ~present))
     scores = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    correct = labels == predictions
-    for prefix, values in (probabilities or {}).items():
-        errors = calibration_error(values.max(axis=1)[indices], correct[indices])
-        scores[f"{prefix}expected_calibration_error"] = errors
-    return scores
+    return scores | _calibration_errors(labels == predictions, probabilities, indices)
+
+
+def _calibration_errors(
+    correct: np.ndarray, probabilities: Mapping[str, np.ndarray] | None, indices: np.ndarray | slice = slice(None)
+) -> dict[str, np.ndarray]:
+    """The `calibration_error` of each of the probabilities, of the examples at the indices; see `classification`."""
+    return {
+        f"{prefix}expected_calibration_error": calibration_error(values.max(axis=1)[indices], correct[indices])
+        for prefix, values in (probabilities or {}).items()
+    }
 
 
 def classification(
@@ -102,10 +108,7 @@ def classification(
     "calibrated_".
     """
     counts = confusion_counts(labels, predictions, len(label_names))
-    scores = classification_scores(counts)
-    for prefix, values in (probabilities or {}).items():
-        errors = calibration_error(values.max(axis=1), labels == predictions)
-        scores[f"{prefix}expected_calibration_error"] = errors
+    scores = classification_scores(counts) | _calibration_errors(labels == predictions, probabilities)
     resampled = resampled_scores(labels, predictions, len(label_names), probabilities) if intervals else {}
     per_class = {
         name: {

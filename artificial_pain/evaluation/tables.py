@@ -68,14 +68,14 @@ def _rows(scores: dict, reading: str, metrics: dict, prefix: str = "") -> tuple[
     prefix: before the metrics' names in the results, "" or "calibrated_".
     """
     rows = {}, {}, {}
-    parts = [("", "", scores, metrics["emotion"])] if reading == "predicted_label" else []
+    of_emotion = {f"{prefix}{name}": heading for name, heading in metrics["emotion"].items()}
+    parts = [("", "", scores, of_emotion)] if reading == "predicted_label" else []
     if "inconsistency" in metrics:
         parts.append(("", "", scores.get(f"{prefix}inconsistency", {}), {reading: metrics["inconsistency"]}))
     for target, groups in scores.get(f"{prefix}intensity", {}).get(reading, {}).items():
         parts.append((target, f"n={groups['micro']['n']}", groups["micro"], metrics["intensity"]))
     for target, pairs, part, headings in parts:
         for name, heading in headings.items():
-            name = prefix + name if part is scores else name
             if name in part:
                 interval = part.get("intervals", {}).get(name) or (None, None)
                 for row, value in zip(rows, (part[name], *interval), strict=True):

@@ -17,7 +17,7 @@ def mean_hidden_states(
 ) -> dict[str, np.ndarray]:
     """The last hidden states of the pretrained encoder, as the mean over a text's tokens: (examples, hidden) a split.
 
-    bf16: whether it multiplies in bf16.
+    bf16: whether the encoder multiplies in bf16.
     """
     device = distributed.device()
     encoder = load_encoder(source).to(device).eval()

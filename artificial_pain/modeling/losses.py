@@ -53,7 +53,7 @@ class Loss:
             logits, labels, ignore_index=IGNORE_INDEX, reduction="none", label_smoothing=smoothing
         )
         if training and self.class_weights is not None:
-            # Not by torch's `weight`, which weighs the smoothed share of each other label by that label's weight.
+            # Not torch's `weight`: it multiplies the smoothed share of each other label by that label's weight.
             cross_entropies = cross_entropies * self.class_weights.to(labels.device)[labels.clamp(min=0)]
         sums = torch.cat([cross_entropies.sum()[None], squared_errors.sum(dim=0)])
         return (sums / denominators.where(denominators > 0, 1)).where(denominators > 0, torch.nan)

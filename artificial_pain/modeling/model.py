@@ -52,7 +52,7 @@ AutoConfig.register(EmotionConfig.model_type, EmotionConfig)
 
 
 class SharedLinear(nn.Linear):
-    """One linear output for all emotions, and an offset for each: (batch, units) to (batch, outputs)."""
+    """One set of weights for all emotions, and a bias for each: (batch, units) to (batch, outputs)."""
 
     def __init__(self, units: int, outputs: int):
         super().__init__(units, 1)

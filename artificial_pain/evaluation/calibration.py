@@ -15,12 +15,12 @@ class Calibration:
     """The parameters of a calibration, as in the model's configuration. By default they change nothing.
 
     temperature: what the logits are divided by (temperature scaling, Guo et al., ICML 2017). slopes, intercepts:
-    (intensities,) each; a calibrated intensity is slope · predicted + intercept.
+    (intensities,) each, or one for all; a calibrated intensity is slope · predicted + intercept.
     """
 
     temperature: float = 1.0
-    slopes: Sequence[float] | None = None
-    intercepts: Sequence[float] | None = None
+    slopes: Sequence[float] | float = 1.0
+    intercepts: Sequence[float] | float = 0.0
 
     def probabilities(self, probabilities: np.ndarray) -> np.ndarray:
         """The calibrated probabilities, from the uncalibrated ones: (n, labels)."""
@@ -29,22 +29,26 @@ class Calibration:
 
     def intensities(self, intensities: np.ndarray) -> np.ndarray:
         """The calibrated intensities, (n, intensities) or (n, intensities, labels)."""
-        if self.slopes is None:
-            return intensities
-        shape = (1, -1) + (1,) * (intensities.ndim - 2)
-        return intensities * np.reshape(self.slopes, shape) + np.reshape(self.intercepts, shape)
+        return (intensities.swapaxes(1, -1) * self.slopes + self.intercepts).swapaxes(1, -1)
 
 
-def fit(probabilities: np.ndarray, labels: np.ndarray, predicted: np.ndarray, annotated: np.ndarray) -> Calibration:
+def fit(
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    predicted: np.ndarray,
+    annotated: np.ndarray,
+    train_means: Sequence[float],
+) -> Calibration:
     """The calibration of a model, from what it predicts of validation, and what is true there.
 
-    The temperature has the lowest negative log-likelihood. Slope and intercept have the lowest squared error, with a
-    slope from 0 to 1.
+    The temperature has the lowest negative log-likelihood. The slope, from 0 to 1, has the lowest squared error. The
+    intercept follows from validation and from the training means, see `_line`.
 
     probabilities: (n, labels), not calibrated. labels: the true ones, (n,). predicted: the intensities at the predicted
-    emotion, (n, intensities). annotated: (n, intensities), NaN where missing.
+    emotion, (n, intensities). annotated: (n, intensities), NaN where missing. train_means: of the intensities, NaN
+    where the training split has none.
     """
-    lines = [_line(*pair) for pair in zip(predicted.T, annotated.T, strict=True)]
+    lines = [_line(*columns) for columns in zip(predicted.T, annotated.T, train_means, strict=True)]
     return Calibration(_temperature(probabilities, labels), [slope for slope, _ in lines], [at for _, at in lines])
 
 
@@ -58,17 +62,27 @@ def _temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
     return float(np.exp(minimize_scalar(negative_log_likelihood, bounds=np.log(TEMPERATURES), method="bounded").x))
 
 
-def _line(predicted: np.ndarray, annotated: np.ndarray) -> tuple[float, float]:
-    """Slope and intercept of the least squares, with a slope from 0 to 1; predicted, annotated: (n,).
+def _line(predicted: np.ndarray, annotated: np.ndarray, train_mean: float) -> tuple[float, float]:
+    """Slope and intercept of an intensity; predicted, annotated: (n,).
 
-    A slope below 0 would reverse the order of the texts. One above 1 would enlarge their differences, and without bound
-    where the predictions are nearly constant. Nothing is fitted to fewer than MIN_PAIRS known pairs.
+    The slope is that of the least squares, from 0 to 1. One below 0 would reverse the order of the texts. One above 1
+    would enlarge their differences, and without bound where the predictions are nearly constant.
+
+    The intercept is the mean of annotated - slope · predicted. There are two estimates of it: from the pairs, and with
+    train_mean in place of the mean annotation. The second has no sampling error of the annotations, which is most of
+    the error where the predictions tell little; the first has nothing else where they tell all. The two errors are
+    independent in the linear model. So each estimate is weighted by the variance of the other (the inverse-variance
+    weighted mean).
+
+    Nothing is fitted to fewer than MIN_PAIRS known pairs, or without a training mean.
     """
     known = ~np.isnan(annotated)
-    if known.sum() < MIN_PAIRS:
+    if known.sum() < MIN_PAIRS or np.isnan(train_mean):
         return 1.0, 0.0
     x, y = predicted[known], annotated[known]
     slope = 1.0  # of predictions that differ by rounding alone
     if not is_constant(x):
         slope = np.clip(((x - x.mean()) * (y - y.mean())).mean() / x.var(), 0, 1)
-    return float(slope), float(y.mean() - slope * x.mean())
+    estimates = (y - slope * x).mean(), train_mean - slope * x.mean()
+    variances = (y - slope * x).var() + np.finfo(float).tiny, (slope * x).var()  # tiny: so that not both are 0
+    return float(slope), float(np.average(estimates, weights=variances[::-1]))

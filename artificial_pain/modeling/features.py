@@ -23,8 +23,7 @@ def mean_hidden_states(
     encoder = load_encoder(source).to(device).eval()
     states = {name: np.empty((len(split), encoder.config.hidden_size)) for name, split in tokenized.items()}
     for name, split in tokenized.items():
-        title = f"Frozen encoder, {name}"
-        for rows, batch in longest_first(split[:], tokenizer, batch_size, device, title):
+        for rows, batch in longest_first(split[:], tokenizer, batch_size, device, f"Frozen encoder, {name}"):
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
                 hidden = encoder(**batch).last_hidden_state
             states[name][rows] = pool(hidden.float(), batch["attention_mask"], "mean").cpu().numpy()

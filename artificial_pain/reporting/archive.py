@@ -14,7 +14,6 @@ import io
 import json
 import re
 from collections.abc import Sequence
-from operator import itemgetter
 from pathlib import Path
 
 import pandas as pd
@@ -32,7 +31,7 @@ LABELS = ["label_name", "predicted"]
 
 def write(path: Path, runs: Sequence[Run]) -> None:
     """Write the runs to a file, in the order of their folders' names."""
-    rows = sorted(map(_row, runs), key=itemgetter("run"))
+    rows = [_row(run) for run in sorted(runs, key=lambda run: run.folder)]
     kinds = {"row": pa.int32(), **dict.fromkeys(LABELS, pa.string())}
     columns = dict.fromkeys(name for row in rows for name in row["test"][0])  # in their order, once each
     examples = pa.list_(pa.struct([(name, kinds.get(name, pa.float32())) for name in columns]))

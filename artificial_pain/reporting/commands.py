@@ -67,8 +67,7 @@ def missing_of_plan(groups: Sequence[Group], plan: Sequence[str]) -> list[tuple[
         planned = SEEDS.search(command)[1].split()
         if seeds := [seed for seed in planned if seed not in done[SEEDS.sub("", command)]]:
             study = ", ".join(re.findall(r"--(?:task|balance|output_dir) (\S+)", command))
-            left = f" --seeds {' '.join(seeds)}"
-            missing.append((f"{study}: seeds {', '.join(seeds)}", SEEDS.sub(left, command)))
+            missing.append((f"{study}: seeds {', '.join(seeds)}", SEEDS.sub(f" --seeds {' '.join(seeds)}", command)))
     return missing
 
 

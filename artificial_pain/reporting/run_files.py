@@ -80,8 +80,7 @@ class Run:
         test, baselines = self.results["test"], self.results["baselines"]
         required = [(RESULTS, self.results["validation"], ["macro_f1"])]
         required.append((RESULTS, self.results, ["calibration", "train_mean"]))
-        columns = ["label_name", "predicted"]
-        columns += [f"{target}{end}" for target in self.targets for end in READINGS.values()]
+        columns = ["label_name", "predicted", *(f"{name}{end}" for name in self.targets for end in READINGS.values())]
         required += [(PREDICTIONS, self.predictions.columns, columns), (VALIDATION, self.validation.columns, columns)]
         required += [(RESULTS, test, [*EMOTION_METRICS, "intervals"])]
         for name in ("majority", "tfidf_logistic_regression"):

@@ -94,7 +94,7 @@ def evaluate(trainer: "EmotionTrainer", splits: Splits, encoder: Encoder) -> tup
         predicted, raw = logits.argmax(axis=1), classification.probabilities(logits)
         if split == "validation" and config.calibration is None:
             at_predicted = readings.select_by_label(intensities, predicted)
-            config.calibration = asdict(calibration.fit(raw, labels, at_predicted, annotated))
+            config.calibration = asdict(calibration.fit(raw, labels, at_predicted, annotated, train_means))
         calibrated = calibration.Calibration(**config.calibration)
         probabilities = {"": raw, CALIBRATED: calibrated.probabilities(raw)}
         scores = classification.classification(labels, predicted, splits.label_names, probabilities, intervals)

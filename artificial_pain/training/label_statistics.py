@@ -24,8 +24,7 @@ def mean_intensities(splits: Splits, targets: Sequence[str], shrinkage: float) -
     1990). So an emotion without a known value has the overall mean.
     """
     train = splits.texts["train"]
-    overall = train[targets].mean()
     known = train.groupby("label")[targets]
     sums, counts = (part.reindex(range(len(splits.label_names)), fill_value=0) for part in (known.sum(), known.count()))
-    means = (sums + shrinkage * overall) / (counts + shrinkage)
+    means = (sums + shrinkage * train[targets].mean()) / (counts + shrinkage)
     return torch.tensor(means.to_numpy().T, dtype=torch.float32)

@@ -128,7 +128,8 @@ def test_the_folder_has_the_published_files(run_folder):
 
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_metrics_predictions_and_model_agree(split, run_folder, dialogue_splits):
-    results = json.loads((run_folder / "evaluation_results.json").read_text())[split]
+    all_results = json.loads((run_folder / "evaluation_results.json").read_text())
+    results = all_results[split]
     predictions = pd.read_csv(run_folder / f"predictions_{split}.csv", index_col="dialogue_idx")
     folder = dialogue_splits / BALANCED_ESCONV_FOLDER / "balanced_dataset_splits"
     texts = text_csv.read_split(folder / f"{split}_split.csv")
@@ -146,7 +147,7 @@ def test_metrics_predictions_and_model_agree(split, run_folder, dialogue_splits)
     shares = predictions[[f"probability_{name}" for name in index]].to_numpy()
     assert classification.probabilities(output.logits.numpy()) == pytest.approx(shares, abs=1e-5)
     calibration = Calibration(**model.config.calibration)
-    assert asdict(calibration) == json.loads((run_folder / "evaluation_results.json").read_text())["calibration"]
+    assert asdict(calibration) == all_results["calibration"]
     weights = calibration.probabilities(shares)
     assert predictions[[f"calibrated_probability_{name}" for name in index]].to_numpy() == pytest.approx(weights)
     read = {
@@ -157,7 +158,8 @@ def test_metrics_predictions_and_model_agree(split, run_folder, dialogue_splits)
         assert results["inconsistency"][reading] == pytest.approx(np.abs(final - initial - change).mean())
     if split == "validation":
         at_predicted, annotated = read["predicted_label"].to_numpy(), predictions[[*TARGETS.values()]].to_numpy()
-        found = asdict(calibration_module.fit(shares, true, at_predicted, annotated))
+        train_means = [all_results["train_mean"][name] for name in TARGETS]
+        found = asdict(calibration_module.fit(shares, true, at_predicted, annotated, train_means))
         assert {name: pytest.approx(value, abs=1e-4) for name, value in found.items()} == asdict(calibration)
     expected = (output.intensities.numpy() * weights[:, None]).sum(axis=2)
     assert read["expected"].to_numpy() == pytest.approx(expected, abs=1e-5)

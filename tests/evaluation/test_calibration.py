@@ -1,4 +1,4 @@
-"""Calibration: of probabilities whose temperature is known, and of intensities by least squares."""
+"""Calibration: of probabilities whose temperature is known, and of intensities by a line."""
 
 from dataclasses import asdict
 
@@ -18,10 +18,14 @@ def drawn(temperature: float, n: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
     return special.softmax(logits, axis=1), labels
 
 
+def no_intensities(n: int) -> tuple:
+    return np.zeros((n, 0)), np.zeros((n, 0)), []
+
+
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
 def test_temperature_is_that_by_which_the_labels_were_drawn(temperature):
     probabilities, labels = drawn(temperature)
-    found = fit(probabilities, labels, *[np.zeros((len(labels), 0))] * 2)
+    found = fit(probabilities, labels, *no_intensities(len(labels)))
     assert found.temperature == pytest.approx(temperature, rel=0.05)
     calibrated = found.probabilities(probabilities)
     assert calibrated == pytest.approx(special.softmax(np.log(probabilities) / found.temperature, axis=1))
@@ -36,30 +40,59 @@ def test_temperature_has_bounds_and_certainty_is_no_error():
     certain = np.eye(3)
     assert Calibration(0.3).probabilities(certain) == pytest.approx(certain)
     sure = np.array([[0.6, 0.4], [0.3, 0.7]])
-    assert fit(sure, np.array([0, 1]), *[np.zeros((2, 0))] * 2).temperature == pytest.approx(0.1, rel=0.01)
-    assert fit(sure, np.array([1, 0]), *[np.zeros((2, 0))] * 2).temperature == pytest.approx(10, rel=0.01)
-    assert 0.1 <= fit(certain, np.array([1, 2, 0]), *[np.zeros((3, 0))] * 2).temperature <= 10
+    assert fit(sure, np.array([0, 1]), *no_intensities(2)).temperature == pytest.approx(0.1, rel=0.01)
+    assert fit(sure, np.array([1, 0]), *no_intensities(2)).temperature == pytest.approx(10, rel=0.01)
+    assert 0.1 <= fit(certain, np.array([1, 2, 0]), *no_intensities(3)).temperature <= 10
 
 
-def test_slopes_and_intercepts_are_those_of_least_squares():
-    """Of the known pairs, by scipy. Against the order of the truth the slope is 0, and the mean is said; where the
-    truth varies more than the prediction, the slope is 1, and the mean is right.
+def fitted(predicted: np.ndarray, annotated: np.ndarray, train_means: list[float]) -> Calibration:
+    """The calibration of intensities, (n, intensities) each."""
+    return fit(np.full((len(predicted), 2), 0.5), np.zeros(len(predicted), int), predicted, annotated, train_means)
+
+
+def test_slopes_are_those_of_least_squares_from_0_to_1():
+    """Of the known pairs, by scipy. Against the order of the truth the slope is 0, and the training mean is said; where
+    the truth varies more than the prediction, the slope is 1.
     """
     rng = np.random.default_rng(1)
-    predicted, probabilities = rng.normal(3, 1, (50, 3)), np.full((50, 2), 0.5)
+    predicted = rng.normal(3, 1, (50, 3))
     annotated = np.stack([2 + 0.3 * predicted[:, 0], 5 - predicted[:, 1], 3 * predicted[:, 2]], axis=1)
     annotated += rng.normal(0, 0.1, annotated.shape)
     annotated[::3, 0] = np.nan
-    found = fit(probabilities, np.zeros(50, int), predicted, annotated)
     known = ~np.isnan(annotated[:, 0])
     line = stats.linregress(predicted[known, 0], annotated[known, 0])
-    assert (found.slopes[0], found.intercepts[0]) == pytest.approx((line.slope, line.intercept))
-    assert (found.slopes[1], found.intercepts[1]) == pytest.approx((0, annotated[:, 1].mean()))
-    assert (found.slopes[2], found.intercepts[2]) == pytest.approx((1, (annotated - predicted)[:, 2].mean()))
+    found = fitted(predicted, annotated, [annotated[known, 0].mean(), 2.5, 4.0])
+    assert found.slopes == pytest.approx([line.slope, 0, 1])
+    assert found.intercepts[:2] == pytest.approx([line.intercept, 2.5])
     outputs = rng.normal(size=(50, 3, 2))
     calibrated = found.intensities(outputs)
     assert calibrated[:, 0] == pytest.approx(outputs[:, 0] * line.slope + line.intercept)
     assert found.intensities(outputs[:, :, 1]) == pytest.approx(calibrated[:, :, 1])
+
+
+def test_intercept_by_hand():
+    """The slope is 1/2, and the pairs say 0. The training mean, 5, says 5 - 1/2 · 4 = 3. The line explains 1/4 of the
+    annotations' variance, 4, so the pairs have a weight of 1/4.
+    """
+    predicted, annotated = np.array([2.0, 2, 2, 2, 6, 6, 6, 6]), np.repeat([1.0, 3], 4)
+    annotated += np.tile([3**0.5, -(3**0.5)], 4)
+    found = fitted(predicted[:, None], annotated[:, None], [5.0])
+    assert (found.slopes[0], found.intercepts[0]) == pytest.approx((0.5, 0.25 * 0 + 0.75 * 3))
+
+
+@pytest.mark.parametrize("explained", [0.05, 0.5, 0.95])
+def test_intercept_has_less_error_than_from_validation_or_training_mean_alone(explained):
+    """Of 30 examples, drawn 1,000 times from a line that explains that share of the variance"""
+    rng, errors = np.random.default_rng(2), []
+    for _ in range(1000):
+        x = rng.normal(size=30)
+        y = 4 + 0.5 * x + rng.normal(scale=0.5 * (1 / explained - 1) ** 0.5, size=30)
+        found = fitted(x[:, None], y[:, None], [4.0])
+        slope = found.slopes[0]
+        errors.append([found.intercepts[0] - 4, y.mean() - slope * x.mean() - 4, -slope * x.mean()])
+    ours, validation, training = np.square(errors).mean(axis=0)
+    assert ours < 1.05 * min(validation, training)
+    assert ours < 0.6 * max(validation, training)
 
 
 @pytest.mark.parametrize(
@@ -67,18 +100,23 @@ def test_slopes_and_intercepts_are_those_of_least_squares():
     [
         ([1.0, 2, 3, 4], [2.0, 4, 6, 8], (1, 0)),  # fewer than 5 pairs
         ([1.0, 2, 3, 4, 5], [np.nan] * 5, (1, 0)),
-        ([3.0] * 5, [2.0, 4, 4, 5, 5], (1, 1)),
-        ([3.0, 3 - 1e-6, 3, 3, 3 + 1e-6], [5.0, 5, 4, 4, 2], (1, 1)),  # the same but for rounding
+        ([3.0] * 5, [2.0, 4, 4, 5, 5], (1, 0.5)),  # to the training mean
+        ([3.0] * 5, [4.0] * 5, (1, 0.5)),
+        ([3.0, 3 - 1e-6, 3, 3, 3 + 1e-6], [5.0, 5, 4, 4, 2], (1, 0.5)),  # the same but for rounding
     ],
 )
 def test_what_fits_no_line_is_left_or_shifted(predicted, annotated, line):
-    predicted, annotated = np.array([predicted]).T, np.array([annotated]).T
-    found = fit(np.full((len(predicted), 2), 0.5), np.zeros(len(predicted), int), predicted, annotated)
+    found = fitted(np.array([predicted]).T, np.array([annotated]).T, [3.5])
     assert (found.slopes[0], found.intercepts[0]) == pytest.approx(line)
+
+
+def test_without_a_training_mean_nothing_is_fitted():
+    found = fitted(np.arange(6.0)[:, None], np.arange(6.0)[:, None] / 2, [np.nan])
+    assert (found.slopes, found.intercepts) == ([1.0], [0.0])
 
 
 def test_a_model_of_before_is_not_calibrated():
     probabilities, intensities = drawn(1, n=10)[0], np.arange(6.0).reshape(2, 3)
     assert Calibration().probabilities(probabilities) == pytest.approx(probabilities)
-    assert Calibration().intensities(intensities) is intensities
+    assert (Calibration().intensities(intensities) == intensities).all()
     assert Calibration(**asdict(Calibration(2.0, [0.5], [1.0]))) == Calibration(2.0, [0.5], [1.0])

@@ -33,11 +33,7 @@ class Calibration:
 
 
 def fit(
-    probabilities: np.ndarray,
-    labels: np.ndarray,
-    predicted: np.ndarray,
-    annotated: np.ndarray,
-    train_means: Sequence[float],
+    probabilities: np.ndarray, labels: np.ndarray, predicted: np.ndarray, annotated: np.ndarray, train_means: Sequence
 ) -> Calibration:
     """The calibration of a model, from what it predicts of validation, and what is true there.
 

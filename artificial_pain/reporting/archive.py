@@ -38,8 +38,11 @@ def write(path: Path, runs: Sequence[Run]) -> None:
     texts = dict.fromkeys(("run", "record", "results", "curves"), pa.string())
     table = pa.Table.from_pylist(rows, pa.schema([*texts.items(), ("validation", examples), ("test", examples)]))
     partial = path.with_name(f"{path.name}.partial")
-    parquet.write_table(table, partial, compression="zstd", compression_level=19)
-    partial.replace(path)
+    try:
+        parquet.write_table(table, partial, compression="zstd", compression_level=19)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _row(run: Run) -> dict:

@@ -9,7 +9,7 @@ from pathlib import Path
 from artificial_pain import storage
 from artificial_pain.data import examples
 from artificial_pain.encoders import CONFIG, WEIGHTS
-from artificial_pain.errors import UserError, as_user_error, logger
+from artificial_pain.errors import UserError, as_user_error, first_line, logger
 from artificial_pain.training import checkpoints
 
 RECORD = "run.json"
@@ -81,7 +81,8 @@ def _read(path: Path, keys: dict[str, set[str]]) -> dict:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: cannot be read ({error!r}): train the run anew, with --restart") from None
+        reason = f"{type(error).__name__}: {first_line(error)}"  # the name says what a bare key is
+        raise UserError(f"{path}: cannot be read ({reason}): train the run anew, with --restart") from None
 
 
 def _differences(earlier: dict, now: dict) -> list[str]:

@@ -320,7 +320,7 @@ def test_a_finished_run_is_evaluated_only(experiment, tmp_path):
     assert damaged.wait() == 1 and "damaged (config.json cannot be read: No such file" in damaged.told()
     (folder / "run.json").write_text((folder / "run.json").read_text().replace('"wandb": {', '"other": {'))
     damaged = experiment.start(finished)
-    unreadable = "run.json: cannot be read (KeyError('wandb')): train the run anew, with --restart"
+    unreadable = "run.json: cannot be read (KeyError: 'wandb'): train the run anew, with --restart"
     assert damaged.wait() == 1 and unreadable in damaged.told()
 
 

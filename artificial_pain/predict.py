@@ -20,7 +20,7 @@ def parse_args() -> argparse.Namespace:
     help = "the table's column of texts (default: sentence or text)"
     parser.add_argument("--text_column", type=cli.not_empty, metavar="COLUMN", help=help)
     parser.add_argument("--format", choices=["text", "csv", "jsonl"], default="text", help="(default: %(default)s)")
-    help = "correct the intensities by slopes and intercepts that were fitted to the run's validation split"
+    help = "correct the intensities by slopes and intercepts from the run's validation split and training mean"
     parser.add_argument("--calibrated_intensities", action="store_true", help=help)
     cli.add_flag(parser, "--batch_size", BATCH_SIZE, "texts at a time", type=cli.positive_integer)
     args = parser.parse_intermixed_args()

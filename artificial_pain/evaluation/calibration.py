@@ -64,11 +64,10 @@ def _line(predicted: np.ndarray, annotated: np.ndarray, train_mean: float) -> tu
     The slope is that of the least squares, from 0 to 1. One below 0 would reverse the order of the texts. One above 1
     would enlarge their differences, and without bound where the predictions are nearly constant.
 
-    The intercept is the mean of annotated - slope · predicted. There are two estimates of it: from the pairs, and with
-    train_mean in place of the mean annotation. The second has no sampling error of the annotations, which is most of
-    the error where the predictions tell little; the first has nothing else where they tell all. The two errors are
-    independent in the linear model. So each estimate is weighted by the variance of the other (the inverse-variance
-    weighted mean).
+    The intercept gives the calibrated predictions a mean between train_mean and the mean annotation. The share of the
+    latter is slope · covariance / variance of the annotation: what the line explains, if the slope is not clipped. Of
+    all shares it gives the intercept the least squared error, with the slope and train_mean taken as exact: the mean
+    annotation varies with the drawn examples, but as far as the line explains that, the mean prediction varies alike.
 
     Nothing is fitted to fewer than MIN_PAIRS known pairs, or without a training mean.
     """
@@ -76,9 +75,8 @@ def _line(predicted: np.ndarray, annotated: np.ndarray, train_mean: float) -> tu
     if known.sum() < MIN_PAIRS or np.isnan(train_mean):
         return 1.0, 0.0
     x, y = predicted[known], annotated[known]
-    slope = 1.0  # of predictions that differ by rounding alone
-    if not is_constant(x):
-        slope = np.clip(((x - x.mean()) * (y - y.mean())).mean() / x.var(), 0, 1)
-    estimates = (y - slope * x).mean(), train_mean - slope * x.mean()
-    variances = (y - slope * x).var() + np.finfo(float).tiny, (slope * x).var()  # tiny: so that not both are 0
-    return float(slope), float(np.average(estimates, weights=variances[::-1]))
+    covariance = ((x - x.mean()) * (y - y.mean())).mean()
+    slope = 1.0 if is_constant(x) else np.clip(covariance / x.var(), 0, 1)  # constant: they differ by rounding alone
+    share = 0.0 if is_constant(y) else slope * covariance / y.var()
+    mean = share * y.mean() + (1 - share) * train_mean
+    return float(slope), float(mean - slope * x.mean())

@@ -23,7 +23,7 @@ class Predictor:
     """The model of a finished run, its weights verified, on an accelerator where there is one."""
 
     def __init__(self, run_folder: str | Path, calibrated_intensities: bool = False):
-        """calibrated_intensities: by the slopes and intercepts that were fitted to the run's validation split.
+        """calibrated_intensities: by the slopes and intercepts in the run's configuration.
 
         Raises UserError where the folder has no finished run, or a file of the run is damaged.
         """

@@ -63,7 +63,9 @@ def test_slopes_are_those_of_least_squares_from_0_to_1():
     line = stats.linregress(predicted[known, 0], annotated[known, 0])
     found = fitted(predicted, annotated, [annotated[known, 0].mean(), 2.5, 4.0])
     assert found.slopes == pytest.approx([line.slope, 0, 1])
-    assert found.intercepts[:2] == pytest.approx([line.intercept, 2.5])
+    share = np.cov(predicted[:, 2], annotated[:, 2])[0, 1] / annotated[:, 2].var(ddof=1)
+    clipped = share * annotated[:, 2].mean() + (1 - share) * 4 - predicted[:, 2].mean()
+    assert found.intercepts == pytest.approx([line.intercept, 2.5, clipped])
     outputs = rng.normal(size=(50, 3, 2))
     calibrated = found.intensities(outputs)
     assert calibrated[:, 0] == pytest.approx(outputs[:, 0] * line.slope + line.intercept)
@@ -71,28 +73,27 @@ def test_slopes_are_those_of_least_squares_from_0_to_1():
 
 
 def test_intercept_by_hand():
-    """The slope is 1/2, and the pairs say 0. The training mean, 5, says 5 - 1/2 · 4 = 3. The line explains 1/4 of the
-    annotations' variance, 4, so the pairs have a weight of 1/4.
+    """The slope is 1/2, and the line explains 1/4 of the annotations' variance, 4. So the mean after the calibration is
+    1/4 of the mean annotation, 2, and 3/4 of the training mean, 5. Half of the mean prediction, 4, is 2.
     """
     predicted, annotated = np.array([2.0, 2, 2, 2, 6, 6, 6, 6]), np.repeat([1.0, 3], 4)
     annotated += np.tile([3**0.5, -(3**0.5)], 4)
     found = fitted(predicted[:, None], annotated[:, None], [5.0])
-    assert (found.slopes[0], found.intercepts[0]) == pytest.approx((0.5, 0.25 * 0 + 0.75 * 3))
+    assert (found.slopes[0], found.intercepts[0]) == pytest.approx((0.5, 0.25 * 2 + 0.75 * 5 - 2))
 
 
-@pytest.mark.parametrize("explained", [0.05, 0.5, 0.95])
-def test_intercept_has_less_error_than_from_validation_or_training_mean_alone(explained):
-    """Of 30 examples, drawn 1,000 times from a line that explains that share of the variance"""
+@pytest.mark.parametrize(("true_slope", "explained"), [(0.5, 0.05), (0.5, 0.5), (0.5, 0.95), (2, 0.7), (4, 0.95)])
+def test_intercept_has_at_most_the_error_of_validation_and_of_the_training_mean_alone(true_slope, explained):
+    """But for 5 %. Of 30 examples, drawn 1,000 times from a line that explains that share of the variance"""
     rng, errors = np.random.default_rng(2), []
     for _ in range(1000):
         x = rng.normal(size=30)
-        y = 4 + 0.5 * x + rng.normal(scale=0.5 * (1 / explained - 1) ** 0.5, size=30)
+        y = 4 + true_slope * x + rng.normal(scale=true_slope * (1 / explained - 1) ** 0.5, size=30)
         found = fitted(x[:, None], y[:, None], [4.0])
         slope = found.slopes[0]
         errors.append([found.intercepts[0] - 4, y.mean() - slope * x.mean() - 4, -slope * x.mean()])
     ours, validation, training = np.square(errors).mean(axis=0)
     assert ours < 1.05 * min(validation, training)
-    assert ours < 0.6 * max(validation, training)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +103,8 @@ def test_intercept_has_less_error_than_from_validation_or_training_mean_alone(ex
         ([1.0, 2, 3, 4, 5], [np.nan] * 5, (1, 0)),
         ([3.0] * 5, [2.0, 4, 4, 5, 5], (1, 0.5)),  # to the training mean
         ([3.0] * 5, [4.0] * 5, (1, 0.5)),
+        ([3.0, 3 - 1e-6, 3, 3, 3 + 1e-6], [4.0] * 5, (1, 0.5)),
+        ([1.0, 2, 3, 4, 5], [4.0] * 5, (0, 3.5)),
         ([3.0, 3 - 1e-6, 3, 3, 3 + 1e-6], [5.0, 5, 4, 4, 2], (1, 0.5)),  # the same but for rounding
     ],
 )

@@ -107,6 +107,14 @@ def test_runs_are_added_and_a_run_of_before_is_replaced(file, studied, script, t
     assert not file.with_name(f"{file.name}.partial").exists()
 
 
+def test_an_archive_that_cannot_be_written_leaves_no_part(file, tmp_path):
+    taken = tmp_path / "taken.parquet"
+    taken.mkdir()
+    with pytest.raises(IsADirectoryError):
+        archive.write(taken, archive.read(file))
+    assert not list(tmp_path.glob("*.partial"))
+
+
 def test_file_has_no_path_of_the_checkout_and_nothing_of_wandb(studied, monkeypatch, tmp_path):
     """Of another path the last part is left; the run is read back where the checkout is"""
     source = next(path.parent for path in studied.root.rglob("loss-classification/run.json"))

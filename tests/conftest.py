@@ -272,23 +272,31 @@ def corpora() -> Path:
 
 
 @pytest.fixture(scope="session")
-def sample_splits(encoder: Path, command: Callable[..., Outcome], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root with the splits of SAD's sample, balanced and not, tokenized for the tiny BERT."""
-    root = tmp_path_factory.mktemp("splits")
-    for words in ([], BALANCED):
-        done = command(DATALOADER, "--model_name", encoder, *SAD_SAMPLE, "--output_dir", root, *words)
-        assert done.code == 0, done.err
-    return root
+def run_dataloader(
+    encoder: Path, command: Callable[..., Outcome], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Path]:
+    """A root with splits by a dataloader, balanced and not, tokenized for the tiny BERT."""
+
+    def run(dataloader: Path, *words: str) -> Path:
+        root = tmp_path_factory.mktemp("splits")
+        for balance in ([], BALANCED):
+            done = command(dataloader, "--model_name", encoder, *words, "--output_dir", root, *balance)
+            assert done.code == 0, done.err
+        return root
+
+    return run
 
 
 @pytest.fixture(scope="session")
-def dialogue_splits(encoder: Path, command: Callable[..., Outcome], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root with the splits of ESConv's sample, balanced and not, made by the intensity task for the tiny BERT."""
-    root = tmp_path_factory.mktemp("dialogue_splits")
-    for words in ([], BALANCED):
-        done = command(INTENSITY_DATALOADER, "--model_name", encoder, *SAMPLE, "--output_dir", root, *words)
-        assert done.code == 0, done.err
-    return root
+def sample_splits(run_dataloader: Callable[..., Path]) -> Path:
+    """A root with the splits of SAD's sample, by the classification task."""
+    return run_dataloader(DATALOADER, *SAD_SAMPLE)
+
+
+@pytest.fixture(scope="session")
+def dialogue_splits(run_dataloader: Callable[..., Path]) -> Path:
+    """A root with the splits of ESConv's sample, by the intensity task."""
+    return run_dataloader(INTENSITY_DATALOADER, *SAMPLE)
 
 
 def copy_splits(source: Path, root: Path) -> Path:

@@ -75,8 +75,8 @@ def _line(predicted: np.ndarray, annotated: np.ndarray, train_mean: float) -> tu
     if known.sum() < MIN_PAIRS or np.isnan(train_mean):
         return 1.0, 0.0
     x, y = predicted[known], annotated[known]
-    covariance = ((x - x.mean()) * (y - y.mean())).mean()
-    slope = 1.0 if is_constant(x) else np.clip(covariance / x.var(), 0, 1)  # constant: they differ by rounding alone
-    share = 0.0 if is_constant(y) else slope * covariance / y.var()
+    (variance, covariance), (_, annotated_variance) = np.cov(x, y)
+    slope = 1.0 if is_constant(x) else np.clip(covariance / variance, 0, 1)  # constant: they differ by rounding alone
+    share = 0.0 if is_constant(y) else slope * covariance / annotated_variance
     mean = share * y.mean() + (1 - share) * train_mean
     return float(slope), float(mean - slope * x.mean())

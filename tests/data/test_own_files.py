@@ -6,14 +6,13 @@ import io
 import json
 import lzma
 import tarfile
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import DATALOADER, MINILM
-from test_corpora import server  # noqa: F401
+from test_corpora import server, zipped  # noqa: F401
 
 from artificial_pain.data import esconv, sad, splits
 from artificial_pain.data.examples import Source
@@ -48,14 +47,6 @@ def dialogue(**changes: object) -> dict:
 
 def lines(items: list) -> bytes:
     return "\n".join(map(json.dumps, items)).encode()
-
-
-def zipped(members: dict[str, bytes]) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return file.getvalue()
 
 
 def excel(**sheets: pd.DataFrame) -> bytes:

@@ -23,6 +23,7 @@ from conftest import GATED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
+from test_corpora import zipped
 from test_splits import AUGMENTATIONS, MIN_EXAMPLES, published_split
 
 from artificial_pain.data import esconv, sad, splits, text_csv, tokenization
@@ -269,14 +270,6 @@ def parts_of_a_sheet() -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def packed(members: dict[str, bytes]) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return file.getvalue()
-
-
 @INPUT
 @cases(500, where=st.floats(0, 1), what=st.binary(max_size=8), over=st.integers(0, 8), inside=st.integers(-1, 20))
 def test_a_sheet_of_which_some_bytes_are_changed_is_read_or_refused(where, what, over, inside):
@@ -288,12 +281,12 @@ def test_a_sheet_of_which_some_bytes_are_changed_is_read_or_refused(where, what,
 
     parts = parts_of_a_sheet()
     if inside < 0:
-        content = changed(packed(parts))
+        content = changed(zipped(parts))
     else:
         name = list(parts)[inside % len(parts)]
-        content = packed(parts | {name: changed(parts[name])})
+        content = zipped(parts | {name: changed(parts[name])})
     read_in(content, sad.read_sad, "original_label")
-    read_in(packed({"SAD.xlsx": content}), sad.read_sad, "original_label")
+    read_in(zipped({"SAD.xlsx": content}), sad.read_sad, "original_label")
 
 
 @pytest.mark.parametrize(

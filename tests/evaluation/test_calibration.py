@@ -94,6 +94,7 @@ def test_intercept_has_at_most_the_error_of_validation_and_of_the_training_mean_
         errors.append([found.intercepts[0] - 4, y.mean() - slope * x.mean() - 4, -slope * x.mean()])
     ours, validation, training = np.square(errors).mean(axis=0)
     assert ours < 1.05 * min(validation, training)
+    assert ours < 0.6 * max(validation, training)
 
 
 @pytest.mark.parametrize(

@@ -183,14 +183,14 @@ DIES = (
 
 @pytest.mark.fault(*DIES)
 @pytest.mark.parametrize("timeouts", [QUICK, pytest.param({}, marks=pytest.mark.full)], ids=["quick", "ours"])
-def test_training_goes_on_when_the_server_dies(timeouts, words, command):
+def test_training_goes_on_when_the_server_dies(timeouts, words, command, tmp_path):
     """The server closes once the run has begun; the printed command then uploads all of it to another."""
     with WandbServer(mortal=True) as server:
         environment = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY, **timeouts}
         done = command(MODEL, *words, "--seed", "16", "--restart", **environment)
     assert done.code == 0 and "warning: W&B failed (" in done.err and "Traceback" not in done.err
     assert not server.history and record(words, 16)["wandb"]["mode"] == "online"
-    assert [row["epoch"] for row in sync(done.out) if "validation/loss" in row] == [1, 2]
+    assert [row["epoch"] for row in sync(done.out, tmp_path) if "validation/loss" in row] == [1, 2]
 
 
 @pytest.mark.full
@@ -208,14 +208,14 @@ def test_end_of_a_run_without_network_costs_less_than_30_seconds(monkeypatch, tm
     wandb.teardown()
 
 
-def sync(out: str) -> list[dict]:
-    """The history on a server after the command that the script printed for it; all of one run."""
+def sync(out: str, cwd: Path) -> list[dict]:
+    """The history on a server after the command that the script printed for it; all of one run. cwd: gets its logs."""
     with WandbServer() as server:
         words = shlex.split(out.split("(wandb login): ")[1])
         # Without the address of a service that a test in this process had.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
         environment |= {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY}
-        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60, cwd=cwd)
     assert done.returncode == 0 and len(server.configs) == 1, done.stderr
     return server.history
 
@@ -239,7 +239,7 @@ def test_resumed_run_stays_one_wandb_run(mode, words, tmp_path):
     assert len(described["folders"]) == 2 and all(described["id"] in folder for folder in described["folders"])
     if mode == "online":
         assert server.configs.keys() == {described["id"]} and described["url"] in out, script.told()
-    history = server.history if mode == "online" else sync(out)
+    history = server.history if mode == "online" else sync(out, tmp_path)
     assert [row["epoch"] for row in history if "validation/loss" in row] == [1, 2]
     steps = [row["_step"] for row in history if "train/loss" in row]
     assert steps == sorted(set(steps)), "no step twice"

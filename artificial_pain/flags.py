@@ -10,6 +10,7 @@ from artificial_pain.errors import logger, redact
 
 REGRESSORS = ("torch", "per_emotion")  # how they start, and their outputs, as published
 LABEL_COLUMNS = [examples.PUBLISHED["label_column"], "top_label"]  # of SAD's own file
+SPLITS = [examples.PUBLISHED["split"], "imhi"]
 
 
 def _parser(description: str | None, task: str, datasets: Sequence[str]) -> argparse.ArgumentParser:
@@ -47,12 +48,19 @@ def add_examples_flags(parser: argparse.ArgumentParser, datasets: Sequence[str],
     group = parser.add_argument_group("which examples (the same for the dataloader and the model script)")
     help = "the corpus: a file, a URL, or the bundled synthetic sample (default: download the published file, once)"
     group.add_argument("--data_source", type=cli.data_source, metavar="FILE|URL|sample", help=help)
-    parser.set_defaults(label_column=None, text_column=None)  # a script for ESConv alone does not have these flags
+    parser.set_defaults(label_column=None, text_column=None, split=None)  # a script for ESConv alone has no such flags
     if "SAD" in datasets:
         help = f"SAD's column of labels, or that of a table of your own (default: {LABEL_COLUMNS[0]})"
         group.add_argument("--label_column", type=cli.not_empty, metavar="COLUMN", help=help)
         help = "the column of texts in a table of your own (default: sentence or text)"
         group.add_argument("--text_column", type=cli.not_empty, metavar="COLUMN", help=help)
+        help = f"of SAD: drawn with --{seed}, or the published one of the IMHI benchmark (default: {SPLITS[0]})"
+        group.add_argument("--split", choices=SPLITS, help=help)
+    help = "of so many parts of the corpus, for --fold: each is the test split once"
+    group.add_argument("--folds", type=cli.positive_integer, metavar="N", help=help)
+    group.add_argument(
+        "--fold", type=cli.positive_integer, metavar="K", help="which of the N parts, from 1, is the test split"
+    )
     group.add_argument("--deduplicate", action="store_true", help="keep one example of each text, before the split")
     help = f"with --balanced: training examples of each label (default: {defaults['samples_per_label']})"
     group.add_argument("--samples_per_label", type=cli.positive_integer, metavar="N", help=help)
@@ -68,12 +76,20 @@ def _parse_examples(parser: argparse.ArgumentParser, samples_per_label: int) -> 
     if args.samples_per_label and not args.balanced:
         logger.warning("--samples_per_label has no effect without --balanced")
     args.samples_per_label = (args.samples_per_label or samples_per_label) if args.balanced else None
+    if (args.folds or args.fold) and not 1 <= (args.fold or 0) <= (args.folds or 0) != 1:
+        parser.error("--fold K --folds N: give both, N from 2 and K from 1 to N")
     if args.dataset_name != "SAD":
-        for flag in ("label_column", "text_column"):
+        for flag in ("label_column", "text_column", "split"):
             if getattr(args, flag):
                 parser.error(f"--{flag} is for --dataset_name SAD alone")
         return args
-    args.label_column = args.label_column or LABEL_COLUMNS[0]
+    args.label_column, args.split = args.label_column or LABEL_COLUMNS[0], args.split or SPLITS[0]
+    if args.split == "imhi":
+        fits = {"label_column": [LABEL_COLUMNS[0]], "text_column": [None], "folds": [None]}
+        for flag in [flag for flag, values in fits.items() if getattr(args, flag) not in values]:
+            parser.error(f"--split imhi is of SAD's published file and its {LABEL_COLUMNS[0]}: leave out --{flag}")
+        if args.data_source == examples.SAMPLE:
+            parser.error("--split imhi is of SAD's published file, not of the sample")
     if args.data_source in (None, examples.SAMPLE):
         if args.label_column not in LABEL_COLUMNS:
             parser.error(f"--label_column {args.label_column}: SAD has {', '.join(LABEL_COLUMNS)}")

@@ -94,7 +94,7 @@ def main(args: argparse.Namespace) -> None:
 
 def settings_of(args: argparse.Namespace, cell: grid.Cell) -> dict:
     """The settings of a cell's examples; one that has no effect there is None."""
-    unused = [] if cell.dataset_name == "SAD" else ["label_column", "text_column"]
+    unused = [] if cell.dataset_name == "SAD" else ["label_column", "text_column", "split"]
     unused += [] if cell.balance == "balanced" else ["samples_per_label"]
     return examples.settings(args) | dict.fromkeys(unused)
 

@@ -46,14 +46,20 @@ def main(args: argparse.Namespace) -> None:
     #    emotions are dropped. SAD: a sentence, and the kind of stressor, from its column --label_column.
     source = sources.locate(args.dataset_name, args.data_source)
     corpus = sources.read_corpus(args.dataset_name, source, args.label_column, args.text_column)
+    corpus = sources.add_imhi_split(corpus, source) if args.split == "imhi" else corpus
     corpus = splits.deduplicate(corpus) if args.deduplicate else corpus
     corpus = splits.drop_rare(corpus, MIN_EXAMPLES if args.dataset_name == "ESConv" else 0)
 
     # 3. Labels are indices into the labels' names in alphabetical order.
     corpus, label_names = splits.add_labels(corpus, source, MIN_EXAMPLES)
 
-    # 4. The stratified split: each split has the corpus' shares of the labels.
-    parts = splits.split(corpus, HELD_OUT_SHARE, TEST_SHARE, args.seed)
+    # 4. The stratified split: each split has the corpus' shares of the labels. With --folds, each example is in the
+    #    test split of one of the folds, and validation is as large as without.
+    if args.folds:
+        validation_share = HELD_OUT_SHARE * (1 - TEST_SHARE)
+        parts = splits.fold(corpus, args.fold, args.folds, validation_share, args.seed)
+    else:
+        parts = splits.split(corpus, HELD_OUT_SHARE, TEST_SHARE, args.seed)
     label_counts = splits.label_counts(parts["train"])  # before the balancing, for the majority baseline
 
     # 5. Balance the training split alone. A label with more examples is sampled down. One with fewer gains augmented

@@ -49,8 +49,13 @@ def main(args: argparse.Namespace) -> None:
     # 3. Labels are indices into the labels' names in alphabetical order.
     corpus, label_names = splits.add_labels(corpus, source, MIN_EXAMPLES)
 
-    # 4. The stratified split: each split has the corpus' shares of the labels.
-    parts = splits.split(corpus, HELD_OUT_SHARE, TEST_SHARE, args.seed)
+    # 4. The stratified split: each split has the corpus' shares of the labels. With --folds, each example is in the
+    #    test split of one of the folds, and validation is as large as without.
+    if args.folds:
+        validation_share = HELD_OUT_SHARE * (1 - TEST_SHARE)
+        parts = splits.fold(corpus, args.fold, args.folds, validation_share, args.seed)
+    else:
+        parts = splits.split(corpus, HELD_OUT_SHARE, TEST_SHARE, args.seed)
     label_counts = splits.label_counts(parts["train"])  # before the balancing, for the majority baseline
 
     # 5. Balance the training split alone. An emotion with more examples is sampled down. One with fewer gains augmented

@@ -8,6 +8,7 @@ import pooch
 
 from artificial_pain import environment, storage
 from artificial_pain.data import esconv, examples, files, sad
+from artificial_pain.data.vocabulary import SPLIT
 from artificial_pain.errors import UserError, as_user_error, redact
 
 RETRIES = 2  # after the first try
@@ -21,6 +22,9 @@ PUBLISHED = {
     "ESConv": (ESCONV, "2f7a69eeda505053eac68f9ab26fd728d0f6db31"),
     "SAD": (SAD, "74595bc41dc3a91de0563f43bf8e945498bfddf53138167b21eb5355444be2fe"),
 }
+# The split of the IMHI benchmark (Yang et al., WWW 2024): a letter for each row of SAD's sheet.
+IMHI = Path(__file__).with_name("imhi") / "SAD-split.txt"
+IMHI_LETTERS = {"t": "train", "v": "validation", "e": "test", "-": None}
 SAMPLE_FOLDER = Path(__file__).with_name("sample")
 SAMPLE = {"ESConv": SAMPLE_FOLDER / "ESConv.json", "SAD": SAMPLE_FOLDER / "SAD_v1.zip"}
 
@@ -92,3 +96,16 @@ def read_corpus(
     if dataset_name == "ESConv":
         return esconv.read_esconv(content, source.place)
     return sad.read_sad(content, source.place, label_column, text_column)
+
+
+def add_imhi_split(frame: pd.DataFrame, source: examples.Source) -> pd.DataFrame:
+    """SAD's frame with the column `split` of the IMHI benchmark, without the three rows that are in none of its splits.
+
+    Raises UserError where the frame is of another file than the published one.
+    """
+    if (found := storage.checksum(source.path)) != PUBLISHED["SAD"][1]:
+        other = f"its SHA-256 is {found}, not {PUBLISHED['SAD'][1]}"
+        raise UserError(f"{source}: --split imhi is of SAD's published file alone, and {other}: leave out --split")
+    letters = IMHI.read_text(encoding="utf-8").strip()
+    given = frame.assign(**{SPLIT: [IMHI_LETTERS[letter] for letter in letters]})
+    return given[given[SPLIT].notna()]

@@ -94,6 +94,29 @@ def split(frame: pd.DataFrame, held_out_share: float, test_share: float, seed: i
     return {name: part.assign(augmented=False) for name, part in parts.items()}
 
 
+def fold(frame: pd.DataFrame, k: int, n: int, validation_share: float, seed: int) -> Frames:
+    """Split into train, validation and test, stratified by `label`: the test split is the k-th, from 1, of n folds.
+
+    The folds are as large as each other, and every example is in one. `validation_share` of all examples, drawn from
+    the others, are the validation split. Adds the column `augmented`, False. Raises UserError where a label has fewer
+    examples than there are folds, or the corpus says the split itself.
+    """
+    if SPLIT in frame:
+        raise UserError("--folds: the corpus has a column 'split': leave out --folds, or rename the column")
+    counts = frame["label_name"].value_counts()
+    if counts.min() < n:
+        rarest = f"label {short_repr(counts.idxmin())} has {counts.min()} examples"
+        raise UserError(f"--folds {n}: {rarest}: each fold needs one: give fewer folds")
+    from sklearn.model_selection import StratifiedKFold, train_test_split  # here: the training draws no split
+
+    folds = list(StratifiedKFold(n, shuffle=True, random_state=seed).split(frame, frame["label"]))
+    others, test = (frame.iloc[rows] for rows in folds[k - 1])
+    size = round(validation_share * len(frame))
+    train, validation = train_test_split(others, test_size=size, stratify=others["label"], random_state=seed)
+    parts = {"train": train, "validation": validation, "test": test}
+    return {name: part.assign(augmented=False) for name, part in parts.items()}
+
+
 def drop_turns(row: dict, rng: np.random.Generator) -> str:
     """Keep the first and last seeker turn, and a random subset, of any size, of those between, in order."""
     turns = row["turns"]

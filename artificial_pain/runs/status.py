@@ -13,7 +13,7 @@ from artificial_pain.errors import UserError, as_user_error, first_line, logger
 from artificial_pain.training import checkpoints
 
 RECORD = "run.json"
-FORMAT = 4  # of a record and of the files beside it; records of format 1 do not say it
+FORMAT = 5  # of a record and of the files beside it; records of format 1 do not say it
 EVALUATED_ONLY = "the run is finished, and is evaluated"  # a model script logs it instead of training again
 # A run may go on with another value of these flags. A flag that is new has no value in earlier records: every earlier
 # run then has other settings.

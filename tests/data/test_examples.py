@@ -15,11 +15,20 @@ FOLDERS = pytest.mark.fault(
     "several sets of examples in one folder", "each has a folder of its own, which the same flags find"
 )
 PUBLISHED = {"label_column": "original_label", "text_column": None, "deduplicate": False, "seed": 42}
-PUBLISHED |= {"data_source": None, "max_length": 512, "samples_per_label": None}
+PUBLISHED |= {
+    "split": "random",
+    "folds": None,
+    "fold": None,
+    "data_source": None,
+    "max_length": 512,
+    "samples_per_label": None,
+}
 NAMES = {
     "SAD": {},
     "SAD-sample": {"data_source": "sample"},
     "SAD-top_label": {"label_column": "top_label"},
+    "SAD-imhi": {"split": "imhi"},
+    "SAD-top_label-folds5-fold2": {"label_column": "top_label", "folds": 5, "fold": 2},
     "SAD-deduplicated-seed7": {"seed": 7, "deduplicate": True},
     "SAD-max_length64-samples_per_label20": {"max_length": 64, "samples_per_label": 20},
     "mine": {"data_source": "/home/me/mine.csv"},
@@ -103,3 +112,23 @@ def test_command_of_the_dataloader_has_the_flags_of_the_model_script(monkeypatch
     monkeypatch.setattr("sys.argv", ["m.py", *shlex.split("--dataset_name SAD --data_source mine.csv --data_seed 7")])
     command = shlex.split(examples.dataloader_command("classification", parse_model())({}))
     assert command[-4:] == ["--data_source", str(Path("mine.csv").absolute()), "--seed", "7"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--folds 5", "--fold K --folds N: give both"),
+        ("--fold 2", "--fold K --folds N: give both"),
+        ("--folds 5 --fold 6", "N from 2 and K from 1 to N"),
+        ("--folds 1 --fold 1", "N from 2 and K from 1 to N"),
+        ("--dataset_name SAD --split imhi --label_column top_label", "leave out --label_column"),
+        ("--dataset_name SAD --split imhi --folds 5 --fold 1", "leave out --folds"),
+        ("--dataset_name SAD --split imhi --data_source sample", "not of the sample"),
+        ("--split imhi", "--split is for --dataset_name SAD alone"),
+    ],
+)
+def test_splits_that_do_not_exist_are_refused(words, message, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["script", *words.split()])
+    with pytest.raises(SystemExit) as end:
+        parse_dataloader()
+    assert end.value.code == 2 and message in capsys.readouterr().err

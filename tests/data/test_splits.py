@@ -8,8 +8,9 @@ import pytest
 from sklearn.model_selection import train_test_split
 
 from artificial_pain.data import splits
-from artificial_pain.data.sources import locate, read_corpus
+from artificial_pain.data.sources import IMHI, add_imhi_split, locate, read_corpus
 from artificial_pain.errors import UserError
+from artificial_pain.storage import checksum
 
 MIN_EXAMPLES = 15
 AUGMENTATIONS = {"ESConv": splits.drop_turns, "SAD": partial(splits.crop_words, max_crop=0.3, min_words=3)}
@@ -168,3 +169,44 @@ def test_texts_in_two_splits_are_counted():
         for name, texts in {"train": ["a", "b", "b"], "validation": [" B", "c"], "test": ["b", "C", "d"]}.items()
     }
     assert splits.split_overlap(parts) == {"train/validation": 1, "train/test": 1, "validation/test": 2}
+
+
+def test_folds_test_every_example_once(esconv):
+    parts = [splits.fold(esconv, k, 5, 0.1, seed=42) for k in range(1, 6)]
+    tested = pd.concat([part["test"] for part in parts])
+    assert sorted(tested.index) == sorted(esconv.index)
+    for part in parts:
+        assert sorted(pd.concat(part.values()).index) == sorted(esconv.index), "nothing is in two splits"
+        assert len(part["validation"]) == round(0.1 * len(esconv))
+        counts = esconv["label_name"].value_counts()
+        assert all(abs(part["test"]["label_name"].value_counts() - counts / 5) <= 1), "stratified"
+        assert set(part["validation"]["label_name"]) == set(counts.index)
+
+
+def test_folds_that_cannot_be_made_are_refused(esconv):
+    with pytest.raises(UserError, match="--folds 15: label 'b' has 14 examples"):
+        splits.fold(toy({"a": 30, "b": 14}), 1, 15, 0.1, seed=42)
+    with pytest.raises(UserError, match="has a column 'split'"):
+        splits.fold(esconv.assign(split="train"), 1, 5, 0.1, seed=42)
+
+
+def test_the_split_of_imhi_has_the_published_sizes(corpora):
+    source = locate("SAD", str(corpora / "SAD_v1.zip"))
+    frame, names = splits.add_labels(add_imhi_split(read_corpus("SAD", source, "original_label"), source), source, 0)
+    parts = splits.split(frame, held_out_share=0.3, test_share=0.6667, seed=7)
+    assert {name: len(part) for name, part in parts.items()} == {"train": 5547, "validation": 616, "test": 684}
+    assert len(names) == 9 and "split" not in parts["test"]
+    rated_right = (parts["test"]["label_name"] == parts["test"]["top_label"]).mean()
+    assert rated_right == pytest.approx(0.583, abs=5e-4)
+
+
+def test_the_split_of_imhi_is_of_the_published_file_alone():
+    source = locate("SAD", "sample")
+    with pytest.raises(UserError, match=r"--split imhi is of SAD's published file alone, and its SHA-256 is \w{64}"):
+        add_imhi_split(read_corpus("SAD", source, "original_label"), source)
+
+
+def test_the_letters_of_imhi_are_those_that_were_published():
+    letters = IMHI.read_text().strip()
+    assert {letter: letters.count(letter) for letter in "tve-"} == {"t": 5547, "v": 616, "e": 684, "-": 3}
+    assert checksum(IMHI) == "310a6f953603b79eabe6b28b00b39e0c723127132cefb468e927ccc54c6c501c"

@@ -7,7 +7,7 @@ import numpy as np
 
 from artificial_pain.evaluation.regression import MIN_PAIRS, is_constant
 
-TEMPERATURES = (0.1, 10.0)  # where it is searched: if all of validation is predicted right, the best would be 0
+TEMPERATURES = (0.1, 10.0)  # where it is searched
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ def fit(
 ) -> Calibration:
     """The calibration of a model, from what it predicts of validation, and what is true there.
 
-    The temperature has the lowest negative log-likelihood. The slope, from 0 to 1, has the lowest squared error. The
-    intercept follows from validation and from the training means, see `_line`.
+    The temperature has the lowest negative log-likelihood, see `_temperature`. The slope, from 0 to 1, has the lowest
+    squared error. The intercept follows from validation and from the training means, see `_line`.
 
     probabilities: (n, labels), not calibrated. labels: the true ones, (n,). predicted: the intensities at the predicted
     emotion, (n, intensities). annotated: (n, intensities), NaN where missing. train_means: of the intensities, NaN
@@ -49,11 +49,20 @@ def fit(
 
 
 def _temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """The temperature with the lowest negative log-likelihood of n labels that are not quite certain.
+
+    Each true label has the probability (n + 1) / (n + 2), and the others share the rest: the targets of Platt (1999).
+    Else a model that predicts all of a small validation split right would be certain of whatever it says.
+    """
     from scipy.optimize import minimize_scalar  # here: the first training step shall not wait for this import
+
+    n, num_labels = probabilities.shape
+    targets = np.full((n, num_labels), 1 / (n + 2) / (num_labels - 1))
+    targets[np.arange(n), labels] = (n + 1) / (n + 2)
 
     def negative_log_likelihood(log_temperature: float) -> float:
         calibrated = Calibration(np.exp(log_temperature)).probabilities(probabilities)
-        return -np.log(np.maximum(calibrated[np.arange(len(labels)), labels], np.finfo(float).tiny)).mean()
+        return -(targets * np.log(np.maximum(calibrated, np.finfo(float).tiny))).sum(axis=1).mean()
 
     return float(np.exp(minimize_scalar(negative_log_likelihood, bounds=np.log(TEMPERATURES), method="bounded").x))
 

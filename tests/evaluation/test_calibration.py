@@ -40,9 +40,17 @@ def test_temperature_has_bounds_and_certainty_is_no_error():
     certain = np.eye(3)
     assert Calibration(0.3).probabilities(certain) == pytest.approx(certain)
     sure = np.array([[0.6, 0.4], [0.3, 0.7]])
-    assert fit(sure, np.array([0, 1]), *no_intensities(2)).temperature == pytest.approx(0.1, rel=0.01)
+    many = np.tile(sure, (50_000, 1)), np.tile([0, 1], 50_000)
+    assert fit(*many, *no_intensities(100_000)).temperature == pytest.approx(0.1, rel=0.01)
     assert fit(sure, np.array([1, 0]), *no_intensities(2)).temperature == pytest.approx(10, rel=0.01)
     assert 0.1 <= fit(certain, np.array([1, 2, 0]), *no_intensities(3)).temperature <= 10
+
+
+@pytest.mark.parametrize("n", [2, 30, 500])
+def test_of_few_examples_that_are_all_right_no_certainty_follows(n):
+    """The calibrated probability is the target of Platt: (n + 1) / (n + 2)"""
+    found = fit(np.tile([0.7, 0.3], (n, 1)), np.zeros(n, int), *no_intensities(n))
+    assert found.probabilities(np.array([[0.7, 0.3]]))[0, 0] == pytest.approx((n + 1) / (n + 2), abs=1e-4)
 
 
 def fitted(predicted: np.ndarray, annotated: np.ndarray, train_means: list[float]) -> Calibration:

@@ -121,6 +121,7 @@ class Run:
         """
         if not distributed.is_main_process():
             return
+        status.note_reading(self.folder, self.record)
         if not status.is_finished(self.record):
             self.tracker.start()  # where no step was trained: the training had been stopped after its last checkpoint
         with storage.atomic_update(self.folder) as folder:

@@ -3,7 +3,9 @@
 Everything here works without the Trainer, whose import takes seconds.
 """
 
+import hashlib
 import json
+from datetime import datetime
 from pathlib import Path
 
 from artificial_pain import storage
@@ -13,6 +15,7 @@ from artificial_pain.errors import UserError, as_user_error, first_line, logger
 from artificial_pain.training import checkpoints
 
 RECORD = "run.json"
+READINGS = "test_readings.jsonl"  # in the folder of the corpus: which runs were evaluated on its test split
 FORMAT = 5  # of a record and of the files beside it; records of format 1 do not say it
 EVALUATED_ONLY = "the run is finished, and is evaluated"  # a model script logs it instead of training again
 # A run may go on with another value of these flags. A flag that is new has no value in earlier records: every earlier
@@ -59,6 +62,28 @@ def prepare(run_folder: Path, record: dict, restart: bool) -> dict:
     if interrupted:
         _warn_of_changes(run_folder, interrupted, record)
     return earlier
+
+
+def setting(record: dict) -> str:
+    """What a run's setting is called among others: 12 hexadecimal digits, the same for all seeds, folds and folders."""
+    arguments = {name: value for name, value in record["arguments"].items() if name not in RESUMABLE_FLAGS | {"seed"}}
+    data = {name: record["data"].get(name) for name in examples.PUBLISHED if name not in ("data_source", "fold")}
+    return hashlib.sha256(json.dumps([arguments, data], sort_keys=True).encode()).hexdigest()[:12]
+
+
+def note_reading(run_folder: Path, record: dict) -> None:
+    """Add a line about a run to the ledger of its corpus' test split: the run has been evaluated on it."""
+    line = {"time": datetime.now().astimezone().isoformat(timespec="seconds"), "setting": setting(record)}
+    line |= {"run": str(run_folder.relative_to(run_folder.parents[1])), "command": record["command"]}
+    with (run_folder.parents[1] / READINGS).open("ab") as file:  # a line is added at once, by whatever process
+        file.write(f"{json.dumps(line)}\n".encode())
+
+
+def read_readings(run_folder: Path) -> set[str]:
+    """The settings in the ledger of a run's corpus. Raises UserError where a line is damaged."""
+    path = run_folder.parents[1] / READINGS
+    with as_user_error(f"{path}: cannot be read", ValueError, KeyError, TypeError, remedy="remove the damaged line"):
+        return {json.loads(line)["setting"] for line in path.read_bytes().splitlines()} if path.exists() else set()
 
 
 def is_finished(record: dict) -> bool:

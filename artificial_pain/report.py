@@ -59,7 +59,7 @@ def read_plan(path: Path) -> list[str]:
 def main(args: argparse.Namespace) -> None:
     # Imported here, so that --help and a wrong flag are answered at once.
     from artificial_pain.reporting import archive, commands, page
-    from artificial_pain.reporting.groups import find_runs
+    from artificial_pain.reporting.find import find_runs, group_runs
 
     folder = args.output.with_suffix("")
     roots = args.roots or list(storage.TASK_FOLDERS.values())
@@ -67,16 +67,22 @@ def main(args: argparse.Namespace) -> None:
         if not root.exists():
             raise UserError(f"{root}: is neither a folder nor a file: give the --output_dir of finished runs")
     plan = read_plan(args.plan) if args.plan else []
-    all_groups, unfinished = find_runs(roots)
-    groups = all_groups
+    runs, unfinished = find_runs(roots)
+    groups, incomplete = group_runs(runs)
     if args.corpus:
-        groups = [group for group in all_groups if args.corpus in (group.corpus, group.first.folder.parents[1].name)]
+        groups = [group for group in groups if args.corpus in (group.corpus, group.first.folder.parents[1].name)]
         unfinished = {path: record for path, record in unfinished.items() if path.parents[1].name == args.corpus}
     if not groups:
         where = f"{', '.join(map(str, roots))}{f' of {args.corpus}' if args.corpus else ''}"
-        raise UserError(f"no finished run in {where}: train one, or give its --output_dir")
+        some = (
+            ": of a setting with --folds, all folds are needed"
+            if incomplete
+            else ": train one, or give its --output_dir"
+        )
+        raise UserError(f"no finished run in {where}{some}")
 
-    missing = commands.missing_of_plan(all_groups, plan) if args.plan else commands.missing_runs(groups, unfinished)
+    missing = commands.missing_of_plan(runs, plan) if args.plan else commands.missing_runs(groups, unfinished)
+    missing += commands.missing_folds(incomplete)
     with as_user_error(f"{folder}: cannot be made", OSError, remedy="give another --output"):
         folder.mkdir(parents=True, exist_ok=True)
     corpora = {*grid.DATASETS["classification"], *(group.corpus for group in groups)}
@@ -85,7 +91,7 @@ def main(args: argparse.Namespace) -> None:
             path.unlink()  # an earlier report's
     if args.archive:
         with as_user_error(f"{args.archive}: cannot be written", OSError, remedy="give another --archive"):
-            archive.write(args.archive, [run for group in all_groups for run in group.runs])
+            archive.write(args.archive, runs)
     args.output.write_text(page.page(groups, missing, folder), encoding="utf-8")
     logger.info(f"{sum(len(group.runs) for group in groups)} runs of {len(groups)} settings")
     print(f"{args.output}\n{folder}/")

@@ -14,10 +14,12 @@ from artificial_pain.errors import UserError, logger
 from artificial_pain.evaluation import classification, readings, regression
 
 if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
+    from sklearn.linear_model import LogisticRegression
 
 WORD = re.compile(r"\b\w\w+\b")  # two letters or more, as scikit-learn's default
 ALPHAS = 10.0 ** np.arange(-2, 6)  # regularisation strengths of the ridge regressions
+STRENGTHS = 10.0 ** np.arange(-3, 1)  # of the logistic regressions, as scikit-learn's C: the inverse
+WORDS, CHARACTERS = (1, 2), (2, 5)  # lengths of the runs of words and of characters that TF-IDF weighs
 
 
 def require_fittable(train: pd.DataFrame, targets: Sequence[str]) -> None:
@@ -26,32 +28,34 @@ def require_fittable(train: pd.DataFrame, targets: Sequence[str]) -> None:
     `train` has the columns `text`, `label_name` and the targets. An intensity (a target) needs a known value. A warning
     names the emotions for which it has none.
     """
-    examples = [train]
     for target in targets:
         known = train[train[target].notna()]
-        examples.append(known)
         if known.empty:
             raise UserError(f"no training example has a known {target}, so it cannot be learned: lower --head_num")
         unknown = sorted(set(train["label_name"]) - set(known["label_name"]))
         if unknown:
             untrained = f"no training example of {', '.join(unknown)} has a known {target}"
             logger.warning(f"{untrained}: it cannot be learned there")
-    if not all(any(map(WORD.search, part["text"])) for part in examples):
+    if not any(map(WORD.search, train["text"])):
         raise UserError("the training texts have no words of two letters or more: check the corpus")
 
 
-def fit_classifier(train: pd.DataFrame) -> "Pipeline":
-    """Logistic regression of the `label` on TF-IDF word weights of the `text`.
+def fit_classifier(features: Mapping[str, Sequence], texts: Mapping[str, pd.DataFrame]) -> "LogisticRegression":
+    """Logistic regression of the training labels, with classes of equal weight.
 
-    What `require_fittable` refuses raises ValueError.
+    Its strength of regularisation has the highest macro-F1 on validation. features: of each split, (examples, …).
     """
     # Imported here: nothing needs scikit-learn before the training has ended.
-    from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
+    from sklearn.metrics import f1_score
 
-    model = make_pipeline(TfidfVectorizer(token_pattern=WORD.pattern), LogisticRegression(max_iter=1000))
-    return model.fit(train["text"], train["label"])
+    models, scores = [], []
+    for strength in STRENGTHS:
+        model = LogisticRegression(C=strength, class_weight="balanced", max_iter=1000)
+        models.append(model.fit(features["train"], texts["train"]["label"]))
+        predicted = model.predict(features["validation"])
+        scores.append(f1_score(texts["validation"]["label"], predicted, average="macro", zero_division=0))
+    return models[int(np.argmax(scores))]
 
 
 def predict_by_ridge(features: Mapping[str, Sequence], texts: Mapping[str, pd.DataFrame], target: str) -> np.ndarray:
@@ -72,56 +76,77 @@ def predict_by_ridge(features: Mapping[str, Sequence], texts: Mapping[str, pd.Da
     return models[int(np.argmin(errors))].predict(features["test"])
 
 
-def tfidf_features(texts: Mapping[str, pd.DataFrame], target: str) -> dict:
-    """TF-IDF word weights of each split's texts, (examples, words); of the words in training texts of known target."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
+def tfidf_features(texts: Mapping[str, pd.DataFrame]) -> dict:
+    """TF-IDF weights of each split's texts, (examples, features): of runs of WORDS, and of CHARACTERS within words.
 
-    words = TfidfVectorizer(token_pattern=WORD.pattern).fit(texts["train"].loc[texts["train"][target].notna(), "text"])
-    return {split: words.transform(frame["text"]) for split, frame in texts.items()}
+    Their inverse document frequencies are those of the training texts.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.pipeline import make_union
+
+    words = TfidfVectorizer(token_pattern=WORD.pattern, ngram_range=WORDS)
+    union = make_union(words, TfidfVectorizer(analyzer="char_wb", ngram_range=CHARACTERS)).fit(texts["train"]["text"])
+    return {split: union.transform(frame["text"]) for split, frame in texts.items()}
 
 
 def evaluate(
     splits: Splits, references: Mapping[str, regression.Reference], hidden_states: Mapping[str, np.ndarray]
-) -> dict[str, dict]:
-    """Fit the baselines to the training split, and return the metrics of each on the test split, by its name.
+) -> tuple[dict[str, dict], dict[str, np.ndarray]]:
+    """Fit the baselines to the training split; return the metrics of each on the test split, by its name, and what it
+    predicts there, as columns of `predictions`.
 
-    The majority class is that before balancing, after which all are equally frequent. The means and medians are
-    those of the training split; an emotion without a known value has the mean of all. Ridge regression reads the words,
-    and the hidden states of the encoder before fine-tuning. For the intensities, logistic regression predicts the
-    emotion and its probabilities.
+    Logistic and ridge regression read TF-IDF weights, and the hidden states of the encoder before fine-tuning. The
+    majority class is that before balancing, after which all are equally frequent. What SAD's raters say is read as a
+    prediction too, where it is not the label.
 
-    references: by the columns of the intensities. hidden_states: of each split, (examples, hidden); without references
-    they are not needed.
+    references: by the columns of the intensities. hidden_states: of each split, (examples, hidden).
     """
     texts, test, label_names = splits.texts, splits.texts["test"], splits.label_names
-    classifier = fit_classifier(texts["train"])
+    features = {"tfidf": tfidf_features(texts), "frozen": hidden_states}
+    classifiers = {name: fit_classifier(of_splits, texts) for name, of_splits in features.items()}
     label_counts = splits.settings["label_counts"]
-    majority = label_names.index(max(label_counts, key=label_counts.get))
-    labels, by_words = test["label"].to_numpy(), classifier.predict(test["text"])
-    predicted = {"majority": np.full(len(test), majority), "tfidf_logistic_regression": by_words}
-    scores = {}
+    predicted = {"majority": np.full(len(test), label_names.index(max(label_counts, key=label_counts.get)))}
+    for name, classifier in classifiers.items():
+        predicted[f"{name}_logistic_regression"] = classifier.predict(features[name]["test"])
+    if "top_label" in test and splits.settings["label_column"] != "top_label":
+        predicted["raters"] = test["top_label"].map(label_names.index).to_numpy()
+    scores, labels = {}, test["label"].to_numpy()
     for name, predictions in predicted.items():
         scores[name] = classification.classification(labels, predictions, label_names, intervals=True)
-    if not references:
-        return scores
+        scores[name] |= classification.by_source(labels, predictions, label_names, test)
+    columns = {name: np.asarray(label_names)[predictions] for name, predictions in predicted.items()}
+    if references:
+        emotions = predicted["tfidf_logistic_regression"], classifiers["tfidf"].predict_proba(features["tfidf"]["test"])
+        intensities = _intensities(splits, references, features)
+        for name, values in intensities.items():
+            read = readings.read(values, labels, *emotions)
+            scores[name] = {
+                "intensity": regression.intensity(
+                    test[list(references)].to_numpy(), read, labels, references, label_names, intervals=True
+                )
+            }
+            columns |= {f"{name}_{target}": read["predicted_label"][:, i] for i, target in enumerate(references)}
+    return scores, columns
 
-    names, probabilities = list(references), classifier.predict_proba(test["text"])
-    train = texts["train"]
+
+def _intensities(
+    splits: Splits, references: Mapping[str, regression.Reference], features: Mapping[str, Mapping]
+) -> dict[str, np.ndarray]:
+    """What each baseline says of the intensities of the test split, (test examples, targets, labels), by its name.
+
+    The means and medians are those of the training split; an emotion without a known value has the mean of all.
+    features: what ridge regression reads, of each split, (examples, …), by the beginning of the baseline's name.
+    """
+    train, names = splits.texts["train"], list(references)
     mean = pd.Series({name: reference.train_mean for name, reference in references.items()})
-    emotion_means = train.groupby("label")[names].mean().reindex(range(len(label_names))).fillna(mean)
-    words = [predict_by_ridge(tfidf_features(texts, name), texts, name) for name in names]
-    frozen = [predict_by_ridge(hidden_states, texts, name) for name in names]
-    intensities = {  # each broadcasts to a model's (test examples, targets, labels)
+    by_emotion = train.groupby("label")[names].mean().reindex(range(len(splits.label_names))).fillna(mean)
+    intensities = {
         "train_mean": mean.to_numpy()[None, :, None],
         "train_median": train[names].median().to_numpy()[None, :, None],
-        "train_mean_of_emotion": emotion_means.to_numpy().T[None],
-        "tfidf_ridge": np.stack(words, axis=1)[:, :, None],
-        "frozen_ridge": np.stack(frozen, axis=1)[:, :, None],
+        "train_mean_of_emotion": by_emotion.to_numpy().T[None],
     }
-    annotated, shape = test[names].to_numpy(), (len(test), len(names), len(label_names))
-    for name, values in intensities.items():
-        read = readings.read(np.broadcast_to(values, shape), labels, by_words, probabilities)
-        scores[name] = {
-            "intensity": regression.intensity(annotated, read, labels, references, label_names, intervals=True)
-        }
-    return scores
+    for key, of_splits in features.items():
+        predicted = [predict_by_ridge(of_splits, splits.texts, name) for name in names]
+        intensities[f"{key}_ridge"] = np.stack(predicted, axis=1)[:, :, None]
+    shape = len(splits.texts["test"]), len(names), len(splits.label_names)
+    return {name: np.broadcast_to(values, shape) for name, values in intensities.items()}

@@ -1,17 +1,21 @@
-"""How sure a metric of the test examples is: intervals of the bootstrap, and paired tests of two models.
+"""How sure a metric of the test examples is: intervals, and tests of two settings or of two trained models.
 
-Everything is drawn from one fixed seed: the same predictions give the same intervals and p-values. A model that was
-trained with several seeds has a prediction of each seed for an example. An example is drawn with all of them: the
-examples are resampled, and a metric is the mean over the seeds.
+Everything is drawn from one fixed seed: the same predictions give the same intervals and p-values.
+
+The metrics here are functions of sums: each example adds its summands, such as 1 where it is predicted right. A
+resample, a permutation or a left-out example changes the sums alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 RESAMPLES = 2000
 PERMUTATIONS = 10_000
 SEED = 0
+LEVEL, POWER = 0.05, 0.8
 PERCENTILES = (2.5, 97.5)  # the ends of a 95 % interval
 
 
@@ -23,13 +27,38 @@ def bootstrap_indices(n: int, stream: int = 0) -> np.ndarray:
     return np.random.default_rng([SEED, stream]).integers(n, size=(RESAMPLES, n))
 
 
-def interval(scores: np.ndarray) -> list[float] | None:
+@lru_cache(maxsize=2)
+def resample_counts(n: int) -> np.ndarray:
+    """How often each of n examples is in each resample of `bootstrap_indices`: (RESAMPLES, n)."""
+    return np.stack([np.bincount(indices, minlength=n) for indices in bootstrap_indices(n)]).astype(float)
+
+
+def interval(scores: np.ndarray, percentiles: Sequence[float] = PERCENTILES) -> list[float] | None:
     """The 95 % percentile interval (Efron & Tibshirani, 1993) of a metric's values in the resamples, (RESAMPLES,).
 
     Over the resamples in which it is defined (not NaN); None where it is in none.
     """
     defined = scores[np.isfinite(scores)]
-    return [float(end) for end in np.percentile(defined, PERCENTILES)] if len(defined) else None
+    return [float(end) for end in np.percentile(defined, percentiles)] if len(defined) else None
+
+
+def bca_interval(scores: np.ndarray, value: float, left_out: np.ndarray, examples: np.ndarray) -> list[float]:
+    """The 95 % interval that corrects the percentiles for bias and skewness (BCa; Efron, JASA 1987).
+
+    scores: in the resamples, (RESAMPLES,); value: of all examples; left_out: without one example, for each kind of
+    example; examples: how many there are of that kind.
+    """
+    from scipy.stats import norm  # here: the first training step shall not wait for this import
+
+    below = (
+        (scores < value).mean() + (scores <= value).mean()
+    ) / 2  # half of the equal ones, of which there may be many
+    bias = norm.ppf(np.clip(below, 1 / RESAMPLES, 1 - 1 / RESAMPLES))
+    influence = np.average(left_out, weights=examples) - left_out
+    spread = (examples * influence**2).sum() ** 1.5
+    skewness = (examples * influence**3).sum() / (6 * spread) if spread else 0.0
+    shifted = bias + norm.ppf(np.divide(PERCENTILES, 100))
+    return interval(scores, 100 * norm.cdf(bias + shifted / (1 - skewness * shifted)))
 
 
 def intervals(samples: dict[str, np.ndarray]) -> dict[str, dict]:
@@ -37,33 +66,91 @@ def intervals(samples: dict[str, np.ndarray]) -> dict[str, dict]:
     return {"intervals": {name: interval(values) for name, values in samples.items()}} if samples else {}
 
 
-Scores = Callable[[np.ndarray, np.ndarray], np.ndarray]
+@dataclass(frozen=True)
+class Scores:
+    """A metric of a setting's trained models, a seed each; or of a baseline, which has no seed."""
+
+    values: np.ndarray  # on all examples, (seeds,)
+    resampled: np.ndarray  # in the resamples of these, (seeds, RESAMPLES); NaN where not defined
+    has_seed: bool = True
+
+    @property
+    def of_seeds(self) -> tuple[float, float]:
+        """The variance of the mean that comes from the seeds, and its degrees of freedom; NaN where one seed says
+        nothing of it.
+        """
+        n = len(self.values)
+        return (self.values.var(ddof=1) / n, n - 1) if n > 1 else (np.nan if self.has_seed else 0.0, np.inf)
+
+    def of_seeds_on_examples(self, defined: np.ndarray) -> float:
+        """That part of it which differs from example to example, from the resamples at `defined`."""
+        resampled, n = self.resampled[:, defined], len(self.values)
+        centred = resampled - resampled.mean(axis=1, keepdims=True)
+        return float(centred.var(axis=0, ddof=1).mean() / n) if n > 1 else 0.0
 
 
-def paired_test(score: Scores, truth: np.ndarray, ours: np.ndarray, theirs: np.ndarray) -> dict:
-    """Whether one model's predictions score otherwise than another's on the same examples.
+NOTHING = Scores(np.zeros(1), np.zeros((1, RESAMPLES)), has_seed=False)
 
-    score: takes the truth (..., n) and predictions (..., n), returns a metric (...). truth: (n,). ours, theirs:
-    (seeds, n). The `difference` is ours less theirs, and `interval` its 95 % bootstrap interval. The `p_value` is that
-    of approximate randomisation (Noreen, 1989; two-sided): in each of PERMUTATIONS, the two models' predictions of an
-    example change places with probability 1/2, those of all seeds together. Where the models have different numbers of
-    seeds, as many of each are compared as both have.
+
+def compare(ours: Scores, theirs: Scores = NOTHING) -> dict:
+    """The difference of two settings' means as it would be with other seeds and other examples; of one, its mean.
+
+    Its variance is the sum of what other examples would change, and what other seeds would. The first is the variance
+    over the resamples of the examples, less what the seeds make of single examples, which is in the second too: the
+    variance over the seeds, divided by their number. The degrees of freedom are those of Welch and Satterthwaite
+    (Biometrics Bulletin, 1946).
+
+    `difference`; its 95 % `interval`; the `p_value` of t, two-sided; `detectable`, the smallest true difference that is
+    found in POWER of the cases. With a single seed, the interval is that of these trained models, over the examples,
+    and the other two are None.
     """
-    seeds = min(len(ours), len(theirs))
-    ours, theirs = ours[:seeds], theirs[:seeds]
+    from scipy.stats import t  # here: the first training step shall not wait for this import
 
-    def difference(truth: np.ndarray, ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-        """Of each row: truth (rows, n); ours, theirs: (seeds, rows, n)."""
-        return np.mean([score(truth, mine) - score(truth, other) for mine, other in zip(ours, theirs, strict=True)], 0)
+    both, of_seeds = (ours, theirs), [scores.of_seeds for scores in (ours, theirs)]
+    difference = float(ours.values.mean() - theirs.values.mean())
+    resampled = ours.resampled.mean(axis=0) - theirs.resampled.mean(axis=0)
+    defined = np.isfinite(resampled)
+    shared = resampled[defined].var(ddof=1) - sum(scores.of_seeds_on_examples(defined) for scores in both)
+    parts = [(max(0.0, shared), np.inf), *((np.nan_to_num(part), degrees) for part, degrees in of_seeds)]
+    variance, of_freedom = sum(part for part, _ in parts), sum(part**2 / degrees for part, degrees in parts)
+    freedom, error = variance**2 / of_freedom if of_freedom else np.inf, variance**0.5
+    margin = t.ppf(1 - LEVEL / 2, freedom) * error
+    tested = {"p_value": None, "detectable": None}
+    if not np.isnan([part for part, _ in of_seeds]).any():
+        p_value = 2 * t.sf(abs(difference) / error, freedom) if error else difference == 0
+        tested = {"p_value": float(p_value), "detectable": float(margin + t.ppf(POWER, freedom) * error)}
+    return {"difference": difference, "interval": [difference - margin, difference + margin], **tested}
 
-    observed = difference(truth[None], ours[:, None], theirs[:, None])[0]
-    indices = bootstrap_indices(len(truth))
-    differences = difference(truth[indices], ours[:, indices], theirs[:, indices])
-    swapped = np.random.default_rng(SEED).random((PERMUTATIONS, len(truth))) < 0.5
-    n_extreme, tolerance = 0, 1e-12  # rounding may change the last digits of an equal difference
-    for swap in np.array_split(swapped, -(-PERMUTATIONS // 1000)):
-        mixed, other = np.where(swap, theirs[:, None], ours[:, None]), np.where(swap, ours[:, None], theirs[:, None])
-        by_chance = difference(np.broadcast_to(truth, swap.shape), mixed, other)
-        n_extreme += int((np.abs(by_chance) >= abs(observed) - tolerance).sum())
-    p_value = (n_extreme + 1) / (PERMUTATIONS + 1)
-    return {"difference": float(observed), "interval": interval(differences), "p_value": p_value}
+
+def holm(p_values: Sequence[float]) -> np.ndarray:
+    """The p-values as they count among each other (Holm, 1979): below 0.05, all errors together are that rare."""
+    order = np.argsort(p_values)
+    steps = np.asarray(p_values)[order] * np.arange(len(order), 0, -1)
+    adjusted = np.empty(len(order))
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    return adjusted
+
+
+def permutation_test(score: Callable[[np.ndarray], np.ndarray], ours: np.ndarray, theirs: np.ndarray) -> float:
+    """The p-value of two settings' trained models scoring otherwise on the same examples: of these models, not of
+    others of the same settings.
+
+    It is that of approximate randomisation (Noreen, 1989; two-sided): in each of PERMUTATIONS, the two settings'
+    predictions of an example change places with probability 1/2, those of all seeds together.
+
+    ours, theirs: what each seed's predictions of an example add to the sums, (seeds, n, summands), as many seeds each.
+    score: takes sums (..., summands), returns a metric (...).
+    """
+    rng, tolerance = np.random.default_rng(SEED), 1e-12  # rounding may change the last digits of an equal difference
+    both = np.stack([ours, theirs])
+    sums, swap_adds = both.sum(axis=2)[:, :, None], np.stack([theirs - ours, ours - theirs])
+
+    def difference(sums: np.ndarray) -> np.ndarray:
+        scores = score(sums).mean(axis=1)
+        return scores[0] - scores[1]
+
+    observed, n_extreme = abs(difference(sums)), 0
+    for rows in np.array_split(np.arange(PERMUTATIONS), -(-PERMUTATIONS // 1000)):
+        swapped = (rng.random((len(rows), ours.shape[1])) < 0.5).astype(float)
+        n_extreme += int((abs(difference(sums + swapped @ swap_adds)) >= observed - tolerance).sum())
+    return (n_extreme + 1) / (PERMUTATIONS + 1)

@@ -1,43 +1,49 @@
 """Metrics of predicted labels as pure functions of arrays, and their intervals over the examples.
 
-Where a shape begins with "...", any number of leading axes is taken. Each row is a set of examples: one row for a
-metric, RESAMPLES rows for its interval. The interval stands beside the metric, in `intervals`, under the metric's name.
+Most are functions of sums over the examples, see `bootstrap`: `summands` are what an example adds. The interval stands
+beside the metric, in `intervals`, under the metric's name.
 """
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 import torch
 
 from artificial_pain.evaluation import bootstrap
 
 BINS = 15  # of confidence, as in Guo et al. (ICML 2017)
 CLASS_METRICS = ("precision", "recall", "f1")
-
-MAX_COUNTS = 2**24  # of the confusion matrices that are in memory at once
+DRAWS = 200  # of the calibration error of a calibrated model: its mean is then exact to about 0.001
+PROPER = ("negative_log_likelihood", "brier_score")  # metrics of probabilities that the true ones have the best of
 
 
 def confusion_counts(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
-    """How many examples of each true label (rows) have each predicted label (columns).
+    """How many of n examples of each true label (rows) have each predicted label (columns); (classes, classes)."""
+    return np.bincount(labels * classes + predictions, minlength=classes**2).reshape(classes, classes)
 
-    labels, predictions: (..., n). Returns (..., classes, classes).
+
+def summands(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
+    """What each of n examples adds to the sums that `scores` takes: (n, 3 * classes).
+
+    Of each class: whether it is the true label, the predicted one, and both.
     """
-    codes = (labels * classes + predictions).reshape(-1, labels.shape[-1])
-    rows = np.arange(len(codes))[:, None] * classes**2
-    counts = np.bincount((codes + rows).ravel(), minlength=len(codes) * classes**2)
-    return counts.reshape(*labels.shape[:-1], classes, classes)
+    one_hot = np.eye(classes)
+    true, predicted = one_hot[labels], one_hot[predictions]
+    return np.concatenate([true, predicted, true * predicted], axis=-1)
 
 
-def classification_scores(counts: np.ndarray, mask: np.ndarray | None = None) -> dict[str, np.ndarray]:
-    """The metrics of `confusion_counts` (..., classes, classes): each (...), those of single classes (..., classes).
+def scores(sums: np.ndarray, counts_missing: np.ndarray | bool = True) -> dict[str, np.ndarray]:
+    """The metrics of sums of `summands`, (..., 3 * classes): each (...), those of single classes (..., classes).
 
-    mask: (..., classes), whether a class belongs in the means over the classes; None is all classes.
+    counts_missing: whether a class without examples counts as 0 in the means over the classes, or is left out of them;
+    (classes,), or one for all.
     """
-    true_positives, support, predicted = counts.diagonal(axis1=-2, axis2=-1), counts.sum(axis=-1), counts.sum(axis=-2)
+    support, predicted, true_positives = np.split(sums, 3, axis=-1)
     precision, recall = true_positives / np.maximum(predicted, 1), true_positives / np.maximum(support, 1)
     f1 = 2 * true_positives / np.maximum(support + predicted, 1)
     accuracy = true_positives.sum(axis=-1) / support.sum(axis=-1)
-    mask = np.ones_like(support, bool) if mask is None else mask
+    mask = (support > 0) | counts_missing
 
     def macro(scores: np.ndarray) -> np.ndarray:
         return (scores * mask).sum(axis=-1) / mask.sum(axis=-1)
@@ -56,10 +62,20 @@ def classification_scores(counts: np.ndarray, mask: np.ndarray | None = None) ->
     }
 
 
-def macro_f1(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
-    """Macro-F1 over the classes that occur in the true labels; labels, predictions: (..., n). Returns (...)."""
-    counts = confusion_counts(labels, predictions, classes)
-    return classification_scores(counts, counts.sum(axis=-1) > 0)["macro_f1"]
+def macro_f1(sums: np.ndarray) -> np.ndarray:
+    """Macro-F1, of sums of `summands` (..., 3 * classes). Returns (...)."""
+    return scores(sums)["macro_f1"]
+
+
+def losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Of each example the PROPER scores, which are their means: (n, 2). probabilities: (n, classes).
+
+    The negative log-likelihood of the true label, and the squared distance between the probabilities and the label
+    (Brier, 1950): 0 is the best of both, and 2 the worst Brier score.
+    """
+    of_label = np.maximum(probabilities[np.arange(len(labels)), labels], np.finfo(float).tiny)
+    distance = ((probabilities - np.eye(probabilities.shape[1])[labels]) ** 2).sum(axis=1)
+    return np.stack([-np.log(of_label), distance], axis=1)
 
 
 def resampled_scores(
@@ -69,23 +85,27 @@ def resampled_scores(
 
     A class that a resample happens to miss is left out of its means: else these would be lower than on new examples.
     """
-    indices, size = bootstrap.bootstrap_indices(len(labels)), max(1, MAX_COUNTS // classes**2)
+    counts = bootstrap.resample_counts(len(labels))
     present = np.bincount(labels, minlength=classes) > 0  # another class counts as 0, as in the metric
-    parts = []
-    for some in np.split(indices, range(size, len(indices), size)):
-        counts = confusion_counts(labels[some], predictions[some], classes)
-        parts.append(classification_scores(counts, (counts.sum(axis=-1) > 0) | ~present))
-    scores = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return scores | _calibration_errors(labels == predictions, probabilities, indices)
+    resampled = scores(counts @ summands(labels, predictions, classes), ~present)
+    for prefix, values in (probabilities or {}).items():
+        means = counts @ losses(labels, values) / len(labels)
+        resampled |= {f"{prefix}{name}": means[:, i] for i, name in enumerate(PROPER)}
+    return resampled
 
 
-def _calibration_errors(
-    correct: np.ndarray, probabilities: Mapping[str, np.ndarray] | None, indices: np.ndarray | slice = slice(None)
-) -> dict[str, np.ndarray]:
-    """The `calibration_error` of each of the probabilities, of the examples at the indices; see `classification`."""
+def _intervals(sums: np.ndarray, resampled: dict[str, np.ndarray], confusion: np.ndarray) -> dict[str, list]:
+    """The intervals of metrics over all classes, by name; of functions of `sums` by BCa, of means by percentiles."""
+    classes = len(confusion)
+    true, predicted = np.nonzero(confusion)  # examples of one cell of the matrix are of one kind
+    left_out = scores(sums - summands(true, predicted, classes), confusion.sum(axis=1) == 0)
+    values, kinds = scores(sums), confusion[true, predicted]
     return {
-        f"{prefix}expected_calibration_error": calibration_error(values.max(axis=1)[indices], correct[indices])
-        for prefix, values in (probabilities or {}).items()
+        name: bootstrap.bca_interval(samples, values[name], left_out[name], kinds)
+        if name in values
+        else bootstrap.interval(samples)
+        for name, samples in resampled.items()
+        if name not in CLASS_METRICS
     }
 
 
@@ -102,30 +122,49 @@ def classification(
     of the share of their examples that are predicted right, the same number as `macro_recall`. Every example has one
     label, so `micro_f1` equals `accuracy`. A class that is never predicted has precision 0; a class without examples
     has recall 0. `confusion_matrix` has the numbers of examples, true labels in rows. `intervals` adds the 95 %
-    intervals.
+    intervals; the calibration error has none, but `…_if_calibrated` beside it.
 
-    probabilities: of the labels, (n, labels), by the beginning of the name of their `expected_calibration_error`: "" or
-    "calibrated_".
+    probabilities: of the labels, (n, labels), by the beginning of the names of their metrics: "" or "calibrated_".
     """
-    counts = confusion_counts(labels, predictions, len(label_names))
-    scores = classification_scores(counts) | _calibration_errors(labels == predictions, probabilities)
-    resampled = resampled_scores(labels, predictions, len(label_names), probabilities) if intervals else {}
+    classes = len(label_names)
+    confusion, sums = confusion_counts(labels, predictions, classes), summands(labels, predictions, classes).sum(axis=0)
+    values = scores(sums)
+    for prefix, of_labels in (probabilities or {}).items():
+        values |= {
+            f"{prefix}{name}": loss for name, loss in zip(PROPER, losses(labels, of_labels).mean(0), strict=True)
+        }
+        confidence, error = of_labels.max(axis=1), f"{prefix}expected_calibration_error"
+        values[error] = calibration_error(confidence, labels == predictions)
+        values |= {f"{error}_if_calibrated": calibration_error_if_calibrated(confidence)} if intervals else {}
+    resampled = resampled_scores(labels, predictions, classes, probabilities) if intervals else {}
     per_class = {
         name: {
-            **{score: float(scores[score][i]) for score in CLASS_METRICS},
-            "support": int(counts[i].sum()),
+            **{score: float(values[score][i]) for score in CLASS_METRICS},
+            "support": int(confusion[i].sum()),
             **bootstrap.intervals({score: resampled[score][:, i] for score in CLASS_METRICS if resampled}),
         }
         for i, name in enumerate(label_names)
     }
-    overall = [name for name in scores if name not in CLASS_METRICS]
     return {
         "n": len(labels),
-        **{name: float(scores[name]) for name in overall},
-        **bootstrap.intervals({name: resampled[name] for name in overall if resampled}),
+        **{name: float(value) for name, value in values.items() if name not in CLASS_METRICS},
+        **({"intervals": _intervals(sums, resampled, confusion)} if intervals else {}),
         "per_class": per_class,
-        "confusion_matrix": counts.tolist(),
+        "confusion_matrix": confusion.tolist(),
     }
+
+
+def by_source(labels: np.ndarray, predictions: np.ndarray, label_names: Sequence[str], examples: pd.DataFrame) -> dict:
+    """The entry "by_source" of a result: `n`, `accuracy` and `weighted_f1` for each source of the examples, where these
+    have a column `source`; else nothing. labels, predictions: (n,), in the order of the examples.
+    """
+    if "source" not in examples:
+        return {}
+    metrics = {}
+    for source, rows in sorted(examples.reset_index().groupby("source").indices.items()):
+        scores = classification(labels[rows], predictions[rows], label_names)
+        metrics[source] = {name: scores[name] for name in ("n", "accuracy", "weighted_f1")}
+    return {"by_source": metrics}
 
 
 def calibration_bins(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
@@ -147,6 +186,16 @@ def calibration_error(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray
     """
     bins = calibration_bins(confidence, correct)
     return np.abs(bins[..., 2] - bins[..., 1]).sum(axis=-1) / confidence.shape[-1]
+
+
+def calibration_error_if_calibrated(confidence: np.ndarray) -> float:
+    """What the calibration error of n examples would be on average if the confidences (n,) were the truth.
+
+    It is not 0, for the examples of a bin are right more or less often by chance. Each draw says of each example
+    whether it is right, with its confidence as the probability.
+    """
+    drawn = np.random.default_rng(bootstrap.SEED).random((DRAWS, len(confidence)))
+    return float(calibration_error(np.broadcast_to(confidence, drawn.shape), drawn < confidence).mean())
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:

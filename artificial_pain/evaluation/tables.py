@@ -6,6 +6,8 @@ from artificial_pain.data.vocabulary import CALIBRATED
 
 # The entries of "baselines" in evaluation_results.json, in the order of a table's rows, and their names there.
 BASELINES = {
+    "raters": "majority of the raters",
+    "frozen_logistic_regression": "frozen encoder + logistic regression",
     "tfidf_logistic_regression": "TF-IDF + logistic regression",
     "majority": "majority class",
     "tfidf_ridge": "TF-IDF + ridge regression",
@@ -29,7 +31,11 @@ PRIMARY_METRICS = {
     "intensity": {"mae": "MAE", "pearson": "r"},
 }
 SECONDARY_METRICS = {
-    "emotion": {"expected_calibration_error": "calibration error"},
+    "emotion": {
+        "negative_log_likelihood": "log loss",
+        "brier_score": "Brier score",
+        "expected_calibration_error": "calibration error",
+    },
     "intensity": {"r2": "R2", "spearman": "rho", "quadratic_weighted_kappa": "kappa"},
     "inconsistency": "inconsistency",
 }
@@ -77,8 +83,10 @@ def _rows(scores: dict, reading: str, metrics: dict, prefix: str = "") -> tuple[
     for target, pairs, part, headings in parts:
         for name, heading in headings.items():
             if name in part:
-                interval = part.get("intervals", {}).get(name) or (None, None)
-                for row, value in zip(rows, (part[name], *interval), strict=True):
+                # Of a metric without an interval, the two rows below it are blank.
+                intervals = part.get("intervals", {})
+                interval = intervals.get(name) or ((None, None) if part[name] is None or name in intervals else ())
+                for row, value in zip(rows, (part[name], *interval), strict=False):
                     row[target, pairs, heading] = value
     return rows
 

@@ -4,8 +4,9 @@ The report can read such a file in place of the runs' folders. Its columns:
 
 - run: the run's folder.
 - record, results, curves: what is in run.json, evaluation_results.json and learning_curves.csv.
+- readings: the settings that were evaluated on the same test split, see `status.setting`.
 - validation, test: the split's examples, each with its `row` in the corpus, and the columns of predictions_….csv that
-  are neither texts nor calibrated.
+  are neither texts nor calibrated. The calibrated ones follow from them.
 
 Paths below the checkout are relative to it. Of other paths in the record the last part is left, and nothing of W&B.
 """
@@ -21,21 +22,22 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from artificial_pain import storage
-from artificial_pain.data.vocabulary import CALIBRATED, INTENSITIES, PROBABILITY
+from artificial_pain.data.vocabulary import CALIBRATED, CLASSIFIERS, INTENSITIES
 from artificial_pain.errors import as_user_error
-from artificial_pain.evaluation.readings import READINGS
+from artificial_pain.evaluation import predictions
+from artificial_pain.evaluation.calibration import Calibration
 from artificial_pain.reporting.run_files import Run
 
-LABELS = ["label_name", "predicted"]
+TEXTS = ["label_name", "source", "predicted", *CLASSIFIERS]
 
 
 def write(path: Path, runs: Sequence[Run]) -> None:
     """Write the runs to a file, in the order of their folders' names."""
     rows = [_row(run) for run in sorted(runs, key=lambda run: run.folder)]
-    kinds = {"row": pa.int32(), **dict.fromkeys(LABELS, pa.string())}
+    kinds = {"row": pa.int32(), **dict.fromkeys(TEXTS, pa.string())}
     columns = dict.fromkeys(name for row in rows for name in row["test"][0])  # in their order, once each
     examples = pa.list_(pa.struct([(name, kinds.get(name, pa.float32())) for name in columns]))
-    texts = dict.fromkeys(("run", "record", "results", "curves"), pa.string())
+    texts = dict.fromkeys(("run", "record", "results", "curves"), pa.string()) | {"readings": pa.list_(pa.string())}
     table = pa.Table.from_pylist(rows, pa.schema([*texts.items(), ("validation", examples), ("test", examples)]))
     partial = path.with_name(f"{path.name}.partial")
     try:
@@ -52,7 +54,7 @@ def _row(run: Run) -> dict:
     for path, shorter in ((rf"{re.escape(str(storage.REPOSITORY))}/", ""), (r"(?:/[\w.-]+)+/([\w.-]+)", r"\1")):
         row["record"] = re.sub(rf"(?<![\w/.-]){path}", shorter, row["record"])
     row["run"] = row["run"].removeprefix(f"{storage.REPOSITORY}/")
-    row |= {"results": json.dumps(run.results), "curves": run.curves.to_csv()}
+    row |= {"results": json.dumps(run.results), "curves": run.curves.to_csv(), "readings": sorted(run.readings)}
     for split, frame in (("validation", run.validation), ("test", run.predictions)):
         kept = frame.filter(regex=f"^(?!text$|{CALIBRATED})").rename_axis("row")
         row[split] = kept.reset_index().to_dict("records")
@@ -67,13 +69,16 @@ def read(path: Path) -> list[Run]:
 
 
 def _run(row: dict) -> Run:
-    results = json.loads(row["results"])
-    intensities = results["test"].get("intensity", {}).get("expected", {})
-    columns = [*LABELS, *(f"{PROBABILITY}{label}" for label in results["test"]["per_class"])]
-    for target in [target for target, name in INTENSITIES.items() if name in intensities]:
-        columns += [target, *(f"{target}{end}" for end in READINGS.values())]
-    validation, test = (pd.DataFrame(row[split]).set_index("row")[columns] for split in ("validation", "test"))
+    results, frames = json.loads(row["results"]), []
+    targets = results["test"].get("intensity", {}).get("expected", {})
+    for split in ("validation", "test"):
+        frame = pd.DataFrame(row[split]).set_index("row")
+        kept = [name for name in frame if frame[name].notna().any() or INTENSITIES.get(name) in targets]
+        label_names = list(results["test"]["per_class"])
+        frames.append(predictions.add_calibrated(frame[kept], Calibration(**results["calibration"]), label_names))
     curves = pd.read_csv(io.StringIO(row["curves"]), index_col=0)
-    run = Run(storage.REPOSITORY / row["run"], json.loads(row["record"]), results, test, validation, curves)
+    test, validation = reversed(frames)
+    record, readings = json.loads(row["record"]), set(row["readings"])
+    run = Run(storage.REPOSITORY / row["run"], record, results, test, validation, curves, readings)
     run.validate()
     return run

@@ -12,6 +12,7 @@ from artificial_pain import encoders, storage
 from artificial_pain.data import examples
 from artificial_pain.reporting.grid import DATASETS, PUBLISHED_ENCODERS, Cell, grid
 from artificial_pain.reporting.groups import TRAINED_ON, Group, task_name
+from artificial_pain.reporting.run_files import Run
 
 SEEDS = re.compile(r" --seeds((?: \d+)+)(?= |$)")  # in a study's command
 
@@ -53,13 +54,13 @@ def _model_flags(command: str) -> list[str]:
     return parser.parse_known_args(shlex.split(command)[2:])[1]
 
 
-def missing_of_plan(groups: Sequence[Group], plan: Sequence[str]) -> list[tuple[str, str]]:
+def missing_of_plan(runs: Sequence[Run], plan: Sequence[str]) -> list[tuple[str, str]]:
     """The seeds of planned commands without a finished run, each with the command that makes them.
 
     plan: commands as `study_command` gives them, so that they are the same text where the settings are the same.
     """
     done = defaultdict(set)
-    for run in [run for group in groups for run in group.runs]:
+    for run in runs:
         seed, root = run.record["seed"], run.folder.parents[2]
         done[SEEDS.sub("", study_command(run.record, root, [seed]))].add(str(seed))
     missing = []
@@ -68,6 +69,17 @@ def missing_of_plan(groups: Sequence[Group], plan: Sequence[str]) -> list[tuple[
         if seeds := [seed for seed in planned if seed not in done[SEEDS.sub("", command)]]:
             study = ", ".join(re.findall(r"--(?:task|balance|output_dir) (\S+)", command))
             missing.append((f"{study}: seeds {', '.join(seeds)}", SEEDS.sub(f" --seeds {' '.join(seeds)}", command)))
+    return missing
+
+
+def missing_folds(incomplete: Sequence[Sequence[Run]]) -> list[tuple[str, str]]:
+    """The folds that a setting and seed lacks, each with the command that makes its run."""
+    missing = []
+    for record, root, done in [(runs[0].record, runs[0].folder.parents[2], runs) for runs in incomplete]:
+        folds = [run.record["data"]["fold"] for run in done]
+        for fold in set(range(1, record["data"]["folds"] + 1)) - set(folds):
+            command = study_command(record | {"data": record["data"] | {"fold": fold}}, root, [record["seed"]])
+            missing.append((f"fold {fold} of {record['data']['folds']}, seed {record['seed']}: {root.name}", command))
     return missing
 
 
@@ -87,7 +99,8 @@ def missing_runs(groups: Sequence[Group], unfinished: dict[Path, dict]) -> list[
         # Seeds that were trained on other hardware are not missing.
         same = [g for g in groups if (g.root, g.corpus) == (group.root, group.corpus)]
         done = {seed for g in same if g.differences(group) <= {TRAINED_ON} for seed in g.seeds}
-        if missing_seeds := [seed for seed in seeds if seed not in done]:
+        missing_seeds = [seed for seed in seeds if seed not in done]
+        if missing_seeds and not group.first.folds:
             name = f"{group.name(with_root=True)}, {group.corpus}"
             command = study_command(group.first.record, group.root, missing_seeds)
             missing.append((f"{name}: seeds {', '.join(map(str, missing_seeds))}", command))

@@ -29,7 +29,7 @@ def draw_confusion(path: Path, group: Group) -> None:
     """The confusion matrix, as the mean over the seeds."""
     counts = [confusion_counts(group.labels, labels, len(group.label_names)) for labels in group.predicted_labels]
     seeds = f"mean of {len(group.runs)} seeds" if len(group.runs) > 1 else f"seed {group.seeds[0]}"
-    title = f"test split, {seeds}, macro-F1 {group.emotion_metrics['macro_f1'].mean:.3f}"
+    title = f"test split, {seeds}, macro-F1 {group.emotion_metric('macro_f1').mean:.3f}"
     figures.draw_confusion_matrix(path, np.mean(counts, axis=0), group.label_names, title, dpi=DPI)
 
 

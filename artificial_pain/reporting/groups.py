@@ -1,46 +1,72 @@
 """Finished runs of one setting and several seeds together, and their test metrics with intervals."""
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from artificial_pain.data import examples
-from artificial_pain.data.vocabulary import CALIBRATED, INTENSITIES, PROBABILITY
-from artificial_pain.evaluation import bootstrap, classification, regression
-from artificial_pain.reporting import archive
-from artificial_pain.reporting.run_files import EMOTION_METRICS, INTENSITY_METRICS, Run
-from artificial_pain.runs.status import RECORD, RESUMABLE_FLAGS, checkpoints_folder, unfinished_record
+from artificial_pain.data.vocabulary import CALIBRATED, FITTED_CLASSIFIERS, INTENSITIES, PROBABILITY
+from artificial_pain.evaluation import bootstrap, classification, predictions, regression
+from artificial_pain.evaluation.readings import READINGS
+from artificial_pain.reporting import combine
+from artificial_pain.reporting.run_files import INTENSITY_METRICS, Run
+from artificial_pain.runs.status import RESUMABLE_FLAGS
 from artificial_pain.storage import TASK_FOLDERS
 
+FITTED = [*FITTED_CLASSIFIERS, "tfidf_ridge", "frozen_ridge"]  # the baselines that are tested against
 TRAINED_ON = "trained on"  # the setting of the processor and the precision
 
 
 @dataclass(frozen=True)
 class Metric:
-    """Mean and sample standard deviation over the seeds, and the 95 % interval of the mean over the examples."""
+    """Mean and sample standard deviation over the seeds, and the 95 % interval of the mean for other seeds and other
+    examples; with one seed, for other examples.
+    """
 
     mean: float | None  # None where the metric is not defined for one of the seeds
     deviation: float | None  # None where there is one seed
     interval: list[float] | None
 
     @classmethod
-    def over_seeds(cls, values: Sequence[float | None], resampled: Sequence[np.ndarray] = ()) -> "Metric":
-        """values: one per seed. resampled: each seed's values in the resamples, (RESAMPLES,), for the interval."""
+    def over_seeds(cls, name: str, results: Sequence[dict], resampled: Sequence[dict] = ()) -> "Metric":
+        """results, resampled: for each seed its metrics of all examples and of the resamples.
+
+        The interval of a single seed is the one in its results.
+        """
+        values = [scores[name] for scores in results]
         if None in values:
             return cls(None, None, None)
-        deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
-        interval = bootstrap.interval(np.mean(resampled, axis=0)) if len(resampled) else None
-        return cls(float(np.mean(values)), deviation, interval)
+        mean = float(np.mean(values))
+        if len(values) == 1:
+            return cls(mean, None, results[0].get("intervals", {}).get(name))
+        interval = bootstrap.compare(scores_of(name, results, resampled))["interval"] if resampled else None
+        return cls(mean, float(np.std(values, ddof=1)), interval)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric of each seed, as tests need it."""
+
+    scores: bootstrap.Scores
+    summands: np.ndarray  # what each example adds to the sums, (seeds, n, summands)
+    score: Callable[[np.ndarray], np.ndarray]  # sums (..., summands) to the metric (...)
+
+
+def scores_of(name: str, results: Sequence[dict], resampled: Sequence[dict], has_seed: bool = True) -> bootstrap.Scores:
+    """A metric of several seeds, of all examples and of the resamples."""
+    values = np.array([scores[name] for scores in results], float)
+    return bootstrap.Scores(values, np.stack([scores[name] for scores in resampled]), has_seed)
 
 
 class Group:
     """The runs of one setting, by seed: they differ in nothing else."""
 
-    def __init__(self, runs: Sequence[Run]):
+    def __init__(self, runs: Sequence[Run], has_seed: bool = True):
+        """has_seed: False for a baseline, of `combine.as_run`, which is the same for every seed."""
+        self.has_seed = has_seed
         self.runs = sorted(runs, key=lambda run: run.record["seed"])
         self.seeds = [run.record["seed"] for run in self.runs]
         self.first = self.runs[0]
@@ -53,6 +79,7 @@ class Group:
         tested = self.data | dict.fromkeys(["samples_per_label", "max_length"])
         self.corpus = examples.corpus_name(self.arguments["dataset_name"], tested)
         self.label_names, self.targets = self.first.label_names, self.first.targets
+        self.num_labels = len(self.label_names)
 
     def name(self, with_root: bool) -> str:
         parts = [Path(self.arguments["model_name"]).name, heads_name(self.heads)]
@@ -81,12 +108,24 @@ class Group:
     @cached_property
     def labels(self) -> np.ndarray:
         """True labels, (n,)."""
-        return self.first.predictions["label_name"].map(self.label_names.index).to_numpy()
+        return predictions.label_indices(self.first.predictions, "label_name", self.label_names)
 
     @cached_property
     def predicted_labels(self) -> np.ndarray:
         """Predicted labels, (seeds, n)."""
-        return np.stack([run.predictions["predicted"].map(self.label_names.index) for run in self.runs])
+        return np.stack(
+            [predictions.label_indices(run.predictions, "predicted", self.label_names) for run in self.runs]
+        )
+
+    @cached_property
+    def ensemble(self) -> "Group":
+        """The seeds as one model."""
+        return Group([combine.average(self.runs)])
+
+    def baselines(self) -> dict[str, "Group"]:
+        """The baselines that are fitted to the training split, by their names in the results."""
+        names = [name for name in FITTED if name in self.first.results["baselines"]]
+        return {name: Group([combine.as_run(self.first, name)], has_seed=False) for name in names}
 
     def annotated(self, target: str) -> np.ndarray:
         """A target's annotation, (n,), NaN where missing."""
@@ -96,67 +135,64 @@ class Group:
         self, target: str, reading: str = "predicted_label", calibrated: bool = False
     ) -> np.ndarray:
         """The models' predictions for a target in one of READINGS, (seeds, n)."""
-        return np.stack([run.predicted_intensity(target, reading, calibrated) for run in self.runs])
+        column = f"{CALIBRATED if calibrated else ''}{target}{READINGS[reading]}"
+        return np.stack([run.predictions[column].to_numpy(float) for run in self.runs])
+
+    @property
+    def results(self) -> list[dict]:
+        """The results of each run on the test split."""
+        return [run.results["test"] for run in self.runs]
 
     @property
     def validation_macro_f1(self) -> Metric:
         """Macro-F1 on the validation split, by which settings are chosen."""
-        return Metric.over_seeds([run.results["validation"]["macro_f1"] for run in self.runs])
+        return Metric.over_seeds("macro_f1", [run.results["validation"] for run in self.runs])
 
     @cached_property
-    def emotion_metrics(self) -> dict[str, Metric]:
-        """The test metrics of the emotion, by name."""
+    def resampled(self) -> list[dict]:
+        """The metrics of the emotion in the resamples of the test examples, for each run."""
         resampled = []
         for run, predicted in zip(self.runs, self.predicted_labels, strict=True):
-            raw = run.predictions[[f"{PROBABILITY}{name}" for name in self.label_names]].to_numpy(float)
-            probabilities = {"": raw, CALIBRATED: run.calibration.probabilities(raw)}
-            scores = classification.resampled_scores(self.labels, predicted, len(self.label_names), probabilities)
-            resampled.append(scores)
-        return metrics_over_seeds(EMOTION_METRICS, [run.results["test"] for run in self.runs], resampled)
+            probabilities = {
+                prefix: run.predictions[[f"{prefix}{PROBABILITY}{name}" for name in self.label_names]].to_numpy(float)
+                for prefix in ("", CALIBRATED)
+            }
+            resampled.append(classification.resampled_scores(self.labels, predicted, self.num_labels, probabilities))
+        return resampled
+
+    def emotion_metric(self, name: str) -> Metric:
+        """A test metric of the emotion; without an interval where it is none of the `resampled` ones."""
+        return Metric.over_seeds(name, self.results, self.resampled if name in self.resampled[0] else ())
+
+    def intensity_results(self, target: str, reading: str, calibrated: bool) -> list[dict]:
+        """The test metrics of a target, for each run."""
+        part = f"{CALIBRATED if calibrated else ''}intensity"
+        return [results[part][reading][INTENSITIES[target]]["micro"] for results in self.results]
+
+    @cached_property
+    def measures(self) -> dict[str, Measure]:
+        """What is tested, by name: macro-F1, and the MAE of each target at the predicted emotion."""
+        measures = {}
+        if "macro_f1" in self.results[0]:  # a baseline of the intensities has no emotions
+            summands = [classification.summands(self.labels, each, self.num_labels) for each in self.predicted_labels]
+            scores = scores_of("macro_f1", self.results, self.resampled, self.has_seed)
+            measures["macro-F1"] = Measure(scores, np.stack(summands), classification.macro_f1)
+        for target in self.targets if "intensity" in self.results[0] else ():
+            known = ~np.isnan(self.annotated(target))
+            if known.any():
+                errors = np.abs(self.predicted_intensity(target) - self.annotated(target))[:, known] / known.sum()
+                resampled = errors @ bootstrap.resample_counts(known.sum()).T
+                scores = bootstrap.Scores(errors.sum(axis=1), resampled, self.has_seed)
+                measures[f"MAE, {INTENSITIES[target]}"] = Measure(scores, errors[:, :, None], lambda sums: sums[..., 0])
+        return measures
 
     def intensity_metrics(self, target: str, reading: str, calibrated: bool = False) -> dict[str, Metric]:
         """The test metrics of a target in one of READINGS, by name."""
-        name, annotated = INTENSITIES[target], self.annotated(target)
-        part = f"{CALIBRATED if calibrated else ''}intensity"
-        reference = regression.Reference(regression.SCALES[name], self.first.results["train_mean"][name])
-        predicted = self.predicted_intensity(target, reading, calibrated)
+        reference, annotated = self.first.references[target], self.annotated(target)
+        predicted = self.predicted_intensity(target, reading, calibrated) if len(self.runs) > 1 else ()
         resampled = [regression.resampled_scores(annotated, outputs, reference) for outputs in predicted]
-        results = [run.results["test"][part][reading][name]["micro"] for run in self.runs]
-        return metrics_over_seeds(INTENSITY_METRICS, results, resampled)
-
-
-def metrics_over_seeds(names: Sequence[str], results: Sequence[dict], resampled: Sequence[dict]) -> dict[str, Metric]:
-    """Metrics by name.
-
-    results, resampled: for each seed its metrics of all examples and of the resamples; {} where nothing is annotated.
-    """
-    return {
-        name: Metric.over_seeds([scores[name] for scores in results], [scores[name] for scores in resampled if scores])
-        for name in names
-    }
-
-
-def find_runs(roots: Sequence[Path]) -> tuple[list[Group], dict[Path, dict]]:
-    """The groups of all finished runs below the roots; and the records of the unfinished ones, by their folders.
-
-    A root is a folder, or a file of `archive`. Raises UserError where a run's files are damaged or incomplete.
-    """
-    runs: dict[Path, Run] = {}
-    records = {}
-    for root in [root for root in roots if root.is_file()]:
-        runs |= {run.folder: run for run in archive.read(root)}
-    folders = {path.resolve().parent for root in roots for path in root.rglob(RECORD)}
-    for folder in sorted(folder for folder in folders if not folder.name.startswith(".")):  # as .partial, being written
-        if folder != checkpoints_folder(folder.parent):
-            runs[folder] = Run.read(folder)
-        elif not (folder.parent / RECORD).exists():  # else it is a finished run that is being trained again
-            records[folder.parent] = unfinished_record(folder.parent)
-    groups, excluded = defaultdict(list), RESUMABLE_FLAGS | {"seed"}
-    for folder, run in runs.items():
-        arguments = {name: value for name, value in run.record["arguments"].items() if name not in excluded}
-        data = [run.record["data"][name] for name in ("fingerprint", "max_length")]
-        groups[repr((folder.parent, sorted(arguments.items()), data, hardware(run.record)))].append(run)
-    return [Group(runs) for runs in groups.values()], records
+        results = self.intensity_results(target, reading, calibrated)
+        return {name: Metric.over_seeds(name, results, resampled) for name in INTENSITY_METRICS}
 
 
 def hardware(record: dict) -> str:
@@ -173,24 +209,19 @@ def heads_name(heads: int) -> str:
 
 
 def paired_tests(group: Group, other: Group) -> dict[str, dict]:
-    """The paired tests of `group` less `other` on the same test examples: of macro-F1, and of each target's MAE.
+    """The tests of `group` less `other` on the same test examples: of macro-F1, and of each target's MAE.
 
-    By the name of the metric. On the seeds that both have; where they share none, on as many as both have.
+    By the name of the metric: what `bootstrap.compare` says of the settings, on all their seeds; and
+    `p_value_of_models`, of the models that were trained, on the seeds that both have. Where they share none, that is on
+    as many as both have. A baseline is the same for every seed.
     """
-    seeds = set(group.seeds) & set(other.seeds) or set(group.seeds) | set(other.seeds)
-    group, other = (Group([run for run in each.runs if run.record["seed"] in seeds]) for each in (group, other))
-    macro_f1 = partial(classification.macro_f1, classes=len(group.label_names))
-    tests = {"macro-F1": bootstrap.paired_test(macro_f1, group.labels, group.predicted_labels, other.predicted_labels)}
-    for target in [target for target in group.targets if target in other.targets]:
-        annotated = group.annotated(target)
-        mask = ~np.isnan(annotated)
-        if mask.any():
-            predicted = [each.predicted_intensity(target)[:, mask] for each in (group, other)]
-            test = bootstrap.paired_test(mean_absolute_error, annotated[mask], *predicted)
-            tests[f"MAE, {INTENSITIES[target]}"] = test
+    shared = set(group.seeds) & set(other.seeds) if other.has_seed else set(group.seeds)
+    rows = [[i for i, seed in enumerate(each.seeds) if seed in (shared or each.seeds)] for each in (group, other)]
+    n = min(map(len, rows)) if other.has_seed else len(rows[0])
+    rows = [rows[0][:n], rows[1][:n] if other.has_seed else [0] * n]
+    tests = {}
+    for name in [name for name in group.measures if name in other.measures]:
+        ours, theirs = group.measures[name], other.measures[name]
+        p_value = bootstrap.permutation_test(ours.score, ours.summands[rows[0]], theirs.summands[rows[1]])
+        tests[name] = bootstrap.compare(ours.scores, theirs.scores) | {"p_value_of_models": p_value}
     return tests
-
-
-def mean_absolute_error(annotated: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Over the last axis: (..., n) to (...)."""
-    return np.abs(predicted - annotated).mean(axis=-1)

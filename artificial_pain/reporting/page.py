@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from tqdm import tqdm
 
 from artificial_pain.data.vocabulary import INTENSITIES
 from artificial_pain.evaluation import bootstrap
+from artificial_pain.evaluation.tables import BASELINES
 from artificial_pain.reporting import figures, tables
 from artificial_pain.reporting.commands import study_command
-from artificial_pain.reporting.groups import TRAINED_ON, Group, Metric, paired_tests
+from artificial_pain.reporting.groups import TRAINED_ON, Group, paired_tests
 
 TEMPLATE = Path(__file__).with_name("page_template.md")
 # Of the best group of each number of heads: how the figure's file is called, its title, and what draws it.
@@ -52,30 +54,47 @@ class Section:
                 pairs.append((other, row) if only_heads and other[1].heads > row[1].heads else (row, other))
         return pairs
 
-    def paired_tests(self) -> tuple[str, list[tuple[str, str, dict]]]:
-        """A table with a row for each metric of each pair; and the tests of macro-F1 of more heads against one."""
-        lines, answers = [], []
-        for (name, group), (other_name, other) in tqdm(self.pairs(), f"Testing {self.slug}", leave=False, disable=None):
-            differences, tests = group.differences(other), paired_tests(group, other)
-            for metric, test in tests.items():
-                difference = tables.metric_cell(Metric(test["difference"], None, test["interval"]), "+")
-                names = [name, other_name, ", ".join(sorted(differences)), metric]
-                lines.append([*names, difference, tables.format_p_value(test)])
-            if group.heads > 1 and other.heads == 1 and differences <= HEADS_SETTINGS:
-                answers.append((name, other_name, tests["macro-F1"]))
-        return tables.markdown_table(["", "less", "they differ in", "of", "difference", "p"], lines), answers
+    @cached_property
+    def tests(self) -> list[dict]:
+        """The paired tests of the pairs, and of the best row of each number of heads against the baselines.
+
+        Each has what `groups.paired_tests` says of a metric; `p_value_holm` among those of the section; and the names
+        and what the two differ in, to show.
+        """
+        pairs = [(*row, *other, sorted(row[1].differences(other[1]))) for row, other in self.pairs()]
+        for name, group in self.best_of_heads().values():
+            pairs += [(name, group, BASELINES[key], baseline, []) for key, baseline in group.baselines().items()]
+        tests = []
+        for name, group, other_name, other, differences in tqdm(
+            pairs, f"Testing {self.slug}", leave=False, disable=None
+        ):
+            names = {"name": name, "other_name": other_name, "differences": ", ".join(differences)}
+            helps = group.heads > 1 and other.heads == 1 and set(differences) <= HEADS_SETTINGS and other.has_seed
+            for metric, test in paired_tests(group, other).items():
+                tests.append({**names, "metric": metric, **test, "does_intensity_help": helps and metric == "macro-F1"})
+        known = [test for test in tests if test["p_value"] is not None]
+        for test, adjusted in zip(known, bootstrap.holm([test["p_value"] for test in known]), strict=True):
+            test["p_value_holm"] = float(adjusted)
+        return [{"p_value_holm": None, **test} for test in tests]
+
+    @property
+    def num_readings(self) -> int:
+        """How many settings were evaluated on the test split."""
+        return len(set().union(*(run.readings for _, group in self.rows for run in group.runs)))
+
+    def best_of_heads(self) -> dict[int, tables.Row]:
+        """Of each number of heads the first row."""
+        return dict(sorted({group.heads: (name, group) for name, group in reversed(self.rows)}.items()))
 
     def draw_figures(self) -> Iterator[tuple[str, str]]:
         """Draw the figures; yield the title and the file's name of each."""
-        metrics = [(name, group.emotion_metrics["macro_f1"]) for name, group in self.rows]
+        metrics = [(name, group.emotion_metric("macro_f1")) for name, group in tables.with_ensembles(self.rows)]
         for name, scores in tables.baseline_scores(self.rows, "macro_f1"):
             metrics.append((name, tables.baseline_metric(scores, "macro_f1")))
         file_name = f"{self.slug}-comparison.png"
         figures.draw_comparison(self.folder / file_name, metrics, "macro-F1 on test, with its 95 % interval")
         yield "Macro-F1 with intervals", file_name
-        # Of each number of heads the first row.
-        best = {group.heads: (name, group) for name, group in reversed(self.rows)}
-        for heads, (name, group) in sorted(best.items()):
+        for heads, (name, group) in self.best_of_heads().items():
             for kind, title, draw in GROUP_FIGURES:
                 if kind != "intensity" or set(figures.BEFORE_AND_AFTER) <= set(group.targets):
                     file_name = f"{self.slug}-{kind}-{heads}.png"
@@ -114,7 +133,7 @@ def split_into_sections(groups: Sequence[Group], folder: Path) -> list[Section]:
 def page(groups: Sequence[Group], missing: Sequence[tuple[str, str]], folder: Path) -> str:
     """The page in Markdown; its figures are drawn into `folder`. missing: names of runs, and the commands of these."""
     sections = split_into_sections(groups, folder)
-    drawn = [(section, *section.paired_tests(), list(section.draw_figures())) for section in sections]
+    drawn = [(section, list(section.draw_figures())) for section in sections]
     rows = [(section.slug, name, group) for section in sections for name, group in section.rows]
     template = Template(TEMPLATE.read_text(encoding="utf-8"), trim_blocks=True, keep_trailing_newline=True)
     functions = {"study_command": study_command, "tables": tables, "bootstrap": bootstrap}

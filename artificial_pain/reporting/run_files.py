@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from artificial_pain.data import text_csv
-from artificial_pain.data.vocabulary import CALIBRATED, INTENSITIES, PROBABILITY
+from artificial_pain.data.vocabulary import CALIBRATED, FITTED_CLASSIFIERS, INTENSITIES, PROBABILITY
 from artificial_pain.errors import as_user_error
 from artificial_pain.evaluation.calibration import Calibration
 from artificial_pain.evaluation.readings import READINGS
+from artificial_pain.evaluation.regression import SCALES, Reference
 from artificial_pain.evaluation.tables import PRIMARY_METRICS, SECONDARY_METRICS
-from artificial_pain.runs.status import RECORD, finished_record
+from artificial_pain.runs.status import RECORD, finished_record, read_readings, setting
 
 # The metrics of the report, with their headings.
-EMOTION_METRICS = PRIMARY_METRICS["emotion"] | {"weighted_f1": "weighted F1"} | SECONDARY_METRICS["emotion"]
-EMOTION_METRICS |= {f"{CALIBRATED}expected_calibration_error": "calibration error, calibrated"}
+EMOTION_METRICS = PRIMARY_METRICS["emotion"] | {"weighted_f1": "weighted F1"}
+PROBABILITY_METRICS = SECONDARY_METRICS["emotion"]
 INTENSITY_METRICS = PRIMARY_METRICS["intensity"] | SECONDARY_METRICS["intensity"]
 CALIBRATED_METRICS = {"mae": "calibrated MAE", "r2": "calibrated R2"}  # of the intensities too
 RESULTS, CURVES = "evaluation_results.json", "learning_curves.csv"
@@ -36,6 +36,8 @@ class Run:
     predictions: pd.DataFrame  # of the test split
     validation: pd.DataFrame  # the predictions of the validation split
     curves: pd.DataFrame
+    readings: set[str]  # the settings that were evaluated on this test split, by `status.setting`
+    folds: tuple["Run", ...] = ()  # the runs of single folds that were pooled into this one
 
     @classmethod
     def read(cls, folder: Path) -> "Run":
@@ -50,7 +52,7 @@ class Run:
                 predictions.append(text_csv.read_split(folder / name))
         with as_user_error(f"{incomplete}: {CURVES}", OSError, ValueError, remedy=remedy):
             curves = pd.read_csv(folder / CURVES, index_col=0)
-        run = cls(folder, record, results, *predictions, curves)
+        run = cls(folder, record, results, *predictions, curves, read_readings(folder) | {setting(record)})
         with as_user_error(incomplete, ValueError, KeyError, TypeError, AttributeError, remedy=remedy):
             run.validate()
         return run
@@ -68,12 +70,16 @@ class Run:
     def calibration(self) -> Calibration:
         return Calibration(**self.results["calibration"])
 
-    def predicted_intensity(self, target: str, reading: str, calibrated: bool = False) -> np.ndarray:
-        """The predictions of the test split for a target, in one of READINGS: (n,)."""
-        columns = [f"{name}{READINGS[reading]}" for name in self.targets]
-        predicted = self.predictions[columns].to_numpy(float)
-        predicted = self.calibration.intensities(predicted) if calibrated else predicted
-        return predicted[:, self.targets.index(target)]
+    @property
+    def described(self) -> tuple[list[str], dict[str, Reference]]:
+        """What `predictions.metrics` needs beside the frame."""
+        return self.label_names, self.references
+
+    @property
+    def references(self) -> dict[str, Reference]:
+        """What the metrics of each target refer to."""
+        means = self.results["train_mean"]
+        return {target: Reference(SCALES[INTENSITIES[target]], means[INTENSITIES[target]]) for target in self.targets}
 
     def validate(self) -> None:
         """Raise ValueError, KeyError, TypeError or AttributeError where something that a report reads is missing."""
@@ -82,9 +88,10 @@ class Run:
         required.append((RESULTS, self.results, ["calibration", "train_mean"]))
         columns = ["label_name", "predicted", *(f"{name}{end}" for name in self.targets for end in READINGS.values())]
         required += [(PREDICTIONS, self.predictions.columns, columns), (VALIDATION, self.validation.columns, columns)]
-        required += [(RESULTS, test, [*EMOTION_METRICS, "intervals"])]
-        for name in ("majority", "tfidf_logistic_regression"):
+        required += [(RESULTS, test, [*EMOTION_METRICS, *PROBABILITY_METRICS, "intervals"])]
+        for name in ("majority", *FITTED_CLASSIFIERS):
             required.append((RESULTS, baselines.get(name, {}), [*PRIMARY_METRICS["emotion"], "intervals"]))
+        required.append((PREDICTIONS, self.predictions.columns, FITTED_CLASSIFIERS))
         for target, part, reading in product(self.targets, ("intensity", f"{CALIBRATED}intensity"), READINGS):
             required.append((RESULTS, test[part][reading][INTENSITIES[target]]["micro"], INTENSITY_METRICS))
         missing = [f"{key} in {file}" for file, part, keys in required for key in keys if key not in part]

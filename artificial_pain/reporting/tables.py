@@ -1,17 +1,28 @@
 """The tables of a report, in Markdown."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from artificial_pain.data.vocabulary import INTENSITIES
+import numpy as np
+
+from artificial_pain.data.vocabulary import CALIBRATED, INTENSITIES
 from artificial_pain.evaluation.readings import READING_TITLES, READINGS
 from artificial_pain.evaluation.tables import BASELINES, UNDEFINED, format_number
 from artificial_pain.reporting.groups import Group, Metric, hardware, heads_name
-from artificial_pain.reporting.run_files import CALIBRATED_METRICS, EMOTION_METRICS, INTENSITY_METRICS
+from artificial_pain.reporting.run_files import (
+    CALIBRATED_METRICS,
+    EMOTION_METRICS,
+    INTENSITY_METRICS,
+    PROBABILITY_METRICS,
+)
 
 Row = tuple[str, Group]  # its name on the page
 # Wang & Roman (CCN 2025): F1 of MentalRoBERTa on ESConv, by the number of heads.
 PUBLISHED = {1: 0.59, 4: 0.63}
 PUBLISHED_ON = "MentalRoBERTa, all 1,300 dialogues"
+# Weighted F1 on SAD's split of the IMHI benchmark, as quoted by Yang et al. (WWW 2024) and later papers.
+PUBLISHED_IMHI = {"MentalRoBERTa": 0.6844, "MentalQLM": 0.6702, "MentaLLaMA-13B": 0.6362, "MentaLLaMA-7B": 0.6218}
+PUBLISHED_IMHI |= {"ChatGPT, zero-shot": 0.5405}
 
 
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -59,19 +70,81 @@ def baseline_scores(rows: Sequence[Row], part: str) -> Iterator[tuple[str, dict]
                 yield name + added, scores
 
 
+def with_ensembles(rows: Sequence[Row]) -> Iterator[Row]:
+    """Each row, and after one of several seeds, these averaged."""
+    for name, group in rows:
+        yield name, group
+        if len(group.runs) > 1:
+            yield f"{name}, the {len(group.runs)} seeds averaged", group.ensemble
+
+
 def emotion_table(rows: Sequence[Row]) -> str:
     """A row a group, with its macro-F1 on validation; below, the baselines and the published figures."""
     lines = []
-    for name, group in rows:
-        metrics = [group.validation_macro_f1, *(group.emotion_metrics[metric] for metric in EMOTION_METRICS)]
+    for name, group in with_ensembles(rows):
+        metrics = [group.validation_macro_f1, *map(group.emotion_metric, EMOTION_METRICS)]
         lines.append([name, str(len(group.runs)), *map(metric_cell, metrics), hardware(group.first.record)])
     for name, scores in baseline_scores(rows, "macro_f1"):
         lines.append([name, "", "", *_baseline_cells(scores, EMOTION_METRICS), ""])
-    best, blanks = rows[0][1], [""] * len(EMOTION_METRICS)
+    for name, metric, cell in published_rows(rows[0][1]):
+        cells = [cell if metric == each else "" for each in EMOTION_METRICS]
+        lines.append([f"*published*: {name}", "", "", *cells, ""])
+    return markdown_table(["", "seeds", "macro-F1 on validation", *EMOTION_METRICS.values(), "trained on"], lines)
+
+
+def published_rows(best: Group) -> Iterator[tuple[str, str, str]]:
+    """Name, metric and cell of the figures that are published for these test examples."""
     if best.corpus == "ESConv":
         for heads, score in PUBLISHED.items():
-            lines.append([f"*published*: {PUBLISHED_ON}, {heads_name(heads)}", "", "", f"{score:.2f} (F1)", *blanks])
-    return markdown_table(["", "seeds", "macro-F1 on validation", *EMOTION_METRICS.values(), "trained on"], lines)
+            yield f"{PUBLISHED_ON}, {heads_name(heads)}", "macro_f1", f"{score:.2f} (F1)"
+    if best.corpus == "SAD-imhi":
+        for name, score in PUBLISHED_IMHI.items():
+            yield name, "weighted_f1", metric_cell(published_metric(score, len(best.labels)))
+
+
+def published_metric(score: float, n: int) -> Metric:
+    """A published figure with the interval that n examples imply, as of a share of right predictions."""
+    margin = 1.96 * (score * (1 - score) / n) ** 0.5
+    return Metric(score, None, [score - margin, score + margin])
+
+
+def against_published(best: Group) -> Iterator[tuple[str, float, str]]:
+    """Of each published figure of SAD-imhi its name, how much more weighted F1 the group has, and what that shows.
+
+    The published predictions are not known, so the two errors are taken as independent.
+    """
+    ours = best.emotion_metric("weighted_f1")
+    for name, score in PUBLISHED_IMHI.items() if best.corpus == "SAD-imhi" else ():
+        margins = [
+            (each.interval[1] - each.interval[0]) / 2 for each in (ours, published_metric(score, len(best.labels)))
+        ]
+        difference = ours.mean - score
+        verdict = "a tie" if abs(difference) <= np.hypot(*margins) else "higher" if difference > 0 else "lower"
+        yield name, difference, verdict
+
+
+def probability_table(rows: Sequence[Row]) -> str:
+    """A row a group and its ensemble: what its probabilities are worth, before and after the calibration."""
+    lines = []
+    for name, group in rows:
+        for prefix, calibrated in (("", "no"), (CALIBRATED, "yes")):
+            error = f"{prefix}expected_calibration_error"
+            metrics = [group.emotion_metric(f"{prefix}{metric}") for metric in PROBABILITY_METRICS]
+            metrics.append(group.emotion_metric(f"{error}_if_calibrated"))
+            lines.append([name, calibrated, *map(metric_cell, metrics)])
+    return markdown_table(["", "calibrated", *PROBABILITY_METRICS.values(), "of a calibrated model"], lines)
+
+
+def source_table(rows: Sequence[Row]) -> str:
+    """The weighted F1 for each source of the examples: a row a group, and the baselines."""
+    sources = rows[0][1].results[0]["by_source"]
+    lines = []
+    for name, group in rows:
+        by_source = [[results["by_source"][source] for results in group.results] for source in sources]
+        lines.append([name, *(metric_cell(Metric.over_seeds("weighted_f1", results)) for results in by_source)])
+    for name, scores in baseline_scores(rows, "by_source"):
+        lines.append([name, *(format_number(scores["by_source"][source]["weighted_f1"]) for source in sources)])
+    return markdown_table(["", *(f"{source} (n={scores['n']})" for source, scores in sources.items())], lines)
 
 
 def intensity_table(rows: Sequence[Row], reading: str) -> str:
@@ -85,7 +158,7 @@ def intensity_table(rows: Sequence[Row], reading: str) -> str:
                 metrics += [calibrated[metric] for metric in CALIBRATED_METRICS]
                 lines.append([target_name, name, *map(metric_cell, metrics)])
         for name, scores in baseline_scores(rows, "intensity"):
-            scores = scores["intensity"][reading].get(target_name)
+            scores = scores["intensity"].get(reading, {}).get(target_name)  # of pooled folds, one reading alone
             if scores:
                 blanks = [""] * len(CALIBRATED_METRICS)
                 lines.append([target_name, name, *_baseline_cells(scores["micro"], INTENSITY_METRICS), *blanks])
@@ -97,12 +170,32 @@ def inconsistency_table(rows: Sequence[Row]) -> str:
     lines = []
     for name, group in rows:
         if "inconsistency" in group.first.results["test"]:
-            scores = [run.results["test"]["inconsistency"] for run in group.runs]
-            metrics = [Metric.over_seeds([score[reading] for score in scores]) for reading in READINGS]
+            scores = [{r: results["inconsistency"][r] for r in READINGS} for results in group.results]
+            metrics = [Metric.over_seeds(reading, scores) for reading in READINGS]
             lines.append([name, *map(metric_cell, metrics)])
     return markdown_table(["", *READING_TITLES.values()], lines)
 
 
-def format_p_value(test: dict) -> str:
+def format_p_value(p_value: float | None) -> str:
     """With three digits; "< 0.001" where it is smaller."""
-    return "< 0.001" if test["p_value"] < 0.001 else f"{test['p_value']:.3f}"
+    return UNDEFINED if p_value is None else "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
+def tests_table(tests: Sequence[dict]) -> str:
+    """A row a test, see `Section.tests`."""
+    lines = []
+    for test in tests:
+        difference = metric_cell(Metric(test["difference"], None, test["interval"]), "+")
+        p_values = [format_p_value(test[name]) for name in ("p_value", "p_value_holm", "p_value_of_models")]
+        lines.append([test["name"], test["other_name"], test["differences"], test["metric"], difference, *p_values])
+    columns = ["", "less", "they differ in", "of", "difference", "p", "p (Holm)", "p of these models"]
+    return markdown_table(columns, lines)
+
+
+def detectable(tests: Sequence[dict]) -> dict[str, np.ndarray]:
+    """By metric, the least, the median and the greatest of the differences that the tests could have shown."""
+    found = defaultdict(list)
+    for test in tests:
+        if test["detectable"] is not None:
+            found[test["metric"]].append(test["detectable"])
+    return {metric: np.percentile(differences, [0, 50, 100]) for metric, differences in found.items()}

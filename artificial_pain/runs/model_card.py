@@ -20,7 +20,8 @@ TASK_TYPES = {"emotion": "text-classification", "intensity": "tabular-regression
 METRIC_NAMES = {"macro_f1": "Macro F1", "accuracy": "Accuracy", "mae": "MAE", "pearson": "Pearson's r"}
 METRIC_NAMES |= {"r2": "R squared against the training mean", "spearman": "Spearman's rho"}
 METRIC_NAMES |= {"quadratic_weighted_kappa": "Quadratic weighted kappa"}
-METRIC_NAMES |= {"expected_calibration_error": "Expected calibration error"}
+METRIC_NAMES |= {"expected_calibration_error": "Expected calibration error", "brier_score": "Brier score"}
+METRIC_NAMES |= {"negative_log_likelihood": "Negative log-likelihood"}
 METRIC_TYPES = {"macro_f1": "f1", "pearson": "pearsonr", "spearman": "spearmanr", "r2": "r_squared"}
 
 
@@ -65,8 +66,9 @@ def evaluations(settings: dict, test: dict) -> Iterator[EvalResult]:
         data |= {"dataset_args": {"examples": scores["n"]}, "task_type": TASK_TYPES[part], "task_name": head}
         for metric in (*tables.PRIMARY_METRICS[part], *tables.SECONDARY_METRICS[part]):
             if scores[metric] is not None:
-                interval = {"interval_95": scores["intervals"][metric], "resamples": bootstrap.RESAMPLES}
-                data |= {"metric_type": METRIC_TYPES.get(metric, metric), "metric_args": interval}
+                interval = scores["intervals"].get(metric)  # a calibration error has none
+                arguments = {"interval_95": interval, "resamples": bootstrap.RESAMPLES} if interval else None
+                data |= {"metric_type": METRIC_TYPES.get(metric, metric), "metric_args": arguments}
                 value, metric_name = round(scores[metric], 6) + 0.0, f"{METRIC_NAMES[metric]} ({head})"
                 yield EvalResult(**data, metric_name=metric_name, metric_value=value)
 

@@ -1,6 +1,6 @@
 """The metrics and predictions of a model on validation and test, and the metrics of the baselines on test."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -11,11 +11,10 @@ from datasets import Dataset
 
 from artificial_pain import distributed
 from artificial_pain.data.tokenization import Splits, by_length
-from artificial_pain.data.vocabulary import CALIBRATED, INTENSITIES, PROBABILITY
+from artificial_pain.data.vocabulary import INTENSITIES
 from artificial_pain.encoders import Encoder
 from artificial_pain.errors import UserError
-from artificial_pain.evaluation import baselines, calibration, classification, readings, regression
-from artificial_pain.evaluation.readings import READINGS
+from artificial_pain.evaluation import baselines, calibration, classification, predictions, readings, regression
 from artificial_pain.evaluation.regression import SCALES
 from artificial_pain.modeling.features import mean_hidden_states
 from artificial_pain.modeling.losses import Loss, named_losses
@@ -86,57 +85,26 @@ def evaluate(trainer: "EmotionTrainer", splits: Splits, encoder: Encoder) -> tup
     names = list(config.intensity_targets)
     train_means = splits.texts["train"][names].mean()
     references = {name: regression.Reference(SCALES[INTENSITIES[name]], train_means[name]) for name in names}
-    results, predictions = {}, {}
+    results, frames = {}, {}
     for split in ("validation", "test"):
-        texts, intervals = splits.texts[split], split == "test"
-        labels, annotated = texts["label"].to_numpy(), texts[names].to_numpy()
-        logits, intensities = predict(trainer, splits.tokenized[split], trainer.best_outputs if not intervals else None)
+        texts, is_test = splits.texts[split], split == "test"
+        logits, intensities = predict(trainer, splits.tokenized[split], None if is_test else trainer.best_outputs)
         predicted, raw = logits.argmax(axis=1), classification.probabilities(logits)
-        if split == "validation" and config.calibration is None:
+        labels = texts["label"].to_numpy()
+        if not is_test and config.calibration is None:
             at_predicted = readings.select_by_label(intensities, predicted)
-            config.calibration = asdict(calibration.fit(raw, labels, at_predicted, annotated, train_means))
+            fitted = calibration.fit(raw, labels, at_predicted, texts[names].to_numpy(), train_means)
+            config.calibration = asdict(fitted)
         calibrated = calibration.Calibration(**config.calibration)
-        probabilities = {"": raw, CALIBRATED: calibrated.probabilities(raw)}
-        scores = classification.classification(labels, predicted, splits.label_names, probabilities, intervals)
-        by_reading = readings.read(intensities, labels, predicted, probabilities[CALIBRATED])
-        read = {"": by_reading, CALIBRATED: {name: calibrated.intensities(at) for name, at in by_reading.items()}}
-        for prefix in read if names else ():
-            arguments = annotated, read[prefix], labels, references, splits.label_names, intervals
-            scores[f"{prefix}intensity"] = regression.intensity(*arguments)
-            if len(names) == len(INTENSITIES):
-                scores[f"{prefix}inconsistency"] = readings.inconsistencies(read[prefix], intervals)
-        results[split] = scores
-        predictions[split] = predictions_frame(texts, predicted, probabilities, read, names, splits.label_names)
+        by_reading = readings.read(intensities, labels, predicted, calibrated.probabilities(raw))
+        frame = predictions.frame(texts, predicted, raw, by_reading, names, splits.label_names)
+        frames[split] = predictions.add_calibrated(frame, calibrated, splits.label_names)
+        results[split] = predictions.metrics(frames[split], splits.label_names, references, is_test)
     results["calibration"] = asdict(calibrated)
     results["train_mean"] = {INTENSITIES[name]: reference.train_mean for name, reference in references.items()}
     if distributed.is_main_process():
         sizes = {"batch_size": trainer.args.per_device_eval_batch_size, "bf16": trainer.args.bf16}
-        states = mean_hidden_states(encoder, splits.tokenized, splits.tokenizer, **sizes) if names else {}
-        results["baselines"] = baselines.evaluate(splits, references, states)
-    return results, predictions
-
-
-def predictions_frame(
-    texts: pd.DataFrame,
-    predicted: np.ndarray,
-    probabilities: Mapping[str, np.ndarray],
-    read: Mapping[str, Mapping[str, np.ndarray]],
-    names: Sequence[str],
-    label_names: Sequence[str],
-) -> pd.DataFrame:
-    """A row an example, indexed as in the corpus.
-
-    The text, the true and the predicted label, a probability a label; for each intensity (`names`) its annotation
-    (NaN where missing) and the model's prediction in each of READINGS. Then the calibrated probabilities and
-    predictions, in columns that begin with CALIBRATED.
-
-    predicted: labels, (n,). probabilities: (n, labels), by the beginning of their columns' names. read: the same, then
-    by reading (n, targets).
-    """
-    columns = {"predicted": np.asarray(label_names)[predicted]}
-    for prefix in probabilities:
-        columns |= {f"{prefix}{PROBABILITY}{name}": probabilities[prefix][:, i] for i, name in enumerate(label_names)}
-        for i, name in enumerate(names):
-            columns |= {name: texts[name]}
-            columns |= {f"{prefix}{name}{end}": read[prefix][reading][:, i] for reading, end in READINGS.items()}
-    return texts[["text", "label_name"]].assign(**columns)
+        states = mean_hidden_states(encoder, splits.tokenized, splits.tokenizer, **sizes)
+        results["baselines"], columns = baselines.evaluate(splits, references, states)
+        frames["test"] = frames["test"].assign(**columns)
+    return results, frames

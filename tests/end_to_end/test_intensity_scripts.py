@@ -226,7 +226,8 @@ def test_the_console_ends_with_the_table_and_where_to_look(run_folder):
         beside = [f"{test[f'{prefix}inconsistency'][reading]:.3f}", *numbers(read, secondary)]
         assert agreement[name][-10:] == beside and lines[name][-6:] == numbers(read)
         if reading == "predicted_label":
-            assert agreement[name][1] == f"{test[f'{prefix}expected_calibration_error']:.3f}"
+            names = ("negative_log_likelihood", "brier_score", "expected_calibration_error")
+            assert agreement[name][-13:-10] == [f"{test[prefix + metric]:.3f}" for metric in names]
     for i, row in enumerate(("95 % interval, from", "to")):
         ends = [f"{test['intervals'][name][i]:.3f}" for name in ("macro_f1", "accuracy")]
         assert next(cells for name, cells in rows if name == row)[-8:-6] == ends

@@ -106,7 +106,10 @@ def test_metrics_predictions_and_model_agree(split, run_folder, sample_splits):
     true, predicted = (predictions[column].map(index).to_numpy() for column in ("label_name", "predicted"))
     shares = {"": predictions[columns].to_numpy()}
     shares["calibrated_"] = predictions[[f"calibrated_{column}" for column in columns]].to_numpy()
+    by_source = results.pop("by_source", None)
     assert classification.classification(true, predicted, names, shares, intervals=split == "test") == results
+    right = float((true == predicted).mean())
+    assert split == "validation" or (by_source["synthetic"]["accuracy"], by_source["synthetic"]["n"]) == (right, 81)
     powers = shares[""] ** (1 / model.config.calibration["temperature"])
     assert shares["calibrated_"] == pytest.approx(powers / powers.sum(axis=1, keepdims=True))
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from datasets import DatasetDict
 from scipy import stats
-from sklearn.linear_model import Ridge
-from sklearn.metrics import cohen_kappa_score, mean_squared_error, r2_score
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import brier_score_loss, cohen_kappa_score, f1_score, log_loss, mean_squared_error, r2_score
 
 from artificial_pain.data.tokenization import Splits
 from artificial_pain.errors import UserError
@@ -59,6 +59,24 @@ def test_calibration_error_matches_hand_calculation():
     examples, confidences, right = classification.calibration_bins(confidence, correct).T
     assert np.flatnonzero(examples).tolist() == [2, 9, 14] and examples.sum() == 5 and right[9] == 1
     assert confidences[9] == pytest.approx(1.26)
+
+
+def test_losses_of_probabilities_are_those_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    labels, probabilities = rng.integers(4, size=50), rng.dirichlet(np.ones(4), 50)
+    got = classification.classification(labels, probabilities.argmax(1), list("abcd"), {"": probabilities}, True)
+    assert got["negative_log_likelihood"] == pytest.approx(log_loss(labels, probabilities))
+    assert got["brier_score"] == pytest.approx(brier_score_loss(labels, probabilities, labels=range(4)))
+    low, high = got["intervals"]["brier_score"]
+    assert low < got["brier_score"] < high and "expected_calibration_error" not in got["intervals"]
+
+
+def test_calibration_error_of_a_calibrated_model_is_what_one_has_on_average():
+    """Labels that are drawn by the probabilities, again and again"""
+    rng = np.random.default_rng(1)
+    confidence = rng.uniform(0.3, 1, 200)
+    errors = [classification.calibration_error(confidence, rng.random(200) < confidence) for _ in range(500)]
+    assert classification.calibration_error_if_calibrated(confidence) == pytest.approx(np.mean(errors), abs=0.003)
 
 
 MISSING = np.nan
@@ -184,14 +202,44 @@ def test_heads_that_contradict_each_other_are_inconsistent():
 
 def test_baselines_are_fit_on_train_and_evaluated_on_test():
     train = pd.DataFrame({"text": ["red apple", "red rose", "red car", "blue sea"] * 5, "label": [0, 0, 0, 1] * 5})
-    test = pd.DataFrame({"text": ["a red thing", "the blue sea"], "label": [0, 1]})
-    settings = {"label_counts": {"blue": 7, "red": 3}}
-    splits = Splits(DatasetDict(), {"train": train, "test": test}, ["red", "blue"], "", settings, None)
-    got = baselines.evaluate(splits, {}, {})
-    assert got.keys() == {"majority", "tfidf_logistic_regression"}
+    test = pd.DataFrame({"text": ["a red thing", "the blue sea"], "label": [0, 1], "top_label": ["blue", "blue"]})
+    test["source"] = ["shop", "harbour"]
+    settings = {"label_counts": {"blue": 7, "red": 3}, "label_column": "original_label"}
+    texts = {"train": train, "validation": train, "test": test}
+    splits = Splits(DatasetDict(), texts, ["red", "blue"], "", settings, None)
+    states = {split: 1.0 - frame[["label"]].to_numpy() for split, frame in texts.items()}
+    got, columns = baselines.evaluate(splits, {}, states)
+    assert got.keys() == {"majority", "raters", "tfidf_logistic_regression", "frozen_logistic_regression"}
     assert got["majority"]["confusion_matrix"] == [[0, 1], [0, 1]], "as it was before balancing"
-    assert got["tfidf_logistic_regression"]["accuracy"] == 1
-    assert got["majority"].keys() == got["tfidf_logistic_regression"].keys()
+    for name in ("tfidf_logistic_regression", "frozen_logistic_regression"):
+        assert got[name]["accuracy"] == 1 and list(columns[name]) == ["red", "blue"]
+    assert got["majority"] == got["raters"] and list(columns["raters"]) == ["blue", "blue"]
+    by_source = {"harbour": {"n": 1, "accuracy": 1, "weighted_f1": 1}}
+    assert got["raters"]["by_source"] == by_source | {"shop": {"n": 1, "accuracy": 0, "weighted_f1": 0}}
+    splits.settings["label_column"] = "top_label"
+    assert "raters" not in baselines.evaluate(splits, {}, states)[0], "they cannot predict their own label"
+
+
+def test_strength_of_logistic_regression_is_chosen_on_validation():
+    """The one whose macro-F1 there is the highest, by scikit-learn, with classes of equal weight"""
+    rng = np.random.default_rng(0)
+    labels = {split: np.repeat([0, 1], [9 * n, n]) for split, n in [("train", 6), ("validation", 8)]}
+    features = {
+        split: each[:, None] * [1.5, *[0] * 30] + rng.normal(size=(len(each), 31)) for split, each in labels.items()
+    }
+    texts = {split: pd.DataFrame({"label": each}) for split, each in labels.items()}
+    fitted = {
+        c: LogisticRegression(C=c, class_weight="balanced", max_iter=1000).fit(features["train"], labels["train"])
+        for c in baselines.STRENGTHS
+    }
+    scores = {
+        c: f1_score(labels["validation"], model.predict(features["validation"]), average="macro")
+        for c, model in fitted.items()
+    }
+    best = max(scores, key=scores.get)
+    assert len(set(scores.values())) > 1
+    model = baselines.fit_classifier(features, texts)
+    assert best == model.C
 
 
 def test_intensity_baselines_match_hand_calculation(capsys):
@@ -210,11 +258,11 @@ def test_intensity_baselines_match_hand_calculation(capsys):
     names = ["red", "blue", "green"]
     baselines.require_fittable(train, ["final_intensity"])
     assert "no training example of green has a known final_intensity" in capsys.readouterr().err
-    settings = {"label_counts": {"red": 3, "blue": 1, "green": 1}}
+    settings = {"label_counts": {"red": 3, "blue": 1, "green": 1}, "label_column": None}
     texts = {"train": train, "validation": train.iloc[:5], "test": test}
     splits = Splits(DatasetDict(), texts, names, "", settings, None)
     states = {split: frame["final_intensity"].fillna(9).to_numpy()[:, None] for split, frame in texts.items()}
-    got = baselines.evaluate(splits, {"final_intensity": regression.Reference(train_mean=2.5)}, states)
+    got, columns = baselines.evaluate(splits, {"final_intensity": regression.Reference(train_mean=2.5)}, states)
 
     def micro(name: str, reading: str) -> dict:
         return got[name]["intensity"][reading]["final"]["micro"]
@@ -228,7 +276,10 @@ def test_intensity_baselines_match_hand_calculation(capsys):
     assert micro("train_mean_of_emotion", "true_label")["mae"] == pytest.approx((1 / 3 + 0.5 + 0.5) / 3)
     at_predicted = (1 / 3 + 0.5 + 4 / 3) / 3
     assert micro("train_mean_of_emotion", "predicted_label")["mae"] == pytest.approx(at_predicted), "red, not green"
-    shares = baselines.fit_classifier(train).predict_proba(test["text"])
+    errors = np.abs(columns["train_mean_of_emotion_final_intensity"] - test["final_intensity"])
+    assert errors.mean() == pytest.approx(at_predicted)
+    features = baselines.tfidf_features(texts)
+    shares = baselines.fit_classifier(features, texts).predict_proba(features["test"])
     errors = np.abs(shares @ [5 / 3, 5, 2.5] - test["final_intensity"])
     assert micro("train_mean_of_emotion", "expected")["mae"] == pytest.approx(errors.mean())
 
@@ -261,21 +312,13 @@ def test_target_without_known_value_is_refused():
         baselines.require_fittable(train, ["final_intensity"])
 
 
-def fit(train: pd.DataFrame) -> None:
-    baselines.fit_classifier(train)
-    baselines.tfidf_features({"train": train}, "final_intensity")
-
-
-@pytest.mark.parametrize(
-    ("texts", "known"), [(["? !", "a b"], [1, 2]), (["red car", "a b"], [MISSING, 2])], ids=["all", "of an intensity"]
-)
-def test_texts_without_words_are_refused(texts, known):
+def test_texts_without_words_are_refused():
     """Where scikit-learn would find no vocabulary"""
-    train = pd.DataFrame({"text": texts, "label": [0, 1], "label_name": ["a", "b"], "final_intensity": known})
+    train = pd.DataFrame({"text": ["? !", "a b"], "label": [0, 1], "label_name": ["a", "b"], "final_intensity": [1, 2]})
     with pytest.raises(ValueError, match="empty vocabulary"):
-        fit(train)
+        baselines.tfidf_features({"train": train})
     with pytest.raises(UserError, match="no words"):
         baselines.require_fittable(train, ["final_intensity"])
     train["text"] = ["\u611f\u60c5 \u75bc", "\u00fcb"]
     baselines.require_fittable(train, ["final_intensity"])
-    fit(train)
+    baselines.tfidf_features({"train": train})

@@ -96,7 +96,8 @@ def test_front_matter_is_valid(encoder, terms):
     assert (card.data.base_model, card.data.license, card.data.language) == (encoder, terms, "en")
     assert card.data.model_name == f"{encoder.split('/')[1]} fine-tuned on the synthetic sample of ESConv"
     kinds = [result.metric_type for result in card.data.eval_results]
-    assert kinds == ["f1", "accuracy", "expected_calibration_error", "mae", "r_squared", "quadratic_weighted_kappa"]
+    of_probabilities = ["negative_log_likelihood", "brier_score", "expected_calibration_error"]
+    assert kinds == ["f1", "accuracy", *of_probabilities, "mae", "r_squared", "quadratic_weighted_kappa"]
     assert card.data.eval_results[1].metric_value == 0.75
 
 

@@ -1,0 +1,78 @@
+"""Several runs as one: the folds of a setting, which together test every example once, and seeds, whose predictions are
+averaged.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from artificial_pain.data.vocabulary import CALIBRATED, CLASSIFIERS, PROBABILITY
+from artificial_pain.evaluation import classification, predictions, regression
+from artificial_pain.evaluation.tables import BASELINES
+from artificial_pain.reporting.run_files import Run
+
+
+def average(runs: Sequence[Run]) -> Run:
+    """The runs of one setting as one model: the mean of their probabilities and intensities, as in `predict`.
+
+    Its label has the highest mean of the calibrated probabilities. Its intensities are the means of what each run says
+    at its own predicted emotion.
+    """
+    first, frames = runs[0], {}
+    for split in ("validation", "predictions"):
+        of_runs = [getattr(run, split) for run in runs]
+        frames[split] = predictions.average(of_runs, "predicted", f"{CALIBRATED}{PROBABILITY}")
+    results = first.results | {"validation": predictions.metrics(frames["validation"], *first.described)}
+    results["test"] = predictions.metrics(frames["predictions"], *first.described, intervals=True)
+    return replace(first, results=results, **frames)
+
+
+def pool(folds: Sequence[Run]) -> Run:
+    """The runs of all folds of one setting and seed as one, which has tested every example of the corpus.
+
+    The metrics are those of all predictions, and of validation the means over the folds. The training mean is that of
+    the folds' means, and so are the learning curves.
+    """
+    first, test = folds[0], pd.concat([run.predictions for run in folds]).sort_index()
+    means = pd.DataFrame([run.results["train_mean"] for run in folds], dtype=float).mean()
+    results = {**first.results, "train_mean": means.to_dict()}
+    results["validation"] = {"macro_f1": float(np.mean([run.results["validation"]["macro_f1"] for run in folds]))}
+    record = {**first.record, "data": {**first.record["data"], "fold": None}}
+    pooled = replace(
+        first,
+        folder=first.folder,
+        record=record,
+        results=results,
+        predictions=test,
+        folds=tuple(folds),
+        validation=pd.concat([run.validation for run in folds]),
+        curves=pd.concat([run.curves for run in folds]).groupby(level=0).mean(),
+    )
+    results["test"] = predictions.metrics(test, *pooled.described, intervals=True)
+    results["baselines"] = {name: _baseline(pooled, name) for name in BASELINES if name in first.results["baselines"]}
+    return pooled
+
+
+def _baseline(run: Run, name: str) -> dict:
+    """The metrics of a baseline on all folds: of its labels, or of its intensities at the predicted emotion."""
+    true = predictions.label_indices(run.predictions, "label_name", run.label_names)
+    if name in CLASSIFIERS:
+        predicted = predictions.label_indices(run.predictions, name, run.label_names)
+        return classification.classification(true, predicted, run.label_names, intervals=True)
+    annotated = run.predictions[run.targets].to_numpy(float)
+    read = {"predicted_label": run.predictions[[f"{name}_{target}" for target in run.targets]].to_numpy(float)}
+    return {"intensity": regression.intensity(annotated, read, true, run.references, run.label_names, intervals=True)}
+
+
+def as_run(run: Run, name: str) -> Run:
+    """What a baseline of the run predicts on test, as if a run had predicted it, for tests against it."""
+    columns = {"predicted": run.predictions[name]} if name in CLASSIFIERS else {}
+    for target in run.targets if name not in CLASSIFIERS else ():
+        columns[f"{target}_at_predicted"] = run.predictions[f"{name}_{target}"]
+    return replace(
+        run,
+        predictions=run.predictions.assign(**columns),
+        results={**run.results, "test": run.results["baselines"][name]},
+    )

@@ -1,0 +1,60 @@
+"""The finished runs of a report, wherever they are, and which of them belong together."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from artificial_pain.reporting import archive, combine
+from artificial_pain.reporting.groups import Group, hardware
+from artificial_pain.reporting.run_files import Run
+from artificial_pain.runs.status import RECORD, RESUMABLE_FLAGS, checkpoints_folder, unfinished_record
+
+OF_A_FOLD = {"fold", "fingerprint", "label_counts"}  # the data of a run in which the folds of a setting differ
+
+
+def find_runs(roots: Sequence[Path]) -> tuple[list[Run], dict[Path, dict]]:
+    """All finished runs below the roots; and the records of the unfinished ones, by their folders.
+
+    A root is a folder, or a file of `archive`. Raises UserError where a run's files are damaged or incomplete.
+    """
+    runs: dict[Path, Run] = {}
+    records = {}
+    for root in [root for root in roots if root.is_file()]:
+        runs |= {run.folder: run for run in archive.read(root)}
+    folders = {path.resolve().parent for root in roots for path in root.rglob(RECORD)}
+    for folder in sorted(folder for folder in folders if not folder.name.startswith(".")):  # as .partial, being written
+        if folder != checkpoints_folder(folder.parent):
+            runs[folder] = Run.read(folder)
+        elif not (folder.parent / RECORD).exists():  # else it is a finished run that is being trained again
+            records[folder.parent] = unfinished_record(folder.parent)
+    return list(runs.values()), records
+
+
+def group_runs(runs: Sequence[Run]) -> tuple[list[Group], list[list[Run]]]:
+    """The groups of the runs; and the runs of folds whose others are missing, by setting and seed.
+
+    All folds of a setting and seed are one run, see `combine.pool`.
+    """
+    groups, folds, incomplete = defaultdict(list), defaultdict(list), []
+    for run in runs:
+        data = run.record["data"]
+        if data.get("folds"):
+            same = sorted((name, value) for name, value in data.items() if name not in OF_A_FOLD)
+            place = run.folder.parents[2], run.folder.parent.name
+            folds[repr((place, _setting(run), same, run.record["seed"]))].append(run)
+        else:
+            groups[repr((run.folder.parent, _setting(run), data["fingerprint"]))].append(run)
+    for parts in folds.values():
+        if len(parts) == parts[0].record["data"]["folds"]:
+            pooled = combine.pool(sorted(parts, key=lambda run: run.record["data"]["fold"]))
+            groups[repr((pooled.folder.parent, _setting(pooled)))].append(pooled)
+        else:
+            incomplete.append(parts)
+    return [Group(runs) for runs in groups.values()], incomplete
+
+
+def _setting(run: Run) -> list:
+    """What the runs of a group have in common, beside their examples."""
+    excluded = RESUMABLE_FLAGS | {"seed"}
+    arguments = {name: value for name, value in run.record["arguments"].items() if name not in excluded}
+    return [sorted(arguments.items()), run.record["data"]["max_length"], hardware(run.record)]

@@ -4,6 +4,7 @@ python -m artificial_pain.compare classification/ESConv/…/loss-classification 
 """
 
 import argparse
+from collections import defaultdict
 from pathlib import Path
 
 from artificial_pain import cli
@@ -21,6 +22,8 @@ def names(folders: list[Path]) -> list[str]:
 def parse_args() -> argparse.Namespace:
     parser = cli.module_parser("compare", __doc__)
     parser.add_argument("folders", nargs="+", type=cli.path, metavar="RUN_FOLDER", help="as printed by a model script")
+    help = "also a row for each setting of which several runs are given, with these averaged as one model"
+    parser.add_argument("--ensemble", action="store_true", help=help)
     return parser.parse_args()
 
 
@@ -28,7 +31,9 @@ def main(args: argparse.Namespace) -> None:
     folders = list(dict.fromkeys(folder.resolve() for folder in args.folders))
     # Imported here, so that --help is answered at once.
     from artificial_pain.evaluation import tables
+    from artificial_pain.reporting import combine
     from artificial_pain.reporting.run_files import Run
+    from artificial_pain.runs.status import setting
 
     runs = [Run.read(folder) for folder in folders]
     examples, *others = [run.predictions[["text", "label_name"]] for run in runs]
@@ -36,8 +41,15 @@ def main(args: argparse.Namespace) -> None:
         if not other.equals(examples):
             remedy = "run the dataloaders of both with the same --data_source and --seed"
             raise UserError(f"{folder} and {folders[0]} were tested on different examples: {remedy}")
+    rows = dict(zip(names(folders), runs, strict=True))
+    settings = defaultdict(list)
+    for name, run in rows.items():
+        settings[setting(run.record)].append(name)
+    for same in settings.values() if args.ensemble else ():
+        if len(same) > 1:
+            rows[f"{same[0]} and {len(same) - 1} more averaged"] = combine.average([rows[name] for name in same])
     print(f"{len(examples)} test examples")
-    print(tables.results_table({name: run.results for name, run in zip(names(folders), runs, strict=True)}))
+    print(tables.results_table({name: run.results for name, run in rows.items()}))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import argparse
 
 from artificial_pain import cli
 
-BATCH_SIZE = 32  # Predictor's default too
+BATCH_SIZE = 32  # Predictor's and Ensemble's default too
 
 
 def parse_args() -> argparse.Namespace:
@@ -22,6 +22,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--format", choices=["text", "csv", "jsonl"], default="text", help="(default: %(default)s)")
     help = "correct the intensities by slopes and intercepts from the run's validation split and training mean"
     parser.add_argument("--calibrated_intensities", action="store_true", help=help)
+    help = "average with another run of the same setting; may be given several times"
+    parser.add_argument("--with_run", type=cli.path, action="append", default=[], metavar="RUN", help=help)
     cli.add_flag(parser, "--batch_size", BATCH_SIZE, "texts at a time", type=cli.positive_integer)
     args = parser.parse_intermixed_args()
     if args.file and args.texts:
@@ -36,11 +38,11 @@ def main(args: argparse.Namespace) -> None:
 
     rows, text_column = prediction_io.read_rows(args.texts, args.file, args.text_column)
 
-    from artificial_pain.runs.predictor import Predictor
+    from artificial_pain.runs.predictor import Ensemble
 
     texts = rows[text_column].map(clean_text)
     filled = texts[texts != ""]
-    predictor = Predictor(args.run_folder, args.calibrated_intensities)
+    predictor = Ensemble([args.run_folder, *args.with_run], args.calibrated_intensities)
     predictions = predictor(filled.tolist(), args.batch_size).set_index(filled.index)
     predictions = predictions.drop(columns="text").reindex(rows.index)  # a row for each, also for an empty text
     prediction_io.print_predictions(rows, text_column, predictions, args.format)

@@ -10,13 +10,34 @@ import torch
 from artificial_pain import distributed
 from artificial_pain.data.vocabulary import INTENSITIES, PROBABILITY
 from artificial_pain.encoders import Encoder, load_tokenizer
-from artificial_pain.errors import logger
-from artificial_pain.evaluation import classification, readings
+from artificial_pain.errors import UserError, logger
+from artificial_pain.evaluation import classification, predictions, readings
 from artificial_pain.evaluation.calibration import Calibration
 from artificial_pain.evaluation.readings import READINGS
 from artificial_pain.modeling.batches import longest_first
 from artificial_pain.modeling.model import EmotionModel
 from artificial_pain.runs import status
+
+
+class Ensemble:
+    """Finished runs of one setting as one model: the mean of their probabilities and intensities."""
+
+    def __init__(self, run_folders: Sequence[str | Path], calibrated_intensities: bool = False):
+        """Raises UserError where a run is of another setting than the first, or as `Predictor` does."""
+        first, *others = run_folders
+        setting = status.setting(status.finished_record(Path(first)))
+        for folder in others:
+            if status.setting(status.finished_record(Path(folder))) != setting:
+                raise UserError(
+                    f"{folder}: is of another setting than {first}: give runs that differ in their seed alone"
+                )
+        self.predictors = [Predictor(folder, calibrated_intensities) for folder in run_folders]
+
+    def __call__(self, texts: str | Sequence[str], batch_size: int = 32) -> pd.DataFrame:
+        """As a `Predictor`. The emotion is the most probable one, and the intensities are the means of what each run
+        says at its own."""
+        frames = [predictor(texts, batch_size) for predictor in self.predictors]
+        return predictions.average(frames, "emotion", PROBABILITY)
 
 
 class Predictor:

@@ -1,6 +1,6 @@
 """Metrics of predicted intensities as pure functions of arrays, and their intervals over the examples.
 
-`regression_scores` takes any number of leading axes, as the functions of `classification` do.
+`regression_scores` takes weights, as the resamples of `bootstrap` are.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,29 +15,10 @@ MIN_PAIRS = 5  # an emotion with fewer known intensities is left out of their me
 # Values with a smaller spread, in points of the scale, are constant: a network that always predicts the same still
 # differs in the last digits of single precision from batch to batch.
 MIN_SPREAD = 1e-5
+NO_SPREAD = MIN_SPREAD / 2  # the standard deviation that values of that spread have at most
 SCALES = {"initial": (1, 5), "final": (1, 5), "change": (-4, 4)}  # of the annotation
 RELATIVE = ["r2", "pearson", "spearman", "quadratic_weighted_kappa"]  # not defined for some constants
 METRICS = ["mse", "mae", *RELATIVE]
-
-
-def _correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Pearson's correlation over the last axis; NaN where either side is constant."""
-    x_centred, y_centred = (values - values.mean(axis=-1, keepdims=True) for values in (x, y))
-    spread = np.sqrt((x_centred**2).sum(axis=-1) * (y_centred**2).sum(axis=-1))
-    defined = ~(is_constant(x) | is_constant(y))
-    correlation = (x_centred * y_centred).sum(axis=-1) / np.where(defined, spread, 1)
-    return np.where(defined, np.clip(correlation, -1, 1), np.nan)  # rounding may leave it just above 1
-
-
-def _kappa(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Cohen's kappa with quadratic weights (Cohen, 1968), over the last axis; NaN where all values are the same.
-
-    It is 1 less a ratio: the mean squared difference, over its expectation if the two sides were independent. The
-    expectation is the sum of both variances and the squared difference of the means.
-    """
-    by_chance = x.var(axis=-1) + y.var(axis=-1) + (x.mean(axis=-1) - y.mean(axis=-1)) ** 2
-    defined = by_chance > 0
-    return np.where(defined, 1 - ((x - y) ** 2).mean(axis=-1) / np.where(defined, by_chance, 1), np.nan)
 
 
 @dataclass(frozen=True)
@@ -51,24 +32,54 @@ class Reference:
 
 
 def regression_scores(
-    annotated: np.ndarray, predicted: np.ndarray, reference: Reference, ranks: tuple[np.ndarray, np.ndarray]
+    annotated: np.ndarray, predicted: np.ndarray, reference: Reference, weights: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """The metrics of predicted values by name, (...) each, NaN where not defined; see `regression`.
+    """The metrics of predicted values by name, (rows,) each, NaN where not defined; see `regression`.
 
-    annotated, predicted: (..., n). ranks: those of annotated and predicted over the last axis.
+    annotated, predicted: (n,). weights: how often each example counts, (rows, n), such as in a resample.
+
+    Cohen's kappa with quadratic weights (Cohen, 1968) is 1 less a ratio: the mean squared difference, over its
+    expectation if the two sides were independent. The expectation is the sum of both variances and the squared
+    difference of the means.
     """
-    errors = predicted - annotated
-    rounded = np.clip(np.rint(predicted), *reference.scale)
-    of_mean = ((annotated - reference.train_mean) ** 2).mean(axis=-1)
+    errors, deviations = predicted - annotated, annotated - reference.train_mean
+    rounded = np.clip(np.rint(predicted), *reference.scale) - annotated.mean()
+    x, y = annotated - annotated.mean(), predicted - predicted.mean()
+    summands = [x, y, rounded, x**2, y**2, rounded**2, x * y, (x - rounded) ** 2]
+    summands += [errors**2, np.abs(errors), deviations**2]
+    means = (weights @ np.stack(summands, axis=1)).T / weights.sum(axis=1)
+    x_mean, y_mean, r_mean, x_square, y_square, r_square, product, difference, mse, mae, of_mean = means
+    x_variance, y_variance = x_square - x_mean**2, y_square - y_mean**2
+    by_chance = x_variance + r_square - r_mean**2 + (x_mean - r_mean) ** 2
+    # The ranks of nearly constant values are not constant.
+    constant = (min(np.ptp(x), np.ptp(y)) <= 2 * NO_SPREAD) | (np.minimum(x_variance, y_variance) <= NO_SPREAD**2)
+    correlation = _ratio(product - x_mean * y_mean, np.sqrt(np.where(constant, 0, x_variance * y_variance)))
     return {
-        "mse": (errors**2).mean(axis=-1),
-        "mae": np.abs(errors).mean(axis=-1),
-        "r2": np.where(of_mean > 0, 1 - (errors**2).mean(axis=-1) / np.where(of_mean > 0, of_mean, 1), np.nan),
-        "pearson": _correlation(annotated, predicted),
-        # The ranks of nearly constant values are not constant.
-        "spearman": np.where(is_constant(predicted), np.nan, _correlation(*ranks)),
-        "quadratic_weighted_kappa": _kappa(annotated, rounded),
+        "mse": mse,
+        "mae": mae,
+        "r2": 1 - _ratio(mse, of_mean),
+        "pearson": np.clip(correlation, -1, 1),  # rounding may leave it just above 1
+        "spearman": np.where(constant, np.nan, _rank_correlation(annotated, predicted, weights)),
+        "quadratic_weighted_kappa": 1 - _ratio(difference, np.where(by_chance > NO_SPREAD**2, by_chance, 0)),
     }
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """NaN where the denominator is not above 0."""
+    return np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=denominator > 0)
+
+
+def _rank_correlation(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Spearman's correlation of values (n,) with weights (rows, n), equal values having their mean rank: (rows,)."""
+    number, ranks, variances = weights.sum(axis=1), [], []
+    for values in (x, y):
+        distinct, codes = np.unique(values, return_inverse=True)
+        order = np.argsort(codes, kind="stable")
+        counts = np.add.reduceat(weights[:, order], np.searchsorted(codes[order], np.arange(len(distinct))), axis=1)
+        centred = counts.cumsum(axis=1) - counts / 2 - number[:, None] / 2  # a mean rank, less that of all
+        ranks.append(centred[:, codes])
+        variances.append((counts * centred**2).sum(axis=1))
+    return _ratio(np.einsum("rn,rn,rn->r", weights, *ranks), np.sqrt(np.prod(variances, axis=0)))
 
 
 def resampled_scores(
@@ -81,23 +92,7 @@ def resampled_scores(
     annotated, predicted = _known(annotated, predicted)
     if not len(annotated):
         return {}
-    indices = bootstrap.bootstrap_indices(len(annotated), stream)
-    ranks = (_ranks_in_resamples(values, indices) for values in (annotated, predicted))
-    return regression_scores(annotated[indices], predicted[indices], reference, tuple(ranks))
-
-
-def _ranks_in_resamples(values: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """The ranks of values (n,) in each resample, (resamples, n), equal values having their mean rank.
-
-    Those of scipy.stats.rankdata, without sorting each resample: the values are sorted once, and counted in each.
-    """
-    _, codes = np.unique(values, return_inverse=True)
-    codes, num_codes = codes[indices], codes.max() + 1
-    rows = np.arange(len(codes))[:, None] * num_codes
-    counts = np.bincount((rows + codes).ravel(), minlength=len(codes) * num_codes).reshape(len(codes), num_codes)
-    ranks = np.take_along_axis(counts.cumsum(axis=1) - (counts - 1) / 2, codes, axis=1)
-    ranks[np.isnan(values)[indices].any(axis=1)] = np.nan
-    return ranks
+    return regression_scores(annotated, predicted, reference, bootstrap.resample_counts(len(annotated), stream))
 
 
 def _known(annotated: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -120,12 +115,13 @@ def regression(
     metrics without pairs, the correlations where either side is constant, and a value that is not finite, of a model
     that diverged. The `resampled_scores` add `intervals`.
     """
-    from scipy.stats import pearsonr, rankdata  # here: the first training step shall not wait for this import
+    from scipy.stats import pearsonr  # here: the first training step shall not wait for this import
 
     annotated, predicted = _known(annotated, predicted)
     scores = dict.fromkeys([*METRICS, "p_value"], np.nan)
     if len(annotated):
-        scores |= regression_scores(annotated, predicted, reference, (rankdata(annotated), rankdata(predicted)))
+        of_all = regression_scores(annotated, predicted, reference, np.ones((1, len(annotated))))
+        scores |= {name: score[0] for name, score in of_all.items()}
     if np.isfinite(scores["pearson"]):
         scores["p_value"] = pearsonr(annotated, predicted).pvalue
     metrics = {name: _finite(score) for name, score in scores.items()}

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import plain_trainer
 import pytest
+import size_and_power
 import torch
 import training_speed
 import whole
@@ -112,3 +113,14 @@ def test_table_of_whole_processes_has_medians_and_the_spread_of_ratios():
     (row,) = whole.table(pd.DataFrame(rows)).to_dict("records")
     assert (row["plain, s"], row["ours, s"], row["ours outside its steps, s"]) == ("30.0", "20.0", "8.0")
     assert row["times as fast as plain (lowest to highest run)"] == "2.00 (1.50 to 4.00)"
+
+
+def test_simulated_settings_have_the_true_difference_that_is_asked_for(monkeypatch):
+    """None where both are the same, and the intervals of a few simulations nearly always have it"""
+    monkeypatch.setattr(size_and_power, "POPULATION", 20_000)
+    monkeypatch.setattr("artificial_pain.evaluation.bootstrap.PERMUTATIONS", 200)
+    same, better = (size_and_power.Case("any", size_and_power.ESCONV, 60, 3, 0.03, difference=d) for d in (0, 0.1))
+    row = dict(zip(size_and_power.COLUMNS, size_and_power.simulate(same, 10), strict=True))
+    assert abs(float(row["true difference"])) < 0.01 and float(row["interval of the difference"].split()[0]) >= 80
+    row = dict(zip(size_and_power.COLUMNS, size_and_power.simulate(better, 10), strict=True))
+    assert 0.05 < float(row["true difference"]) < 0.15 and float(row["detectable, median"]) > 0.05

@@ -15,8 +15,10 @@ from artificial_pain.errors import UserError
 # The settings of a dataloader that choose its examples, as published; None is one that has no effect. Where one
 # differs, the name of the corpus folder says so.
 PUBLISHED = {"data_source": None, "label_column": "original_label", "text_column": None, "deduplicate": False}
-PUBLISHED |= {"split": "random", "folds": None, "fold": None}
 PUBLISHED |= {"seed": storage.PUBLISHED_SEED, "max_length": 512, "samples_per_label": 1500}
+# Splits and runs from before 2026-11-29 say these alone: the others are as published there.
+ALWAYS_SAID = frozenset(PUBLISHED)
+PUBLISHED |= {"split": "random", "folds": None, "fold": None}
 PUBLISHED_FILES = {"ESConv": "ESConv", "SAD": "SAD_v1"}  # their names, without the endings
 # What a setting is called in the folder's name, if not by its own name; and how long its value may be there.
 PARTS = {"label_column": "", "text_column": "text_", "deduplicate": "deduplicated", "split": ""}
@@ -121,7 +123,8 @@ def require_same(folder: Path, made: dict, asked: dict) -> None:
     made, asked: settings, with `dataset_name` and `corpus_sha256`. A file is the same by its path or by its content.
     """
     names = ["dataset_name", "label_column", "text_column", "deduplicate", "split", "folds", "fold", "seed"]
-    different = [f"--{name} {made[name]}" for name in names if made[name] != asked[name]]
+    both = [{name: each.get(name) or PUBLISHED.get(name) for name in names} for each in (made, asked)]
+    different = [f"--{name} {both[0][name]}" for name in names if both[0][name] != both[1][name]]
     if all(made[name] != asked[name] for name in ("data_source", "corpus_sha256")):
         different.append(f"--data_source {made['data_source'] or '(the published file)'}")
     if different:

@@ -16,7 +16,7 @@ from artificial_pain.training import checkpoints
 
 RECORD = "run.json"
 READINGS = "test_readings.jsonl"  # in the folder of the corpus: which runs were evaluated on its test split
-FORMAT = 5  # of a record and of the files beside it; records of format 1 do not say it
+FORMAT = 4  # of a record and of the files beside it; records of format 1 do not say it
 EVALUATED_ONLY = "the run is finished, and is evaluated"  # a model script logs it instead of training again
 # A run may go on with another value of these flags. A flag that is new has no value in earlier records: every earlier
 # run then has other settings.
@@ -26,7 +26,7 @@ RESUMABLE_FLAGS |= {*examples.PUBLISHED, examples.SEED} - {"seed"}
 # The keys of a record that are read again.
 STARTED_KEYS = {"arguments": {"model_name", "revision", "dataset_name", "balanced", "debug"}, "encoder": {"revision"}}
 STARTED_KEYS |= {
-    "data": {"fingerprint", "corpus", "tokenizer", *examples.PUBLISHED},
+    "data": {"fingerprint", "corpus", "tokenizer", *examples.ALWAYS_SAID},
     "wandb": {"id", "mode", "url", "folders"},
 }
 FINISHED_KEYS = {**STARTED_KEYS, "sha256": {CONFIG, WEIGHTS}}
@@ -67,7 +67,8 @@ def prepare(run_folder: Path, record: dict, restart: bool) -> dict:
 def setting(record: dict) -> str:
     """What a run's setting is called among others: 12 hexadecimal digits, the same for all seeds, folds and folders."""
     arguments = {name: value for name, value in record["arguments"].items() if name not in RESUMABLE_FLAGS | {"seed"}}
-    data = {name: record["data"].get(name) for name in examples.PUBLISHED if name not in ("data_source", "fold")}
+    published = {name: value for name, value in examples.PUBLISHED.items() if name not in ("data_source", "fold")}
+    data = {name: record["data"].get(name) or value for name, value in published.items()}
     return hashlib.sha256(json.dumps([arguments, data], sort_keys=True).encode()).hexdigest()[:12]
 
 

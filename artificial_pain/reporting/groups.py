@@ -17,6 +17,9 @@ from artificial_pain.runs.status import RESUMABLE_FLAGS
 from artificial_pain.storage import TASK_FOLDERS
 
 FITTED = [*FITTED_CLASSIFIERS, "tfidf_ridge", "frozen_ridge"]  # the baselines that are tested against
+# Where a metric can lie, if not from 0 to 1.
+LIMITS = dict.fromkeys(["mse", "mae", *classification.PROPER], (0, np.inf)) | {"r2": (-np.inf, 1)}
+LIMITS |= dict.fromkeys(["pearson", "spearman", "quadratic_weighted_kappa"], (-1, 1))
 TRAINED_ON = "trained on"  # the setting of the processor and the precision
 
 
@@ -43,7 +46,8 @@ class Metric:
         if len(values) == 1:
             return cls(mean, None, results[0].get("intervals", {}).get(name))
         interval = bootstrap.compare(scores_of(name, results, resampled))["interval"] if resampled else None
-        return cls(mean, float(np.std(values, ddof=1)), interval)
+        limits = LIMITS.get(name.removeprefix(CALIBRATED), (0, 1))  # two seeds can say nearly nothing
+        return cls(mean, float(np.std(values, ddof=1)), interval and np.clip(interval, *limits).tolist())
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,8 @@ class Section:
         """
         pairs = [(*row, *other, sorted(row[1].differences(other[1]))) for row, other in self.pairs()]
         for name, group in self.best_of_heads().values():
-            pairs += [(name, group, BASELINES[key], baseline, []) for key, baseline in group.baselines().items()]
+            added = tables.balanced_to(group)
+            pairs += [(name, group, BASELINES[key] + added, other, []) for key, other in group.baselines().items()]
         tests = []
         for name, group, other_name, other, differences in tqdm(
             pairs, f"Testing {self.slug}", leave=False, disable=None

@@ -51,7 +51,7 @@ def _baseline_cells(scores: dict, metrics: Sequence[str]) -> list[str]:
 def baseline_scores(rows: Sequence[Row], part: str) -> Iterator[tuple[str, dict]]:
     """Name and scores of the baselines that have the part ("macro_f1" or "intensity"), once for each training split.
 
-    The frozen encoder's is there once for each encoder too.
+    Those of the frozen encoder are there once for each encoder too.
     """
     # Runs of four heads come first: runs of fewer have fewer targets of the same baselines.
     groups = [group for _, group in rows]
@@ -60,14 +60,19 @@ def baseline_scores(rows: Sequence[Row], part: str) -> Iterator[tuple[str, dict]
     for key, name in BASELINES.items():
         scores_by_split = {}  # by what is added to the name; nothing for the unbalanced split
         for group in ordered:
-            of_encoder = f" ({group.arguments['model_name']})" if key == "frozen_ridge" and len(encoders) > 1 else ""
-            split = f", balanced to {group.data['samples_per_label']} a label" if group.arguments["balanced"] else ""
+            is_several = key.startswith("frozen") and len(encoders) > 1
+            of_encoder = f" ({group.arguments['model_name']})" if is_several else ""
             scores = group.first.results["baselines"].get(key, {})
             if part in scores:
-                scores_by_split.setdefault(of_encoder + split, scores)
+                scores_by_split.setdefault(of_encoder + balanced_to(group), scores)
         for added, scores in scores_by_split.items():
             if not added or scores != scores_by_split.get(""):  # the majority is counted before the balancing
                 yield name + added, scores
+
+
+def balanced_to(group: Group) -> str:
+    """What is added to the name of a baseline that was fitted to balanced examples; else nothing."""
+    return f", balanced to {group.data['samples_per_label']} a label" if group.arguments["balanced"] else ""
 
 
 def with_ensembles(rows: Sequence[Row]) -> Iterator[Row]:
@@ -124,9 +129,9 @@ def against_published(best: Group) -> Iterator[tuple[str, float, str]]:
 
 
 def probability_table(rows: Sequence[Row]) -> str:
-    """A row a group and its ensemble: what its probabilities are worth, before and after the calibration."""
+    """A row a group, before and after the calibration: what its probabilities are worth."""
     lines = []
-    for name, group in rows:
+    for name, group in with_ensembles(rows):
         for prefix, calibrated in (("", "no"), (CALIBRATED, "yes")):
             error = f"{prefix}expected_calibration_error"
             metrics = [group.emotion_metric(f"{prefix}{metric}") for metric in PROBABILITY_METRICS]
@@ -151,7 +156,7 @@ def intensity_table(rows: Sequence[Row], reading: str) -> str:
     """For each target a row a group, in one of READINGS; below, the baselines."""
     lines = []
     for target, target_name in INTENSITIES.items():
-        for name, group in rows:
+        for name, group in with_ensembles(rows):
             if target in group.targets:
                 raw, calibrated = (group.intensity_metrics(target, reading, which) for which in (False, True))
                 metrics = [raw[metric] for metric in INTENSITY_METRICS]
@@ -168,7 +173,7 @@ def intensity_table(rows: Sequence[Row], reading: str) -> str:
 def inconsistency_table(rows: Sequence[Row]) -> str:
     """A row a group of four heads, with the mean inconsistency of each of READINGS over the seeds."""
     lines = []
-    for name, group in rows:
+    for name, group in with_ensembles(rows):
         if "inconsistency" in group.first.results["test"]:
             scores = [{r: results["inconsistency"][r] for r in READINGS} for results in group.results]
             metrics = [Metric.over_seeds(reading, scores) for reading in READINGS]

@@ -9,7 +9,6 @@ import tempfile
 import time
 import timeit
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from transformers import TrainerCallback
 from turns import our_validation, published_validation, waiting
 
 from artificial_pain.evaluation import baselines, bootstrap
-from artificial_pain.evaluation.classification import classification, macro_f1
+from artificial_pain.evaluation.classification import classification, macro_f1, summands
 from artificial_pain.storage import REPOSITORY
 from artificial_pain.training import checkpoints, recipe
 from artificial_pain.training.trainer import EmotionTrainer
@@ -156,16 +155,18 @@ def _intervals(task: Task) -> dict[str, str]:
     """What the evaluation of a run resamples, and its paired test; TF-IDF's predictions stand for the model's too."""
     _, _, splits = task.load()
     names, test = splits.label_names, splits.texts["test"]
-    words, labels = baselines.fit_classifier(splits.texts["train"]), test["label"].to_numpy()
-    predicted, probabilities = words.predict(test["text"]), {"": words.predict_proba(test["text"])}
+    features, labels = baselines.tfidf_features(splits.texts), test["label"].to_numpy()
+    words = baselines.fit_classifier(features, splits.texts)
+    predicted, probabilities = words.predict(features["test"]), {"": words.predict_proba(features["test"])}
     majority = np.full(len(labels), splits.texts["train"]["label"].mode()[0])
 
     def work() -> None:
         classification(labels, predicted, names, probabilities, intervals=True)
         for baseline in (majority, predicted):
             classification(labels, baseline, names, intervals=True)
-        score = partial(macro_f1, classes=len(names))
-        bootstrap.paired_test(score, labels, predicted[None], majority[None])
+        bootstrap.permutation_test(
+            macro_f1, *(summands(labels, each, len(names))[None] for each in (predicted, majority))
+        )
 
     seconds = statistics.median(timeit.repeat(work, number=1, repeat=TURNS))
     what = f"confidence intervals of a SAD run and its baselines, {bootstrap.RESAMPLES:,} resamples, and a paired test"

@@ -44,7 +44,7 @@ def main(args: argparse.Namespace) -> None:
     rows = dict(zip(names(folders), runs, strict=True))
     settings = defaultdict(list)
     for name, run in rows.items():
-        settings[setting(run.record)].append(name)
+        settings[setting(run.record), run.record["data"]["fingerprint"]].append(name)
     for same in settings.values() if args.ensemble else ():
         if len(same) > 1:
             rows[f"{same[0]} and {len(same) - 1} more averaged"] = combine.average([rows[name] for name in same])

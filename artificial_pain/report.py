@@ -60,6 +60,7 @@ def main(args: argparse.Namespace) -> None:
     # Imported here, so that --help and a wrong flag are answered at once.
     from artificial_pain.reporting import archive, commands, page
     from artificial_pain.reporting.find import find_runs, group_runs
+    from artificial_pain.reporting.groups import Group
 
     folder = args.output.with_suffix("")
     roots = args.roots or list(storage.TASK_FOLDERS.values())
@@ -71,6 +72,7 @@ def main(args: argparse.Namespace) -> None:
     groups, incomplete = group_runs(runs)
     if args.corpus:
         groups = [group for group in groups if args.corpus in (group.corpus, group.first.folder.parents[1].name)]
+        incomplete = [parts for parts in incomplete if Group(parts).corpus == args.corpus]
         unfinished = {path: record for path, record in unfinished.items() if path.parents[1].name == args.corpus}
     if not groups:
         where = f"{', '.join(map(str, roots))}{f' of {args.corpus}' if args.corpus else ''}"

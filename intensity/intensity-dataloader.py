@@ -51,11 +51,7 @@ def main(args: argparse.Namespace) -> None:
 
     # 4. The stratified split: each split has the corpus' shares of the labels. With --folds, each example is in the
     #    test split of one of the folds, and validation is as large as without.
-    if args.folds:
-        validation_share = HELD_OUT_SHARE * (1 - TEST_SHARE)
-        parts = splits.fold(corpus, args.fold, args.folds, validation_share, args.seed)
-    else:
-        parts = splits.split(corpus, HELD_OUT_SHARE, TEST_SHARE, args.seed)
+    parts = splits.split(corpus, HELD_OUT_SHARE, TEST_SHARE, args.seed, args.folds, args.fold)
     label_counts = splits.label_counts(parts["train"])  # before the balancing, for the majority baseline
 
     # 5. Balance the training split alone. An emotion with more examples is sampled down. One with fewer gains augmented

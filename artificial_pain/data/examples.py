@@ -73,6 +73,11 @@ def _differences(settings: dict) -> dict:
     return {name: settings[name] for name in PUBLISHED if settings.get(name) not in (None, PUBLISHED[name])}
 
 
+def value(settings: dict, name: str) -> object:
+    """One of the settings; as published where it is not said."""
+    return PUBLISHED.get(name) if settings.get(name) is None else settings[name]
+
+
 def settings(args: argparse.Namespace) -> dict:
     """The settings of the examples, from the flags of a dataloader, a model script, or a study."""
     flags = vars(args)
@@ -123,8 +128,8 @@ def require_same(folder: Path, made: dict, asked: dict) -> None:
     made, asked: settings, with `dataset_name` and `corpus_sha256`. A file is the same by its path or by its content.
     """
     names = ["dataset_name", "label_column", "text_column", "deduplicate", "split", "folds", "fold", "seed"]
-    both = [{name: each.get(name) or PUBLISHED.get(name) for name in names} for each in (made, asked)]
-    different = [f"--{name} {both[0][name]}" for name in names if both[0][name] != both[1][name]]
+    both = [(name, value(made, name), value(asked, name)) for name in names]
+    different = [f"--{name} {ours}" for name, ours, theirs in both if ours != theirs]
     if all(made[name] != asked[name] for name in ("data_source", "corpus_sha256")):
         different.append(f"--data_source {made['data_source'] or '(the published file)'}")
     if different:

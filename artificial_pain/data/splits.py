@@ -77,44 +77,49 @@ def _require_trainable(frame: pd.DataFrame, source: examples.Source) -> None:
         raise UserError(f"{source}: its column 'split' gives {lack}: mend it, or rename it for a random split")
 
 
-def split(frame: pd.DataFrame, held_out_share: float, test_share: float, seed: int) -> Frames:
+def split(
+    frame: pd.DataFrame, held_out_share: float, test_share: float, seed: int, folds: int | None, fold: int | None
+) -> Frames:
     """Split into train, validation and test, stratified by `label`.
 
     `held_out_share` of the examples leave the training split; `test_share` of those are the test split, the rest are
-    the validation split. A corpus that has a column `split` is split by it. Adds the column `augmented`, False.
+    the validation split. With `folds`, the test split is one of so many equal parts, the `fold`-th from 1, and
+    validation is as large as without. A corpus that has a column `split` is split by it. Adds the column `augmented`,
+    False.
+
+    Raises UserError where there are folds and a column `split`, or a label has fewer examples than there are folds.
     """
-    if SPLIT in frame:
-        given, frame = frame[SPLIT], frame.drop(columns=SPLIT).assign(augmented=False)
-        return {name: frame[given == name] for name in SPLITS}
-    from sklearn.model_selection import train_test_split  # here: the training reads splits, and draws none
-
-    train, held_out = train_test_split(frame, test_size=held_out_share, stratify=frame["label"], random_state=seed)
-    validation, test = train_test_split(held_out, test_size=test_share, stratify=held_out["label"], random_state=seed)
-    parts = {"train": train, "validation": validation, "test": test}
-    return {name: part.assign(augmented=False) for name, part in parts.items()}
-
-
-def fold(frame: pd.DataFrame, k: int, n: int, validation_share: float, seed: int) -> Frames:
-    """Split into train, validation and test, stratified by `label`: the test split is the k-th, from 1, of n folds.
-
-    The folds are as large as each other, and every example is in one. `validation_share` of all examples, drawn from
-    the others, are the validation split. Adds the column `augmented`, False. Raises UserError where a label has fewer
-    examples than there are folds, or the corpus says the split itself.
-    """
-    if SPLIT in frame:
+    if SPLIT in frame and folds:
         raise UserError("--folds: the corpus has a column 'split': leave out --folds, or rename the column")
-    counts = frame["label_name"].value_counts()
-    if counts.min() < n:
-        rarest = f"label {short_repr(counts.idxmin())} has {counts.min()} examples"
-        raise UserError(f"--folds {n}: {rarest}: each fold needs one: give fewer folds")
-    from sklearn.model_selection import StratifiedKFold, train_test_split  # here: the training draws no split
+    if SPLIT in frame:
+        given, frame = frame[SPLIT], frame.drop(columns=SPLIT)
+        parts = [frame[given == name] for name in SPLITS]
+    else:
+        from sklearn.model_selection import train_test_split  # here: the training reads splits, and draws none
 
-    folds = list(StratifiedKFold(n, shuffle=True, random_state=seed).split(frame, frame["label"]))
-    others, test = (frame.iloc[rows] for rows in folds[k - 1])
-    size = round(validation_share * len(frame))
-    train, validation = train_test_split(others, test_size=size, stratify=others["label"], random_state=seed)
-    parts = {"train": train, "validation": validation, "test": test}
-    return {name: part.assign(augmented=False) for name, part in parts.items()}
+        def draw(frame: pd.DataFrame, size: float) -> list[pd.DataFrame]:
+            return train_test_split(frame, test_size=size, stratify=frame["label"], random_state=seed)
+
+        if folds:
+            others, test = _fold(frame, folds, fold, seed)
+            train, validation = draw(others, round(held_out_share * (1 - test_share) * len(frame)))
+        else:
+            train, held_out = draw(frame, held_out_share)
+            validation, test = draw(held_out, test_share)
+        parts = [train, validation, test]
+    return {name: part.assign(augmented=False) for name, part in zip(SPLITS, parts, strict=True)}
+
+
+def _fold(frame: pd.DataFrame, folds: int, fold: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The examples that are not in the fold, and those that are."""
+    from sklearn.model_selection import StratifiedKFold
+
+    counts = frame["label_name"].value_counts()
+    if counts.min() < folds:
+        rarest = f"label {short_repr(counts.idxmin())} has {counts.min()} examples"
+        raise UserError(f"--folds {folds}: {rarest}: each fold needs one: give fewer folds")
+    rows = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(frame, frame["label"]))[fold - 1]
+    return tuple(frame.iloc[some] for some in rows)
 
 
 def drop_turns(row: dict, rng: np.random.Generator) -> str:

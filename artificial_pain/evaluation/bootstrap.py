@@ -16,6 +16,7 @@ RESAMPLES = 2000
 PERMUTATIONS = 10_000
 SEED = 0
 LEVEL, POWER = 0.05, 0.8
+TOLERANCE = 1e-12  # rounding may change the last digits of an equal difference
 PERCENTILES = (2.5, 97.5)  # the ends of a 95 % interval
 
 
@@ -68,19 +69,16 @@ def intervals(samples: dict[str, np.ndarray]) -> dict[str, dict]:
 
 @dataclass(frozen=True)
 class Scores:
-    """A metric of a setting's trained models, a seed each; or of a baseline, which has no seed."""
+    """A metric of a setting's trained models, a seed each. Those of a baseline are all the same."""
 
     values: np.ndarray  # on all examples, (seeds,)
     resampled: np.ndarray  # in the resamples of these, (seeds, RESAMPLES); NaN where not defined
-    has_seed: bool = True
 
     @property
-    def of_seeds(self) -> tuple[float, float]:
-        """The variance of the mean that comes from the seeds, and its degrees of freedom; NaN where one seed says
-        nothing of it.
-        """
+    def of_seeds(self) -> float:
+        """The variance of the mean that comes from the seeds; NaN where one seed says nothing of it."""
         n = len(self.values)
-        return (self.values.var(ddof=1) / n, n - 1) if n > 1 else (np.nan if self.has_seed else 0.0, np.inf)
+        return self.values.var(ddof=1) / n if n > 1 else np.nan
 
     def of_seeds_on_examples(self, defined: np.ndarray) -> float:
         """That part of it which differs from example to example, from the resamples at `defined`."""
@@ -89,7 +87,7 @@ class Scores:
         return float(centred.var(axis=0, ddof=1).mean() / n) if n > 1 else 0.0
 
 
-NOTHING = Scores(np.zeros(1), np.zeros((1, RESAMPLES)), has_seed=False)
+NOTHING = Scores(np.zeros(2), np.zeros((2, RESAMPLES)))
 
 
 def compare(ours: Scores, theirs: Scores = NOTHING) -> dict:
@@ -100,24 +98,27 @@ def compare(ours: Scores, theirs: Scores = NOTHING) -> dict:
     variance over the seeds, divided by their number. The degrees of freedom are those of Welch and Satterthwaite
     (Biometrics Bulletin, 1946).
 
-    `difference`; its 95 % `interval`; the `p_value` of t, two-sided; `detectable`, the smallest true difference that is
-    found in POWER of the cases. With a single seed, the interval is that of these trained models, over the examples,
-    and the other two are None.
+    `difference`; its 95 % `interval`; the `p_value` of t, two-sided; `detectable`, the true difference that is found in
+    about POWER of the cases. Where one of the two has a single seed, the interval is that of these trained models, over
+    the examples, and the other two are None.
     """
     from scipy.stats import t  # here: the first training step shall not wait for this import
 
-    both, of_seeds = (ours, theirs), [scores.of_seeds for scores in (ours, theirs)]
+    both = (ours, theirs)
     difference = float(ours.values.mean() - theirs.values.mean())
     resampled = ours.resampled.mean(axis=0) - theirs.resampled.mean(axis=0)
     defined = np.isfinite(resampled)
-    shared = resampled[defined].var(ddof=1) - sum(scores.of_seeds_on_examples(defined) for scores in both)
-    parts = [(max(0.0, shared), np.inf), *((np.nan_to_num(part), degrees) for part, degrees in of_seeds)]
-    variance, of_freedom = sum(part for part, _ in parts), sum(part**2 / degrees for part, degrees in parts)
+    variance, of_freedom = resampled[defined].var(ddof=1), 0.0
+    of_seeds = np.array([scores.of_seeds for scores in both])
+    if is_of_settings := not np.isnan(of_seeds).any():
+        variance = max(0.0, variance - sum(scores.of_seeds_on_examples(defined) for scores in both)) + of_seeds.sum()
+        of_freedom = sum(part**2 / (len(scores.values) - 1) for part, scores in zip(of_seeds, both, strict=True))
     freedom, error = variance**2 / of_freedom if of_freedom else np.inf, variance**0.5
     margin = t.ppf(1 - LEVEL / 2, freedom) * error
     tested = {"p_value": None, "detectable": None}
-    if not np.isnan([part for part, _ in of_seeds]).any():
-        p_value = 2 * t.sf(abs(difference) / error, freedom) if error else difference == 0
+    if is_of_settings:
+        is_exact = error < TOLERANCE  # nothing varies
+        p_value = abs(difference) < TOLERANCE if is_exact else 2 * t.sf(abs(difference) / error, freedom)
         tested = {"p_value": float(p_value), "detectable": float(margin + t.ppf(POWER, freedom) * error)}
     return {"difference": difference, "interval": [difference - margin, difference + margin], **tested}
 
@@ -141,7 +142,7 @@ def permutation_test(score: Callable[[np.ndarray], np.ndarray], ours: np.ndarray
     ours, theirs: what each seed's predictions of an example add to the sums, (seeds, n, summands), as many seeds each.
     score: takes sums (..., summands), returns a metric (...).
     """
-    rng, tolerance = np.random.default_rng(SEED), 1e-12  # rounding may change the last digits of an equal difference
+    rng = np.random.default_rng(SEED)
     both = np.stack([ours, theirs])
     sums, swap_adds = both.sum(axis=2)[:, :, None], np.stack([theirs - ours, ours - theirs])
 
@@ -152,5 +153,5 @@ def permutation_test(score: Callable[[np.ndarray], np.ndarray], ours: np.ndarray
     observed, n_extreme = abs(difference(sums)), 0
     for rows in np.array_split(np.arange(PERMUTATIONS), -(-PERMUTATIONS // 1000)):
         swapped = (rng.random((len(rows), ours.shape[1])) < 0.5).astype(float)
-        n_extreme += int((abs(difference(sums + swapped @ swap_adds)) >= observed - tolerance).sum())
+        n_extreme += int((abs(difference(sums + swapped @ swap_adds)) >= observed - TOLERANCE).sum())
     return (n_extreme + 1) / (PERMUTATIONS + 1)

@@ -21,16 +21,16 @@ from artificial_pain.evaluation.readings import READINGS
 def frame(
     texts: pd.DataFrame,
     predicted: np.ndarray,
-    probabilities: np.ndarray,
+    shares: np.ndarray,
     by_reading: Mapping[str, np.ndarray],
     names: Sequence[str],
     label_names: Sequence[str],
 ) -> pd.DataFrame:
-    """The columns that are not calibrated. predicted: labels, (n,). probabilities: (n, labels). by_reading: the
-    intensities in each of READINGS, (n, intensities). names: of the intensities.
+    """The columns that are not calibrated. predicted: labels, (n,). shares: their probabilities, (n, labels).
+    by_reading: the intensities in each of READINGS, (n, intensities). names: of the intensities.
     """
     columns = {"predicted": np.asarray(label_names)[predicted]}
-    columns |= {f"{PROBABILITY}{name}": probabilities[:, i] for i, name in enumerate(label_names)}
+    columns |= {f"{PROBABILITY}{name}": shares[:, i] for i, name in enumerate(label_names)}
     for i, name in enumerate(names):
         columns |= {name: texts[name]}
         columns |= {f"{name}{end}": by_reading[reading][:, i] for reading, end in READINGS.items()}
@@ -64,6 +64,12 @@ def label_indices(predictions: pd.DataFrame, column: str, label_names: Sequence[
     return predictions[column].map({name: i for i, name in enumerate(label_names)}).to_numpy()
 
 
+def probabilities(predictions: pd.DataFrame, label_names: Sequence[str]) -> dict[str, np.ndarray]:
+    """The probabilities of the labels, (n, labels), by the beginning of their columns' names: "" and CALIBRATED."""
+    names = [f"{PROBABILITY}{name}" for name in label_names]
+    return {prefix: predictions[[f"{prefix}{name}" for name in names]].to_numpy(float) for prefix in ("", CALIBRATED)}
+
+
 def metrics(
     predictions: pd.DataFrame,
     label_names: Sequence[str],
@@ -74,15 +80,10 @@ def metrics(
 
     references: by the columns of the intensities. `intervals` adds the 95 % intervals, and the metrics by source.
     """
-    names, (true, predicted) = (
-        list(references),
-        (label_indices(predictions, column, label_names) for column in ("label_name", "predicted")),
-    )
-    probabilities = {
-        prefix: predictions[[f"{prefix}{PROBABILITY}{name}" for name in label_names]].to_numpy(float)
-        for prefix in ("", CALIBRATED)
-    }
-    scores = classification.classification(true, predicted, label_names, probabilities, intervals)
+    names = list(references)
+    true, predicted = (label_indices(predictions, column, label_names) for column in ("label_name", "predicted"))
+    shares = probabilities(predictions, label_names)
+    scores = classification.classification(true, predicted, label_names, shares, intervals)
     scores |= classification.by_source(true, predicted, label_names, predictions) if intervals else {}
     for prefix in ("", CALIBRATED) if names else ():
         read = {

@@ -42,11 +42,11 @@ def pool(folds: Sequence[Run]) -> Run:
     record = {**first.record, "data": {**first.record["data"], "fold": None}}
     pooled = replace(
         first,
-        folder=first.folder,
         record=record,
         results=results,
         predictions=test,
         folds=tuple(folds),
+        readings=set().union(*(run.readings for run in folds)),
         validation=pd.concat([run.validation for run in folds]),
         curves=pd.concat([run.curves for run in folds]).groupby(level=0).mean(),
     )

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from artificial_pain.errors import UserError
 from artificial_pain.reporting import archive, combine
 from artificial_pain.reporting.groups import Group, hardware
 from artificial_pain.reporting.run_files import Run
@@ -44,10 +45,13 @@ def group_runs(runs: Sequence[Run]) -> tuple[list[Group], list[list[Run]]]:
             folds[repr((place, _setting(run), same, run.record["seed"]))].append(run)
         else:
             groups[repr((run.folder.parent, _setting(run), data["fingerprint"]))].append(run)
-    for parts in folds.values():
-        if len(parts) == parts[0].record["data"]["folds"]:
-            pooled = combine.pool(sorted(parts, key=lambda run: run.record["data"]["fold"]))
-            groups[repr((pooled.folder.parent, _setting(pooled)))].append(pooled)
+    for key, parts in folds.items():
+        parts.sort(key=lambda run: run.record["data"]["fold"])
+        first, found = parts[0], [run.record["data"]["fold"] for run in parts]
+        if len(set(found)) < len(found):
+            raise UserError(f"{first.folder}: its setting and seed has a fold twice: give a folder that has each once")
+        if len(found) == first.record["data"]["folds"]:
+            groups[key.removesuffix(f", {first.record['seed']})")].append(combine.pool(parts))
         else:
             incomplete.append(parts)
     return [Group(runs) for runs in groups.values()], incomplete

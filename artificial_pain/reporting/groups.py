@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from artificial_pain.data import examples
-from artificial_pain.data.vocabulary import CALIBRATED, FITTED_CLASSIFIERS, INTENSITIES, PROBABILITY
+from artificial_pain.data.vocabulary import CALIBRATED, FITTED_CLASSIFIERS, INTENSITIES
 from artificial_pain.evaluation import bootstrap, classification, predictions, regression
 from artificial_pain.evaluation.readings import READINGS
 from artificial_pain.reporting import combine
@@ -59,18 +59,16 @@ class Measure:
     score: Callable[[np.ndarray], np.ndarray]  # sums (..., summands) to the metric (...)
 
 
-def scores_of(name: str, results: Sequence[dict], resampled: Sequence[dict], has_seed: bool = True) -> bootstrap.Scores:
+def scores_of(name: str, results: Sequence[dict], resampled: Sequence[dict]) -> bootstrap.Scores:
     """A metric of several seeds, of all examples and of the resamples."""
     values = np.array([scores[name] for scores in results], float)
-    return bootstrap.Scores(values, np.stack([scores[name] for scores in resampled]), has_seed)
+    return bootstrap.Scores(values, np.stack([scores[name] for scores in resampled]))
 
 
 class Group:
     """The runs of one setting, by seed: they differ in nothing else."""
 
-    def __init__(self, runs: Sequence[Run], has_seed: bool = True):
-        """has_seed: False for a baseline, of `combine.as_run`, which is the same for every seed."""
-        self.has_seed = has_seed
+    def __init__(self, runs: Sequence[Run]):
         self.runs = sorted(runs, key=lambda run: run.record["seed"])
         self.seeds = [run.record["seed"] for run in self.runs]
         self.first = self.runs[0]
@@ -80,7 +78,7 @@ class Group:
         self.heads = self.arguments.get("head_num", 1)
         self.root = self.first.folder.parents[2]  # root/corpus/encoder/run
         # The name of the corpus folder, without what changes no test example.
-        tested = self.data | dict.fromkeys(["samples_per_label", "max_length"])
+        tested = self.data | dict.fromkeys(["samples_per_label", "max_length", "fold"])
         self.corpus = examples.corpus_name(self.arguments["dataset_name"], tested)
         self.label_names, self.targets = self.first.label_names, self.first.targets
         self.num_labels = len(self.label_names)
@@ -123,13 +121,16 @@ class Group:
 
     @cached_property
     def ensemble(self) -> "Group":
-        """The seeds as one model."""
+        """The seeds as one model, on each fold where there are some."""
+        if self.first.folds:
+            by_fold = zip(*(run.folds for run in self.runs), strict=True)
+            return Group([combine.pool([combine.average(runs) for runs in by_fold])])
         return Group([combine.average(self.runs)])
 
     def baselines(self) -> dict[str, "Group"]:
         """The baselines that are fitted to the training split, by their names in the results."""
         names = [name for name in FITTED if name in self.first.results["baselines"]]
-        return {name: Group([combine.as_run(self.first, name)], has_seed=False) for name in names}
+        return {name: Group([combine.as_run(run, name) for run in self.runs]) for name in names}
 
     def annotated(self, target: str) -> np.ndarray:
         """A target's annotation, (n,), NaN where missing."""
@@ -157,11 +158,8 @@ class Group:
         """The metrics of the emotion in the resamples of the test examples, for each run."""
         resampled = []
         for run, predicted in zip(self.runs, self.predicted_labels, strict=True):
-            probabilities = {
-                prefix: run.predictions[[f"{prefix}{PROBABILITY}{name}" for name in self.label_names]].to_numpy(float)
-                for prefix in ("", CALIBRATED)
-            }
-            resampled.append(classification.resampled_scores(self.labels, predicted, self.num_labels, probabilities))
+            shares = predictions.probabilities(run.predictions, self.label_names)
+            resampled.append(classification.resampled_scores(self.labels, predicted, self.num_labels, shares))
         return resampled
 
     def emotion_metric(self, name: str) -> Metric:
@@ -179,14 +177,14 @@ class Group:
         measures = {}
         if "macro_f1" in self.results[0]:  # a baseline of the intensities has no emotions
             summands = [classification.summands(self.labels, each, self.num_labels) for each in self.predicted_labels]
-            scores = scores_of("macro_f1", self.results, self.resampled, self.has_seed)
+            scores = scores_of("macro_f1", self.results, self.resampled)
             measures["macro-F1"] = Measure(scores, np.stack(summands), classification.macro_f1)
         for target in self.targets if "intensity" in self.results[0] else ():
             known = ~np.isnan(self.annotated(target))
             if known.any():
                 errors = np.abs(self.predicted_intensity(target) - self.annotated(target))[:, known] / known.sum()
                 resampled = errors @ bootstrap.resample_counts(known.sum()).T
-                scores = bootstrap.Scores(errors.sum(axis=1), resampled, self.has_seed)
+                scores = bootstrap.Scores(errors.sum(axis=1), resampled)
                 measures[f"MAE, {INTENSITIES[target]}"] = Measure(scores, errors[:, :, None], lambda sums: sums[..., 0])
         return measures
 
@@ -217,12 +215,11 @@ def paired_tests(group: Group, other: Group) -> dict[str, dict]:
 
     By the name of the metric: what `bootstrap.compare` says of the settings, on all their seeds; and
     `p_value_of_models`, of the models that were trained, on the seeds that both have. Where they share none, that is on
-    as many as both have. A baseline is the same for every seed.
+    as many as both have.
     """
-    shared = set(group.seeds) & set(other.seeds) if other.has_seed else set(group.seeds)
-    rows = [[i for i, seed in enumerate(each.seeds) if seed in (shared or each.seeds)] for each in (group, other)]
-    n = min(map(len, rows)) if other.has_seed else len(rows[0])
-    rows = [rows[0][:n], rows[1][:n] if other.has_seed else [0] * n]
+    shared = set(group.seeds) & set(other.seeds)
+    rows = [[i for i, seed in enumerate(each.seeds) if not shared or seed in shared] for each in (group, other)]
+    rows = [some[: min(map(len, rows))] for some in rows]
     tests = {}
     for name in [name for name in group.measures if name in other.measures]:
         ours, theirs = group.measures[name], other.measures[name]

@@ -70,7 +70,7 @@ class Section:
             pairs, f"Testing {self.slug}", leave=False, disable=None
         ):
             names = {"name": name, "other_name": other_name, "differences": ", ".join(differences)}
-            helps = group.heads > 1 and other.heads == 1 and set(differences) <= HEADS_SETTINGS and other.has_seed
+            helps = group.heads > 1 and other.heads == 1 and set(differences) <= HEADS_SETTINGS
             for metric, test in paired_tests(group, other).items():
                 tests.append({**names, "metric": metric, **test, "does_intensity_help": helps and metric == "macro-F1"})
         known = [test for test in tests if test["p_value"] is not None]

@@ -11,7 +11,6 @@ import pandas as pd
 from artificial_pain.data import text_csv
 from artificial_pain.data.vocabulary import CALIBRATED, FITTED_CLASSIFIERS, INTENSITIES, PROBABILITY
 from artificial_pain.errors import as_user_error
-from artificial_pain.evaluation.calibration import Calibration
 from artificial_pain.evaluation.readings import READINGS
 from artificial_pain.evaluation.regression import SCALES, Reference
 from artificial_pain.evaluation.tables import PRIMARY_METRICS, SECONDARY_METRICS
@@ -65,10 +64,6 @@ class Run:
     def targets(self) -> list[str]:
         """The columns of the intensities that were predicted."""
         return [target for target in INTENSITIES if target in self.predictions]
-
-    @property
-    def calibration(self) -> Calibration:
-        return Calibration(**self.results["calibration"])
 
     @property
     def described(self) -> tuple[list[str], dict[str, Reference]]:

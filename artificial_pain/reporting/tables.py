@@ -1,9 +1,9 @@
 """The tables of a report, in Markdown."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pandas as pd
 
 from artificial_pain.data.vocabulary import CALIBRATED, INTENSITIES
 from artificial_pain.evaluation.readings import READING_TITLES, READINGS
@@ -80,7 +80,7 @@ def with_ensembles(rows: Sequence[Row]) -> Iterator[Row]:
     for name, group in rows:
         yield name, group
         if len(group.runs) > 1:
-            yield f"{name}, the {len(group.runs)} seeds averaged", group.ensemble
+            yield f"{name}, {len(group.runs)} seeds averaged", group.ensemble
 
 
 def emotion_table(rows: Sequence[Row]) -> str:
@@ -144,9 +144,9 @@ def source_table(rows: Sequence[Row]) -> str:
     """The weighted F1 for each source of the examples: a row a group, and the baselines."""
     sources = rows[0][1].results[0]["by_source"]
     lines = []
-    for name, group in rows:
+    for name, group in with_ensembles(rows):
         by_source = [[results["by_source"][source] for results in group.results] for source in sources]
-        lines.append([name, *(metric_cell(Metric.over_seeds("weighted_f1", results)) for results in by_source)])
+        lines.append([name, *(metric_cell(Metric.over_seeds("weighted_f1", each)) for each in by_source)])
     for name, scores in baseline_scores(rows, "by_source"):
         lines.append([name, *(format_number(scores["by_source"][source]["weighted_f1"]) for source in sources)])
     return markdown_table(["", *(f"{source} (n={scores['n']})" for source, scores in sources.items())], lines)
@@ -197,10 +197,8 @@ def tests_table(tests: Sequence[dict]) -> str:
     return markdown_table(columns, lines)
 
 
-def detectable(tests: Sequence[dict]) -> dict[str, np.ndarray]:
+def detectable(tests: Sequence[dict]) -> dict[str, list[float]]:
     """By metric, the least, the median and the greatest of the differences that the tests could have shown."""
-    found = defaultdict(list)
-    for test in tests:
-        if test["detectable"] is not None:
-            found[test["metric"]].append(test["detectable"])
-    return {metric: np.percentile(differences, [0, 50, 100]) for metric, differences in found.items()}
+    frame = pd.DataFrame(tests).dropna(subset="detectable")
+    found = frame.groupby("metric", sort=False)["detectable"]
+    return {metric: differences.astype(float).quantile([0, 0.5, 1]).tolist() for metric, differences in found}

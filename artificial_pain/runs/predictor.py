@@ -24,13 +24,12 @@ class Ensemble:
 
     def __init__(self, run_folders: Sequence[str | Path], calibrated_intensities: bool = False):
         """Raises UserError where a run is of another setting than the first, or as `Predictor` does."""
-        first, *others = run_folders
-        setting = status.setting(status.finished_record(Path(first)))
-        for folder in others:
-            if status.setting(status.finished_record(Path(folder))) != setting:
-                raise UserError(
-                    f"{folder}: is of another setting than {first}: give runs that differ in their seed alone"
-                )
+        records = [status.finished_record(Path(folder)) for folder in run_folders]
+        settings = [(status.setting(record), record["data"]["fingerprint"]) for record in records]
+        for folder, setting in zip(run_folders, settings, strict=True):
+            if setting != settings[0]:
+                other = f"is of another setting or other data than {run_folders[0]}"
+                raise UserError(f"{folder}: {other}: give runs that differ in their seed alone")
         self.predictors = [Predictor(folder, calibrated_intensities) for folder in run_folders]
 
     def __call__(self, texts: str | Sequence[str], batch_size: int = 32) -> pd.DataFrame:

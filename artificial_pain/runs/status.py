@@ -67,8 +67,7 @@ def prepare(run_folder: Path, record: dict, restart: bool) -> dict:
 def setting(record: dict) -> str:
     """What a run's setting is called among others: 12 hexadecimal digits, the same for all seeds, folds and folders."""
     arguments = {name: value for name, value in record["arguments"].items() if name not in RESUMABLE_FLAGS | {"seed"}}
-    published = {name: value for name, value in examples.PUBLISHED.items() if name not in ("data_source", "fold")}
-    data = {name: record["data"].get(name) or value for name, value in published.items()}
+    data = {name: examples.value(record["data"], name) for name in examples.PUBLISHED.keys() - {"data_source", "fold"}}
     return hashlib.sha256(json.dumps([arguments, data], sort_keys=True).encode()).hexdigest()[:12]
 
 

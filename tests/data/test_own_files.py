@@ -309,7 +309,7 @@ def table_with_splits(names: list[str], labels: list[str]) -> pd.DataFrame:
 def test_given_split_is_obeyed():
     frame = table_with_splits(["train", "Training", "dev", "test", "train", " TEST "], ["a", "b", "a", "b", "b", "a"])
     frame, names = splits.add_labels(frame, Source(Path("mine"), "mine", "mine"), 15)
-    parts = splits.split(frame, 0.3, 0.6667, seed=42)
+    parts = splits.split(frame, 0.3, 0.6667, 42, None, None)
     assert names == ["a", "b"]
     assert {name: part.index.tolist() for name, part in parts.items()} == {
         "train": [0, 1, 4],

@@ -17,7 +17,7 @@ AUGMENTATIONS = {"ESConv": splits.drop_turns, "SAD": partial(splits.crop_words, 
 
 
 def published_split(frame: pd.DataFrame, seed: int = 42) -> dict[str, pd.DataFrame]:
-    return splits.split(frame, held_out_share=0.3, test_share=0.6667, seed=seed)
+    return splits.split(frame, held_out_share=0.3, test_share=0.6667, seed=seed, folds=None, fold=None)
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,7 @@ def test_texts_in_two_splits_are_counted():
 
 
 def test_folds_test_every_example_once(esconv):
-    parts = [splits.fold(esconv, k, 5, 0.1, seed=42) for k in range(1, 6)]
+    parts = [splits.split(esconv, 0.3, 0.6667, 42, folds=5, fold=k) for k in range(1, 6)]
     tested = pd.concat([part["test"] for part in parts])
     assert sorted(tested.index) == sorted(esconv.index)
     for part in parts:
@@ -185,15 +185,15 @@ def test_folds_test_every_example_once(esconv):
 
 def test_folds_that_cannot_be_made_are_refused(esconv):
     with pytest.raises(UserError, match="--folds 15: label 'b' has 14 examples"):
-        splits.fold(toy({"a": 30, "b": 14}), 1, 15, 0.1, seed=42)
+        splits.split(toy({"a": 30, "b": 14}), 0.3, 0.6667, 42, folds=15, fold=1)
     with pytest.raises(UserError, match="has a column 'split'"):
-        splits.fold(esconv.assign(split="train"), 1, 5, 0.1, seed=42)
+        splits.split(esconv.assign(split="train"), 0.3, 0.6667, 42, folds=5, fold=1)
 
 
 def test_the_split_of_imhi_has_the_published_sizes(corpora):
     source = locate("SAD", str(corpora / "SAD_v1.zip"))
     frame, names = splits.add_labels(add_imhi_split(read_corpus("SAD", source, "original_label"), source), source, 0)
-    parts = splits.split(frame, held_out_share=0.3, test_share=0.6667, seed=7)
+    parts = published_split(frame, seed=7)
     assert {name: len(part) for name, part in parts.items()} == {"train": 5547, "validation": 616, "test": 684}
     assert len(names) == 9 and "split" not in parts["test"]
     rated_right = (parts["test"]["label_name"] == parts["test"]["top_label"]).mean()

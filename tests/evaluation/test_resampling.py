@@ -134,10 +134,10 @@ def test_p_values_under_the_null_are_not_too_small(monkeypatch):
     assert small <= 34  # 20 expected at most; more than 34 in 1 of 1,000 cases
 
 
-def scores(right: np.ndarray, has_seed: bool = True) -> bootstrap.Scores:
+def scores(right: np.ndarray) -> bootstrap.Scores:
     """The accuracy of seeds, from what each predicts right, (seeds, n)."""
     resampled = right @ bootstrap.resample_counts(right.shape[1]).T / right.shape[1]
-    return bootstrap.Scores(right.mean(axis=1), resampled, has_seed)
+    return bootstrap.Scores(right.mean(axis=1), resampled)
 
 
 def test_seeds_alone_give_welch_s_test():
@@ -155,10 +155,10 @@ def test_seeds_alone_give_welch_s_test():
 
 
 def test_examples_alone_give_a_paired_z_test():
-    """Baselines have no seeds: the interval is that of the mean of paired differences, and so is the p-value"""
+    """Baselines are the same for all seeds: the interval is that of the mean of paired differences, and so is p"""
     rng = np.random.default_rng(1)
     right = (rng.random((2, 400)) < [[0.7], [0.62]]).astype(float)
-    ours, theirs = (scores(each[None], has_seed=False) for each in right)
+    ours, theirs = (scores(np.stack([each] * n)) for each, n in zip(right, (2, 5), strict=True))
     differences = right[0] - right[1]
     error = differences.std() / np.sqrt(400)
     got = bootstrap.compare(ours, theirs)
@@ -181,7 +181,10 @@ def test_one_seed_says_nothing_of_a_setting():
     assert got["p_value"] is None and got["detectable"] is None and got["interval"][0] < got["difference"]
     same = bootstrap.compare(scores(right), scores(right))
     assert same["difference"] == 0 and same["p_value"] == 1
-    nothing = scores(np.ones((1, 50)), has_seed=False)
+    low, high = got["interval"]
+    models = (right[0] - right[1:].mean(axis=0)).std() / 10
+    assert high - low == pytest.approx(2 * 1.96 * models, rel=0.06), "over the examples alone"
+    nothing = scores(np.ones((2, 50)))
     assert bootstrap.compare(nothing, nothing)["p_value"] == 1
 
 

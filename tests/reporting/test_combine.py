@@ -84,6 +84,10 @@ def test_folds_are_one_group_and_a_missing_one_is_told(runs):
     (group,), incomplete = group_runs([*folds[0], *folds[1]])
     assert group.seeds == [42, 43] and not incomplete
     assert len(group.emotion_metric("macro_f1").interval) == 2
+    average = combine.average(runs).results["test"]["macro_f1"]
+    assert group.ensemble.emotion_metric("macro_f1").mean == pytest.approx(average)
+    with pytest.raises(UserError, match="has a fold twice"):
+        group_runs([*folds[0], folds[0][1]])
 
 
 def test_page_of_folds_has_the_command_of_each(runs, tmp_path):
@@ -120,7 +124,7 @@ def test_ensemble_predicts_what_its_runs_do_on_average(folder, runs, command):
     done = module(command, PREDICT, both[0], "--with_run", both[1], "--format", "jsonl", texts[0])
     shares = json.loads(done.out)["probabilities"]
     assert shares == pytest.approx(got.filter(like="probability_").iloc[0].rename(lambda c: c[12:]).to_dict(), abs=1e-4)
-    with pytest.raises(UserError, match="is of another setting than"):
+    with pytest.raises(UserError, match="is of another setting or other data than"):
         Ensemble([both[0], folder / "loss-classification"])
 
 
@@ -186,7 +190,7 @@ def test_sources_have_the_mean_of_the_seeds_and_the_raters():
 
     first = SimpleNamespace(results={"baselines": {"raters": scores(0.17)}})
     of_group = {"arguments": {"balanced": False, "model_name": "tiny"}, "targets": [], "first": first}
-    group = SimpleNamespace(results=[scores(0.6), scores(0.8)], **of_group)
+    group = SimpleNamespace(results=[scores(0.6), scores(0.8)], runs=[1], **of_group)
     lines = tables.source_table([("ours", group)]).splitlines()
     assert lines[0] == "|  | shop (n=3) | web (n=5) |"
     assert lines[2:] == ["| ours | 0.700 ± 0.141 | 0.500 ± 0.000 |", "| majority of the raters | 0.170 | 0.500 |"]

@@ -28,7 +28,7 @@ def bootstrap_indices(n: int, stream: int = 0) -> np.ndarray:
     return np.random.default_rng([SEED, stream]).integers(n, size=(RESAMPLES, n))
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)  # of three intensities, all examples and those of each emotion
 def resample_counts(n: int, stream: int = 0) -> np.ndarray:
     """How often each of n examples is in each resample of `bootstrap_indices`: (RESAMPLES, n)."""
     return np.stack([np.bincount(indices, minlength=n) for indices in bootstrap_indices(n, stream)]).astype(float)

@@ -70,28 +70,33 @@ def probabilities(predictions: pd.DataFrame, label_names: Sequence[str]) -> dict
     return {prefix: predictions[[f"{prefix}{name}" for name in names]].to_numpy(float) for prefix in ("", CALIBRATED)}
 
 
-def metrics(
-    predictions: pd.DataFrame,
-    label_names: Sequence[str],
-    references: Mapping[str, regression.Reference],
-    intervals: bool = False,
-) -> dict:
-    """The metrics of a split, as in evaluation_results.json.
+def emotion_metrics(predictions: pd.DataFrame, label_names: Sequence[str], intervals: bool) -> dict:
+    """The metrics of a split's emotions, as in evaluation_results.json.
 
-    references: by the columns of the intensities. `intervals` adds the 95 % intervals, and the metrics by source.
+    `intervals` adds the 95 % intervals, and the metrics by source.
     """
-    names = list(references)
     true, predicted = (label_indices(predictions, column, label_names) for column in ("label_name", "predicted"))
     shares = probabilities(predictions, label_names)
     scores = classification.classification(true, predicted, label_names, shares, intervals)
-    scores |= classification.by_source(true, predicted, label_names, predictions) if intervals else {}
+    return scores | (classification.by_source(true, predicted, label_names, predictions) if intervals else {})
+
+
+def intensity_metrics(
+    predictions: pd.DataFrame,
+    label_names: Sequence[str],
+    references: Mapping[str, regression.Reference],
+    intervals: bool,
+) -> dict:
+    """The metrics of a split's intensities, as in evaluation_results.json; {} without intensities.
+
+    references: by the columns of the intensities. `intervals` adds the 95 % intervals.
+    """
+    names, true = list(references), label_indices(predictions, "label_name", label_names)
+    scores = {}
     for prefix in ("", CALIBRATED) if names else ():
-        read = {
-            reading: predictions[[f"{prefix}{name}{end}" for name in names]].to_numpy(float)
-            for reading, end in READINGS.items()
-        }
-        annotated = predictions[names].to_numpy(float)
-        arguments = annotated, read, true, references, label_names, intervals
+        columns = {reading: [f"{prefix}{name}{end}" for name in names] for reading, end in READINGS.items()}
+        read = {reading: predictions[at].to_numpy(float) for reading, at in columns.items()}
+        arguments = predictions[names].to_numpy(float), read, true, references, label_names, intervals
         scores[f"{prefix}intensity"] = regression.intensity(*arguments)
         if len(names) == len(INTENSITIES):
             scores[f"{prefix}inconsistency"] = readings.inconsistencies(read, intervals)

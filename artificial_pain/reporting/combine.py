@@ -24,9 +24,16 @@ def average(runs: Sequence[Run]) -> Run:
     for split in ("validation", "predictions"):
         of_runs = [getattr(run, split) for run in runs]
         frames[split] = predictions.average(of_runs, "predicted", f"{CALIBRATED}{PROBABILITY}")
-    results = first.results | {"validation": predictions.metrics(frames["validation"], *first.described)}
-    results["test"] = predictions.metrics(frames["predictions"], *first.described, intervals=True)
-    return replace(first, results=results, **frames)
+    results = {"validation": predictions.emotion_metrics(frames["validation"], first.label_names, intervals=False)}
+    averaged = replace(first, results=first.results | results, **frames)
+    averaged.results["test"] = _metrics(averaged)
+    return averaged
+
+
+def _metrics(run: Run) -> dict:
+    """The metrics of the run's predictions of the test split, those of the intensities without intervals."""
+    scores = predictions.emotion_metrics(run.predictions, run.label_names, intervals=True)
+    return scores | predictions.intensity_metrics(run.predictions, run.label_names, run.references, intervals=False)
 
 
 def pool(folds: Sequence[Run]) -> Run:
@@ -50,7 +57,7 @@ def pool(folds: Sequence[Run]) -> Run:
         validation=pd.concat([run.validation for run in folds]),
         curves=pd.concat([run.curves for run in folds]).groupby(level=0).mean(),
     )
-    results["test"] = predictions.metrics(test, *pooled.described, intervals=True)
+    results["test"] = _metrics(pooled)
     results["baselines"] = {name: _baseline(pooled, name) for name in BASELINES if name in first.results["baselines"]}
     return pooled
 
@@ -63,7 +70,7 @@ def _baseline(run: Run, name: str) -> dict:
         return classification.classification(true, predicted, run.label_names, intervals=True)
     annotated = run.predictions[run.targets].to_numpy(float)
     read = {"predicted_label": run.predictions[[f"{name}_{target}" for target in run.targets]].to_numpy(float)}
-    return {"intensity": regression.intensity(annotated, read, true, run.references, run.label_names, intervals=True)}
+    return {"intensity": regression.intensity(annotated, read, true, run.references, run.label_names)}
 
 
 def as_run(run: Run, name: str) -> Run:

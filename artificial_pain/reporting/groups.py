@@ -37,14 +37,15 @@ class Metric:
     def over_seeds(cls, name: str, results: Sequence[dict], resampled: Sequence[dict] = ()) -> "Metric":
         """results, resampled: for each seed its metrics of all examples and of the resamples.
 
-        The interval of a single seed is the one in its results.
+        The interval of a single seed is the one in its results, or else that of the resamples.
         """
         values = [scores[name] for scores in results]
         if None in values:
             return cls(None, None, None)
         mean = float(np.mean(values))
         if len(values) == 1:
-            return cls(mean, None, results[0].get("intervals", {}).get(name))
+            interval = results[0].get("intervals", {}).get(name)
+            return cls(mean, None, bootstrap.interval(resampled[0][name]) if resampled else interval)
         interval = bootstrap.compare(scores_of(name, results, resampled))["interval"] if resampled else None
         limits = LIMITS.get(name.removeprefix(CALIBRATED), (0, 1))  # two seeds can say nearly nothing
         return cls(mean, float(np.std(values, ddof=1)), interval and np.clip(interval, *limits).tolist())
@@ -164,7 +165,8 @@ class Group:
 
     def emotion_metric(self, name: str) -> Metric:
         """A test metric of the emotion; without an interval where it is none of the `resampled` ones."""
-        return Metric.over_seeds(name, self.results, self.resampled if name in self.resampled[0] else ())
+        has_interval = len(self.runs) == 1 or name not in self.resampled[0]
+        return Metric.over_seeds(name, self.results, () if has_interval else self.resampled)
 
     def intensity_results(self, target: str, reading: str, calibrated: bool) -> list[dict]:
         """The test metrics of a target, for each run."""
@@ -191,9 +193,10 @@ class Group:
     def intensity_metrics(self, target: str, reading: str, calibrated: bool = False) -> dict[str, Metric]:
         """The test metrics of a target in one of READINGS, by name."""
         reference, annotated = self.first.references[target], self.annotated(target)
-        predicted = self.predicted_intensity(target, reading, calibrated) if len(self.runs) > 1 else ()
-        resampled = [regression.resampled_scores(annotated, outputs, reference) for outputs in predicted]
         results = self.intensity_results(target, reading, calibrated)
+        has_interval = len(self.runs) == 1 and "intervals" in results[0]
+        predicted = () if has_interval else self.predicted_intensity(target, reading, calibrated)
+        resampled = [regression.resampled_scores(annotated, outputs, reference) for outputs in predicted]
         return {name: Metric.over_seeds(name, results, resampled) for name in INTENSITY_METRICS}
 
 

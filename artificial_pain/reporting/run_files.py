@@ -66,11 +66,6 @@ class Run:
         return [target for target in INTENSITIES if target in self.predictions]
 
     @property
-    def described(self) -> tuple[list[str], dict[str, Reference]]:
-        """What `predictions.metrics` needs beside the frame."""
-        return self.label_names, self.references
-
-    @property
     def references(self) -> dict[str, Reference]:
         """What the metrics of each target refer to."""
         means = self.results["train_mean"]

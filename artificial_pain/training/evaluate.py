@@ -99,7 +99,8 @@ def evaluate(trainer: "EmotionTrainer", splits: Splits, encoder: Encoder) -> tup
         by_reading = readings.read(intensities, labels, predicted, calibrated.probabilities(raw))
         frame = predictions.frame(texts, predicted, raw, by_reading, names, splits.label_names)
         frames[split] = predictions.add_calibrated(frame, calibrated, splits.label_names)
-        results[split] = predictions.metrics(frames[split], splits.label_names, references, is_test)
+        results[split] = predictions.emotion_metrics(frames[split], splits.label_names, is_test)
+        results[split] |= predictions.intensity_metrics(frames[split], splits.label_names, references, is_test)
     results["calibration"] = asdict(calibrated)
     results["train_mean"] = {INTENSITIES[name]: reference.train_mean for name, reference in references.items()}
     if distributed.is_main_process():

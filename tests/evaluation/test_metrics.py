@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 from datasets import DatasetDict
 from scipy import stats
+from sklearn import metrics
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import brier_score_loss, cohen_kappa_score, f1_score, log_loss, mean_squared_error, r2_score
 
 from artificial_pain.data.tokenization import Splits
 from artificial_pain.errors import UserError
-from artificial_pain.evaluation import baselines, classification, readings, regression
+from artificial_pain.evaluation import baselines, bootstrap, classification, readings, regression
 
 
 def test_classification_metrics_match_hand_calculation():
@@ -42,6 +43,51 @@ def test_precision_and_recall_are_not_swapped():
         "support": 1,
     }
     assert got["confusion_matrix"] == [[0, 2], [0, 1]]
+
+
+def test_classification_metrics_are_those_of_scikit_learn():
+    """All of them, of four classes, one of which is never predicted"""
+    rng, names = np.random.default_rng(0), list("abcd")
+    labels = rng.integers(4, size=200)
+    predictions = np.where(rng.random(200) < 0.6, labels, rng.integers(3, size=200)) % 3
+    got = classification.classification(labels, predictions, names)
+    assert got["accuracy"] == got["micro_f1"] == pytest.approx(metrics.accuracy_score(labels, predictions))
+    assert got["macro_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(labels, predictions))
+    assert got["confusion_matrix"] == metrics.confusion_matrix(labels, predictions).tolist()
+    for average in ("macro", "weighted"):
+        precision, recall, f1, _ = metrics.precision_recall_fscore_support(
+            labels, predictions, average=average, zero_division=0
+        )
+        expected = {"macro": {"macro_precision": precision, "macro_recall": recall, "macro_f1": f1}}
+        expected["weighted"] = {"weighted_f1": f1}
+        assert {name: got[name] for name in expected[average]} == pytest.approx(expected[average])
+    expected = metrics.classification_report(labels, predictions, target_names=names, output_dict=True, zero_division=0)
+    for name in names:
+        theirs = {"f1" if key == "f1-score" else key: value for key, value in expected[name].items()}
+        assert got["per_class"][name] == pytest.approx(theirs)
+
+
+def test_regression_metrics_are_those_of_scikit_learn_and_scipy():
+    """Of all examples, and in resamples of them"""
+    rng = np.random.default_rng(0)
+    annotated = rng.integers(1, 6, 60).astype(float)
+    predicted, reference = annotated + rng.normal(size=60), regression.Reference((1, 5), 2.9)
+    resampled = regression.resampled_scores(annotated, predicted, reference)
+    got = [regression.regression(annotated, predicted, reference)]
+    got += [{name: values[i] for name, values in resampled.items()} for i in range(20)]
+    for scores, rows in zip(got, [slice(None), *bootstrap.bootstrap_indices(60)], strict=False):
+        x, y = annotated[rows], predicted[rows]
+        rounded = np.clip(np.rint(y), 1, 5).astype(int)
+        expected = {
+            "mse": metrics.mean_squared_error(x, y),
+            "mae": metrics.mean_absolute_error(x, y),
+            "r2": 1 - metrics.mean_squared_error(x, y) / metrics.mean_squared_error(x, np.full(60, 2.9)),
+            "pearson": stats.pearsonr(x, y).statistic,
+            "spearman": stats.spearmanr(x, y).statistic,
+            "quadratic_weighted_kappa": metrics.cohen_kappa_score(x.astype(int), rounded, weights="quadratic"),
+        }
+        assert {name: scores[name] for name in expected} == pytest.approx(expected)
+    assert got[0]["p_value"] == pytest.approx(stats.pearsonr(annotated, predicted).pvalue)
 
 
 def test_probabilities_are_a_softmax():

@@ -167,9 +167,8 @@ def target_metrics(
         "pearson_emotions": sum(scores[i]["pearson"] is not None for i in averaged),
         **bootstrap.intervals(macro_resampled),
     }
-    micro = regression(
-        annotated, predicted, reference, resampled_scores(annotated, predicted, reference) if intervals else {}
-    )
+    of_all = resampled_scores(annotated, predicted, reference) if intervals else {}
+    micro = regression(annotated, predicted, reference, of_all)
     return {"micro": micro, "macro": macro, "per_emotion": dict(zip(label_names, scores, strict=True))}
 
 
@@ -194,13 +193,12 @@ def intensity(
     for reading, predicted in by_reading.items():
         # A baseline that says the same of every emotion is evaluated once.
         same = [other for other in metrics if np.allclose(predicted, by_reading[other], rtol=0, atol=1e-9)]
-        pairs = zip(references.items(), annotated.T, predicted.T, strict=True)
-        metrics[reading] = (
-            metrics[same[0]]
-            if same
-            else {
-                INTENSITIES[name]: target_metrics(*pair, labels, label_names, reference, intervals)
-                for (name, reference), *pair in pairs
-            }
-        )
+        if same:
+            metrics[reading] = metrics[same[0]]
+            continue
+        columns = zip(references.items(), annotated.T, predicted.T, strict=True)
+        metrics[reading] = {
+            INTENSITIES[name]: target_metrics(x, y, labels, label_names, reference, intervals)
+            for (name, reference), x, y in columns
+        }
     return metrics

@@ -75,11 +75,7 @@ def _baseline(run: Run, name: str) -> dict:
 
 def as_run(run: Run, name: str) -> Run:
     """What a baseline of the run predicts on test, as if a run had predicted it, for tests against it."""
-    columns = {"predicted": run.predictions[name]} if name in CLASSIFIERS else {}
-    for target in run.targets if name not in CLASSIFIERS else ():
-        columns[f"{target}_at_predicted"] = run.predictions[f"{name}_{target}"]
-    return replace(
-        run,
-        predictions=run.predictions.assign(**columns),
-        results={**run.results, "test": run.results["baselines"][name]},
-    )
+    columns = {f"{target}_at_predicted": f"{name}_{target}" for target in run.targets}
+    columns = {"predicted": name} if name in CLASSIFIERS else columns
+    predicted = run.predictions.assign(**{column: run.predictions[ours] for column, ours in columns.items()})
+    return replace(run, predictions=predicted, results={**run.results, "test": run.results["baselines"][name]})

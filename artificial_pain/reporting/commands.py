@@ -75,11 +75,12 @@ def missing_of_plan(runs: Sequence[Run], plan: Sequence[str]) -> list[tuple[str,
 def missing_folds(incomplete: Sequence[Sequence[Run]]) -> list[tuple[str, str]]:
     """The folds that a setting and seed lacks, each with the command that makes its run."""
     missing = []
-    for record, root, done in [(runs[0].record, runs[0].folder.parents[2], runs) for runs in incomplete]:
-        folds = [run.record["data"]["fold"] for run in done]
-        for fold in set(range(1, record["data"]["folds"] + 1)) - set(folds):
-            command = study_command(record | {"data": record["data"] | {"fold": fold}}, root, [record["seed"]])
-            missing.append((f"fold {fold} of {record['data']['folds']}, seed {record['seed']}: {root.name}", command))
+    for runs in incomplete:
+        record, root = runs[0].record, runs[0].folder.parents[2]
+        data, seed = record["data"], record["seed"]
+        for fold in set(range(1, data["folds"] + 1)) - {run.record["data"]["fold"] for run in runs}:
+            command = study_command(record | {"data": data | {"fold": fold}}, root, [seed])
+            missing.append((f"fold {fold} of {data['folds']}, seed {seed}: {root.name}", command))
     return missing
 
 

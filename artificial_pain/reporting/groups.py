@@ -97,9 +97,8 @@ class Group:
         excluded = RESUMABLE_FLAGS | {"seed", "head_num", "balanced"}
         settings = {flag: value for flag, value in self.arguments.items() if flag not in excluded}
         settings[TRAINED_ON] = hardware(self.first.record)
-        settings |= {
-            f"data's {flag}": self.data[flag] for flag in ("max_length", "seed", "label_column", "deduplicate")
-        }
+        of_data = ("max_length", "seed", "label_column", "deduplicate")
+        settings |= {f"data's {flag}": self.data[flag] for flag in of_data}
         balanced = self.arguments["balanced"] and self.data["samples_per_label"]
         return settings | {"heads": self.heads, "balanced": balanced}
 

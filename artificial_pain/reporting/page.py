@@ -66,9 +66,8 @@ class Section:
             added = tables.balanced_to(group)
             pairs += [(name, group, BASELINES[key] + added, other, []) for key, other in group.baselines().items()]
         tests = []
-        for name, group, other_name, other, differences in tqdm(
-            pairs, f"Testing {self.slug}", leave=False, disable=None
-        ):
+        for pair in tqdm(pairs, f"Testing {self.slug}", leave=False, disable=None):
+            name, group, other_name, other, differences = pair
             names = {"name": name, "other_name": other_name, "differences": ", ".join(differences)}
             helps = group.heads > 1 and other.heads == 1 and set(differences) <= HEADS_SETTINGS
             for metric, test in paired_tests(group, other).items():

@@ -42,10 +42,10 @@ def main(args: argparse.Namespace) -> None:
             remedy = "run the dataloaders of both with the same --data_source and --seed"
             raise UserError(f"{folder} and {folders[0]} were tested on different examples: {remedy}")
     rows = dict(zip(names(folders), runs, strict=True))
-    settings = defaultdict(list)
+    settings = defaultdict(dict)  # names by seed
     for name, run in rows.items():
-        settings[setting(run.record), run.record["data"]["fingerprint"]].append(name)
-    for same in settings.values() if args.ensemble else ():
+        settings[setting(run.record), run.record["data"]["fingerprint"]][run.record["seed"]] = name
+    for same in [list(by_seed.values()) for by_seed in settings.values()] if args.ensemble else ():
         if len(same) > 1:
             rows[f"{same[0]} and {len(same) - 1} more averaged"] = combine.average([rows[name] for name in same])
     print(f"{len(examples)} test examples")

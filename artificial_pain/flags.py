@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from artificial_pain import cli, encoders, storage
 from artificial_pain.data import examples
+from artificial_pain.data.examples import LABEL_COLUMNS
 from artificial_pain.errors import logger, redact
 
 REGRESSORS = ("torch", "per_emotion")  # how they start, and their outputs, as published
-LABEL_COLUMNS = [examples.PUBLISHED["label_column"], "top_label"]  # of SAD's own file
 SPLITS = [examples.PUBLISHED["split"], "imhi"]
 
 
@@ -76,26 +76,31 @@ def _parse_examples(parser: argparse.ArgumentParser, samples_per_label: int) -> 
     if args.samples_per_label and not args.balanced:
         logger.warning("--samples_per_label has no effect without --balanced")
     args.samples_per_label = (args.samples_per_label or samples_per_label) if args.balanced else None
-    if (args.folds or args.fold) and not 1 <= (args.fold or 0) <= (args.folds or 0) != 1:
-        parser.error("--fold K --folds N: give both, N from 2 and K from 1 to N")
+    check_split(parser, args)
     if args.dataset_name != "SAD":
         for flag in ("label_column", "text_column", "split"):
             if getattr(args, flag):
                 parser.error(f"--{flag} is for --dataset_name SAD alone")
         return args
     args.label_column, args.split = args.label_column or LABEL_COLUMNS[0], args.split or SPLITS[0]
-    if args.split == "imhi":
-        fits = {"label_column": [LABEL_COLUMNS[0]], "text_column": [None], "folds": [None]}
-        for flag in [flag for flag, values in fits.items() if getattr(args, flag) not in values]:
-            parser.error(f"--split imhi is of SAD's published file and its {LABEL_COLUMNS[0]}: leave out --{flag}")
-        if args.data_source == examples.SAMPLE:
-            parser.error("--split imhi is of SAD's published file, not of the sample")
     if args.data_source in (None, examples.SAMPLE):
         if args.label_column not in LABEL_COLUMNS:
             parser.error(f"--label_column {args.label_column}: SAD has {', '.join(LABEL_COLUMNS)}")
         if args.text_column:
             parser.error("--text_column is for a table of your own: give it as --data_source")
     return args
+
+
+def check_split(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuse flags of a split that there is not, of a script or of a study."""
+    if (args.folds or args.fold) and not 1 <= (args.fold or 0) <= (args.folds or 0) != 1:
+        parser.error("--fold K --folds N: give both, N from 2 and K from 1 to N")
+    if args.split == "imhi":
+        fits = {"label_column": [None, LABEL_COLUMNS[0]], "text_column": [None], "folds": [None]}
+        for flag in [flag for flag, values in fits.items() if getattr(args, flag) not in values]:
+            parser.error(f"--split imhi is of SAD's published file and its {LABEL_COLUMNS[0]}: leave out --{flag}")
+        if args.data_source == examples.SAMPLE:
+            parser.error("--split imhi is of SAD's published file, not of the sample")
 
 
 def parse_dataloader_args(

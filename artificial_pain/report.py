@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--dataset_name", choices=grid.DATASETS["classification"], help=help)
     flags.add_examples_flags(parser, grid.DATASETS["classification"], examples.PUBLISHED, examples.SEED)
     args = parser.parse_args()
-    settings = examples.settings(args)
+    settings = examples.settings(args) | {"fold": None}  # all folds are one
     is_chosen = args.dataset_name or examples.flags(settings)
     args.corpus = examples.corpus_name(args.dataset_name or "SAD", settings) if is_chosen else None
     if args.output.suffix != ".md":
@@ -76,11 +76,8 @@ def main(args: argparse.Namespace) -> None:
         unfinished = {path: record for path, record in unfinished.items() if path.parents[1].name == args.corpus}
     if not groups:
         where = f"{', '.join(map(str, roots))}{f' of {args.corpus}' if args.corpus else ''}"
-        some = (
-            ": of a setting with --folds, all folds are needed"
-            if incomplete
-            else ": train one, or give its --output_dir"
-        )
+        lacking = [name for name, _ in commands.missing_folds(incomplete)]
+        some = f": there is no {lacking[0]}" if lacking else ": train one, or give its --output_dir"
         raise UserError(f"no finished run in {where}{some}")
 
     missing = commands.missing_of_plan(runs, plan) if args.plan else commands.missing_runs(groups, unfinished)

@@ -49,6 +49,7 @@ def parse_args() -> argparse.Namespace:
     help = 'of the model scripts, as in --model_flags="--epochs 8"'
     group.add_argument("--model_flags", type=shlex.split, default=[], metavar='"FLAGS"', help=help)
     args = parser.parse_args()
+    flags.check_split(parser, args)
     for word in (word.split("=")[0] for word in args.model_flags):
         if word in RESERVED:
             parser.error(f"--model_flags: the study sets {word}: use its own flag")

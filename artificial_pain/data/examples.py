@@ -19,6 +19,7 @@ PUBLISHED |= {"seed": storage.PUBLISHED_SEED, "max_length": 512, "samples_per_la
 # Splits and runs from before 2026-11-29 say these alone: the others are as published there.
 ALWAYS_SAID = frozenset(PUBLISHED)
 PUBLISHED |= {"split": "random", "folds": None, "fold": None}
+LABEL_COLUMNS = [PUBLISHED["label_column"], "top_label"]  # of SAD's own file
 PUBLISHED_FILES = {"ESConv": "ESConv", "SAD": "SAD_v1"}  # their names, without the endings
 # What a setting is called in the folder's name, if not by its own name; and how long its value may be there.
 PARTS = {"label_column": "", "text_column": "text_", "deduplicate": "deduplicated", "split": ""}

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from artificial_pain.data.cleaning import clean_label, clean_splits, clean_text, merge_spellings
+from artificial_pain.data.examples import LABEL_COLUMNS
 from artificial_pain.data.tables import cell_text, read_table
 from artificial_pain.data.vocabulary import RATED, SPLIT, TEXT_COLUMNS
 from artificial_pain.errors import UserError
@@ -22,7 +23,7 @@ def read_sad(content: bytes, place: str, label_column: str, text_column: str | N
     columns = {"text": table.find(texts, ""), "label_name": table.find([label_column], "")}
     split = table.find([SPLIT], "another name")
     positions = columns if split is None else columns | {SPLIT: split}
-    if set(RATED_COLUMNS) <= set(table.header):  # SAD's own sheet
+    if label_column in LABEL_COLUMNS and set(RATED_COLUMNS) <= set(table.header):  # SAD's own sheet
         positions |= {column: table.header.index(name) for name, column in RATED_COLUMNS.items()}
     frame = table.frame(positions.values(), positions)
     if frame.empty:

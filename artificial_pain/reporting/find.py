@@ -47,14 +47,22 @@ def group_runs(runs: Sequence[Run]) -> tuple[list[Group], list[list[Run]]]:
             groups[repr((run.folder.parent, _setting(run), data["fingerprint"]))].append(run)
     for key, parts in folds.items():
         parts.sort(key=lambda run: run.record["data"]["fold"])
-        first, found = parts[0], [run.record["data"]["fold"] for run in parts]
-        if len(set(found)) < len(found):
-            raise UserError(f"{first.folder}: its setting and seed has a fold twice: give a folder that has each once")
-        if len(found) == first.record["data"]["folds"]:
-            groups[key.removesuffix(f", {first.record['seed']})")].append(combine.pool(parts))
+        _require_distinct(parts, [run.record["data"]["fold"] for run in parts])
+        if len(parts) == parts[0].record["data"]["folds"]:
+            groups[key.removesuffix(f", {parts[0].record['seed']})")].append(combine.pool(parts))
         else:
             incomplete.append(parts)
+    for runs in groups.values():
+        _require_distinct(runs, [run.record["seed"] for run in runs])
     return [Group(runs) for runs in groups.values()], incomplete
+
+
+def _require_distinct(runs: Sequence[Run], values: list) -> None:
+    """Raise UserError where two runs of a setting have the same seed and fold: one is a copy."""
+    for i, run in enumerate(runs):
+        if values[i] in values[:i]:
+            other = runs[values.index(values[i])].folder
+            raise UserError(f"{run.folder}: has the same setting and seed as {other}: take one of them away")
 
 
 def _setting(run: Run) -> list:

@@ -26,10 +26,13 @@ class Ensemble:
         """Raises UserError where a run is of another setting than the first, or as `Predictor` does."""
         records = [status.finished_record(Path(folder)) for folder in run_folders]
         settings = [(status.setting(record), record["data"]["fingerprint"]) for record in records]
-        for folder, setting in zip(run_folders, settings, strict=True):
-            if setting != settings[0]:
-                other = f"is of another setting or other data than {run_folders[0]}"
-                raise UserError(f"{folder}: {other}: give runs that differ in their seed alone")
+        seeds = [record["seed"] for record in records]
+        for i, folder in enumerate(run_folders):
+            if settings[i] != settings[0] or seeds[i] in seeds[:i]:
+                other = (
+                    "the same seed as another run" if settings[i] == settings[0] else "another setting or other data"
+                )
+                raise UserError(f"{folder}: has {other}: give runs that differ in their seed alone")
         self.predictors = [Predictor(folder, calibrated_intensities) for folder in run_folders]
 
     def __call__(self, texts: str | Sequence[str], batch_size: int = 32) -> pd.DataFrame:

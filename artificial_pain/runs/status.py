@@ -81,9 +81,11 @@ def note_reading(run_folder: Path, record: dict) -> None:
 
 def read_readings(run_folder: Path) -> set[str]:
     """The settings in the ledger of a run's corpus. Raises UserError where a line is damaged."""
-    path = run_folder.parents[1] / READINGS
-    with as_user_error(f"{path}: cannot be read", ValueError, KeyError, TypeError, remedy="remove the damaged line"):
-        return {json.loads(line)["setting"] for line in path.read_bytes().splitlines()} if path.exists() else set()
+    path, settings = run_folder.parents[1] / READINGS, set()
+    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else (), start=1):
+        with as_user_error(f"{path}: line {number} is damaged", ValueError, KeyError, TypeError, remedy="remove it"):
+            settings.add(json.loads(line)["setting"])
+    return settings
 
 
 def is_finished(record: dict) -> bool:

@@ -86,7 +86,7 @@ def test_folds_are_one_group_and_a_missing_one_is_told(runs):
     assert len(group.emotion_metric("macro_f1").interval) == 2
     average = combine.average(runs).results["test"]["macro_f1"]
     assert group.ensemble.emotion_metric("macro_f1").mean == pytest.approx(average)
-    with pytest.raises(UserError, match="has a fold twice"):
+    with pytest.raises(UserError, match="has the same setting and seed as"):
         group_runs([*folds[0], folds[0][1]])
 
 
@@ -124,7 +124,9 @@ def test_ensemble_predicts_what_its_runs_do_on_average(folder, runs, command):
     done = module(command, PREDICT, both[0], "--with_run", both[1], "--format", "jsonl", texts[0])
     shares = json.loads(done.out)["probabilities"]
     assert shares == pytest.approx(got.filter(like="probability_").iloc[0].rename(lambda c: c[12:]).to_dict(), abs=1e-4)
-    with pytest.raises(UserError, match="is of another setting or other data than"):
+    with pytest.raises(UserError, match="has the same seed as another run"):
+        Ensemble([both[0], both[0]])
+    with pytest.raises(UserError, match="has another setting or other data"):
         Ensemble([both[0], folder / "loss-classification"])
 
 
@@ -146,7 +148,7 @@ def test_readings_of_the_test_split_are_noted(studied, folder, runs, tmp_path):
     other = shutil.copytree(studied.root, tmp_path / "other", ignore=shutil.ignore_patterns("*.safetensors"))
     with (other / folder.parent.name / status.READINGS).open("a") as file:
         file.write("{}\n")
-    with pytest.raises(UserError, match="remove the damaged line"):
+    with pytest.raises(UserError, match=r"line \d+ is damaged .*remove it"):
         Run.read(other / folder.parent.name / folder.name / FOUR)
 
 

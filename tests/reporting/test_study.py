@@ -62,6 +62,8 @@ def test_study_given_again_evaluates_finished_runs_and_lists_failures(studied, s
         (["--data_source", "mine.csv"], "a file is one corpus: say which, with --dataset_name"),
         (["--model_flags=--push_to_hub me/mine"], "--push_to_hub would upload"),
         (["--task", "intensity", "--dataset_name", "SAD"], "ESConv alone has intensities"),
+        (["--dataset_name", "SAD", "--folds", "2"], "--fold K --folds N: give both"),
+        (["--dataset_name", "SAD", "--split", "imhi", "--data_source", "sample"], "not of the sample"),
     ],
 )
 def test_flags_that_the_study_sets_are_refused(words, message, script):

@@ -45,9 +45,10 @@ def main(args: argparse.Namespace) -> None:
     settings = defaultdict(dict)  # names by seed
     for name, run in rows.items():
         settings[setting(run.record), run.record["data"]["fingerprint"]][run.record["seed"]] = name
-    for same in [list(by_seed.values()) for by_seed in settings.values()] if args.ensemble else ():
-        if len(same) > 1:
-            rows[f"{same[0]} and {len(same) - 1} more averaged"] = combine.average([rows[name] for name in same])
+    for same in settings.values():
+        if args.ensemble and len(same) > 1:
+            averaged = combine.average([rows[name] for name in same.values()])
+            rows[f"{next(iter(same.values()))} and {len(same) - 1} more averaged"] = averaged
     print(f"{len(examples)} test examples")
     print(tables.results_table({name: run.results for name, run in rows.items()}))
 

@@ -108,7 +108,7 @@ def evaluate(
     predicted = {"majority": np.full(len(test), label_names.index(max(label_counts, key=label_counts.get)))}
     for name, classifier in classifiers.items():
         predicted[f"{name}_logistic_regression"] = classifier.predict(features[name]["test"])
-    is_label = splits.settings.get("label_column") == "top_label"
+    is_label = splits.settings["label_column"] == "top_label"
     if "top_label" in test and not is_label and set(test["top_label"]) <= set(label_names):
         predicted["raters"] = test["top_label"].map(label_names.index).to_numpy()
     scores, labels = {}, test["label"].to_numpy()

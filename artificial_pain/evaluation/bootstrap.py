@@ -51,15 +51,14 @@ def bca_interval(scores: np.ndarray, value: float, left_out: np.ndarray, example
     """
     from scipy.stats import norm  # here: the first training step shall not wait for this import
 
-    below = (
-        (scores < value).mean() + (scores <= value).mean()
-    ) / 2  # half of the equal ones, of which there may be many
+    below = ((scores < value).mean() + (scores <= value).mean()) / 2  # of many equal ones a half
     bias = norm.ppf(np.clip(below, 1 / RESAMPLES, 1 - 1 / RESAMPLES))
     influence = np.average(left_out, weights=examples) - left_out
     spread = (examples * influence**2).sum() ** 1.5
     skewness = (examples * influence**3).sum() / (6 * spread) if spread else 0.0
     shifted = bias + norm.ppf(np.divide(PERCENTILES, 100))
-    return interval(scores, 100 * norm.cdf(bias + shifted / (1 - skewness * shifted)))
+    # Of very few examples the denominator can fall to 0: the end is then that of all resamples.
+    return interval(scores, 100 * norm.cdf(bias + shifted / np.maximum(1 - skewness * shifted, TOLERANCE)))
 
 
 def intervals(samples: dict[str, np.ndarray]) -> dict[str, dict]:

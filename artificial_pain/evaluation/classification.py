@@ -42,7 +42,8 @@ def scores(sums: np.ndarray, counts_missing: np.ndarray | bool = True) -> dict[s
     support, predicted, true_positives = np.split(sums, 3, axis=-1)
     precision, recall = true_positives / np.maximum(predicted, 1), true_positives / np.maximum(support, 1)
     f1 = 2 * true_positives / np.maximum(support + predicted, 1)
-    accuracy = true_positives.sum(axis=-1) / support.sum(axis=-1)
+    number = np.maximum(support.sum(axis=-1), 1)  # the only example may be left out
+    accuracy = true_positives.sum(axis=-1) / number
     mask = (support > 0) | counts_missing
 
     def macro(scores: np.ndarray) -> np.ndarray:
@@ -53,7 +54,7 @@ def scores(sums: np.ndarray, counts_missing: np.ndarray | bool = True) -> dict[s
         "macro_accuracy": macro(recall),
         "macro_f1": macro(f1),
         "micro_f1": accuracy,
-        "weighted_f1": (f1 * support).sum(axis=-1) / support.sum(axis=-1),
+        "weighted_f1": (f1 * support).sum(axis=-1) / number,
         "macro_precision": macro(precision),
         "macro_recall": macro(recall),
         "precision": precision,
@@ -162,8 +163,8 @@ def by_source(labels: np.ndarray, predictions: np.ndarray, label_names: Sequence
         return {}
     metrics = {}
     for source, rows in sorted(examples.reset_index().groupby("source").indices.items()):
-        scores = classification(labels[rows], predictions[rows], label_names)
-        metrics[source] = {name: scores[name] for name in ("n", "accuracy", "weighted_f1")}
+        of_source = classification(labels[rows], predictions[rows], label_names)
+        metrics[source] = {name: of_source[name] for name in ("n", "accuracy", "weighted_f1")}
     return {"by_source": metrics}
 
 
@@ -175,8 +176,8 @@ def calibration_bins(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
     flat = confidence.reshape(-1, confidence.shape[-1])
     # A bin contains its upper end: 1 is in the last bin.
     bins = np.clip(np.ceil(flat * BINS).astype(int) - 1, 0, BINS - 1) + np.arange(len(flat))[:, None] * BINS
-    summands = np.ones_like(flat), flat, correct.astype(float)
-    sums = [np.bincount(bins.ravel(), values.ravel(), minlength=len(flat) * BINS) for values in summands]
+    added = np.ones_like(flat), flat, correct.astype(float)
+    sums = [np.bincount(bins.ravel(), values.ravel(), minlength=len(flat) * BINS) for values in added]
     return np.stack(sums, axis=-1).reshape(*confidence.shape[:-1], BINS, 3)
 
 

@@ -52,7 +52,7 @@ def regression_scores(
     x_variance, y_variance = x_square - x_mean**2, y_square - y_mean**2
     by_chance = x_variance + r_square - r_mean**2 + (x_mean - r_mean) ** 2
     # The ranks of nearly constant values are not constant.
-    constant = (min(np.ptp(x), np.ptp(y)) <= 2 * NO_SPREAD) | (np.minimum(x_variance, y_variance) <= NO_SPREAD**2)
+    constant = (min(np.ptp(x), np.ptp(y)) <= MIN_SPREAD) | (np.minimum(x_variance, y_variance) <= NO_SPREAD**2)
     correlation = _ratio(product - x_mean * y_mean, np.sqrt(np.where(constant, 0, x_variance * y_variance)))
     return {
         "mse": mse,

@@ -8,7 +8,8 @@ from artificial_pain.errors import UserError
 from artificial_pain.reporting import archive, combine
 from artificial_pain.reporting.groups import Group, hardware
 from artificial_pain.reporting.run_files import Run
-from artificial_pain.runs.status import RECORD, RESUMABLE_FLAGS, checkpoints_folder, unfinished_record
+from artificial_pain.runs import status
+from artificial_pain.runs.status import RECORD, checkpoints_folder, unfinished_record
 
 OF_A_FOLD = {"fold", "fingerprint", "label_counts"}  # the data of a run in which the folds of a setting differ
 
@@ -38,23 +39,23 @@ def group_runs(runs: Sequence[Run]) -> tuple[list[Group], list[list[Run]]]:
     """
     groups, folds, incomplete = defaultdict(list), defaultdict(list), []
     for run in runs:
-        data = run.record["data"]
+        data, setting = run.record["data"], [status.setting(run.record), hardware(run.record)]
         if data.get("folds"):
             same = sorted((name, value) for name, value in data.items() if name not in OF_A_FOLD)
             place = run.folder.parents[2], run.folder.parent.name
-            folds[repr((place, _setting(run), same, run.record["seed"]))].append(run)
+            folds[repr((place, setting, same)), run.record["seed"]].append(run)
         else:
-            groups[repr((run.folder.parent, _setting(run), data["fingerprint"]))].append(run)
-    for key, parts in folds.items():
+            groups[repr((run.folder.parent, setting, data["fingerprint"]))].append(run)
+    for (key, _), parts in folds.items():
         parts.sort(key=lambda run: run.record["data"]["fold"])
         _require_distinct(parts, [run.record["data"]["fold"] for run in parts])
         if len(parts) == parts[0].record["data"]["folds"]:
-            groups[key.removesuffix(f", {parts[0].record['seed']})")].append(combine.pool(parts))
+            groups[key].append(combine.pool(parts))
         else:
             incomplete.append(parts)
-    for runs in groups.values():
-        _require_distinct(runs, [run.record["seed"] for run in runs])
-    return [Group(runs) for runs in groups.values()], incomplete
+    for members in groups.values():
+        _require_distinct(members, [run.record["seed"] for run in members])
+    return [Group(members) for members in groups.values()], incomplete
 
 
 def _require_distinct(runs: Sequence[Run], values: list) -> None:
@@ -63,10 +64,3 @@ def _require_distinct(runs: Sequence[Run], values: list) -> None:
         if values[i] in values[:i]:
             other = runs[values.index(values[i])].folder
             raise UserError(f"{run.folder}: has the same setting and seed as {other}: take one of them away")
-
-
-def _setting(run: Run) -> list:
-    """What the runs of a group have in common, beside their examples."""
-    excluded = RESUMABLE_FLAGS | {"seed"}
-    arguments = {name: value for name, value in run.record["arguments"].items() if name not in excluded}
-    return [sorted(arguments.items()), run.record["data"]["max_length"], hardware(run.record)]

@@ -163,9 +163,9 @@ class Group:
         return resampled
 
     def emotion_metric(self, name: str) -> Metric:
-        """A test metric of the emotion; without an interval where it is none of the `resampled` ones."""
-        has_interval = len(self.runs) == 1 or name not in self.resampled[0]
-        return Metric.over_seeds(name, self.results, () if has_interval else self.resampled)
+        """A test metric of the emotion; of several seeds it has an interval if it is one of the `resampled`."""
+        is_resampled = len(self.runs) > 1 and name in self.resampled[0]
+        return Metric.over_seeds(name, self.results, self.resampled if is_resampled else ())
 
     def intensity_results(self, target: str, reading: str, calibrated: bool) -> list[dict]:
         """The test metrics of a target, for each run."""

@@ -56,6 +56,15 @@ def test_bca_interval_is_that_of_scipy():
     assert got == pytest.approx(expected, abs=1.01 / 60), "one example more or less"
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_intervals_of_very_few_examples_are_in_order(n):
+    """Whatever is predicted right of them"""
+    for right in itertools.product([0, 1], repeat=n):
+        got = classification.classification(np.zeros(n, int), 1 - np.array(right), ["a", "b"], intervals=True)
+        low, high = got["intervals"]["accuracy"]
+        assert 0 <= low <= got["accuracy"] <= high <= 1
+
+
 def test_counts_of_a_resample_are_those_of_its_indices():
     counts = bootstrap.resample_counts(30)
     for row, indices in zip(counts[:50], bootstrap.bootstrap_indices(30)[:50], strict=True):

@@ -58,7 +58,7 @@ def test_the_kept_weights_are_evaluated_once_on_validation(resumed, tiny, splits
     predicted, predict = [], trainer.predict
     monkeypatch.setattr(trainer, "predict", lambda dataset: predicted.append(len(dataset)) or predict(dataset))
     frames = {name: texts(part) for name, part in splits.tokenized.items()}
-    settings = {"label_counts": dict.fromkeys(LABELS, 1)}  # for the majority
+    settings = {"label_counts": dict.fromkeys(LABELS, 1), "label_column": None}  # for the baselines
     splits = replace(splits, texts=frames, settings=settings, tokenizer=trainer.processing_class)
     evaluate.evaluate(trainer, splits, Encoder("tiny", tiny[NAMES[1]], None))
     assert predicted == ([100, 150] if resumed else [150])

@@ -32,8 +32,9 @@ def parse_args() -> argparse.Namespace:
     flags.add_examples_flags(parser, grid.DATASETS["classification"], examples.PUBLISHED, examples.SEED)
     args = parser.parse_args()
     settings = examples.settings(args) | {"fold": None}  # all folds are one
-    is_chosen = args.dataset_name or examples.flags(settings)
-    args.corpus = examples.corpus_name(args.dataset_name or "SAD", settings) if is_chosen else None
+    if not args.dataset_name and (given := examples.flags(settings, examples.SEED)):
+        parser.error(f"{given[0]}: give --dataset_name too")
+    args.corpus = examples.corpus_name(args.dataset_name, settings) if args.dataset_name else None
     if args.output.suffix != ".md":
         parser.error(f"--output {args.output}: expected a name that ends in .md")
     if args.archive and args.archive.suffix != ".parquet":

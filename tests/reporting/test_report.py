@@ -210,6 +210,11 @@ def test_folders_without_runs_are_refused(script, tmp_path):
     assert script(SCRIPT, tmp_path, "--output", "RESULTS.txt").code == 2
 
 
+def test_flags_of_the_splits_need_the_name_of_the_corpus(script):
+    done = script(SCRIPT, "--folds", "5")
+    assert done.code == 2 and done.error.endswith("--folds: give --dataset_name too")
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

@@ -35,7 +35,8 @@ class Section:
         """folder: of the figures; slug: the beginning of their names."""
         groups = sorted(groups, key=lambda group: (-group.validation_macro_f1.mean, group.name(with_root=True)))
         self.rows = list(zip(row_names(groups, with_root), groups, strict=True))
-        self.best, self.has_targets = groups[0], any(group.targets for group in groups)
+        self.best_name, self.best = best_row(self.rows)
+        self.has_targets = any(group.targets for group in groups)
         self.has_all_targets = any(len(group.targets) == len(INTENSITIES) for group in groups)
         self.folder, self.slug = folder, slug
 
@@ -45,12 +46,13 @@ class Section:
         processors or precisions are not tested against each other.
         """
         pairs = []
-        for row, other in combinations(self.rows, 2):
+        best_first = sorted(self.rows, key=lambda row: row[1] is not self.best)
+        for row, other in combinations(best_first, 2):
             differences = row[1].differences(other[1])
             only_heads = "heads" in differences and differences <= HEADS_SETTINGS
             if TRAINED_ON in differences:
                 continue
-            if row is self.rows[0] or len(differences) == 1 or only_heads:
+            if row[1] is self.best or len(differences) == 1 or only_heads:
                 pairs.append((other, row) if only_heads and other[1].heads > row[1].heads else (row, other))
         return pairs
 
@@ -83,8 +85,9 @@ class Section:
         return len(set().union(*(run.readings for _, group in self.rows for run in group.runs)))
 
     def best_of_heads(self) -> dict[int, tables.Row]:
-        """Of each number of heads the first row."""
-        return dict(sorted({group.heads: (name, group) for name, group in reversed(self.rows)}.items()))
+        """The best row of each number of heads."""
+        numbers = sorted({group.heads for _, group in self.rows})
+        return {heads: best_row([row for row in self.rows if row[1].heads == heads]) for heads in numbers}
 
     def draw_figures(self) -> Iterator[tuple[str, str]]:
         """Draw the figures; yield the title and the file's name of each."""
@@ -100,6 +103,11 @@ class Section:
                     file_name = f"{self.slug}-{kind}-{heads}.png"
                     draw(self.folder / file_name, group)
                     yield f"{title}: {name}", file_name
+
+
+def best_row(rows: Sequence[tables.Row]) -> tables.Row:
+    """The best on validation of the rows with the most seeds: with fewer, a mean is more easily high by chance."""
+    return max(rows, key=lambda row: len(row[1].runs))  # of equal ones the first
 
 
 def row_names(groups: Sequence[Group], with_root: bool) -> list[str]:

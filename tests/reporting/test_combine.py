@@ -167,6 +167,19 @@ def test_tests_of_a_section_are_corrected_together(runs, folder, tmp_path):
     assert test["difference"] == pytest.approx(ours - ridge)
 
 
+def test_best_setting_is_one_of_those_with_the_most_seeds(runs, tmp_path):
+    """One seed of a search is the first row where its validation is higher, and is tested as another setting"""
+    record = {**runs[0].record, "arguments": {**runs[0].record["arguments"], "epochs": 99}}
+    validation = {**runs[0].results["validation"], "macro_f1": 0.99}
+    one = replace(runs[0], record=record, results={**runs[0].results, "validation": validation})
+    both = Group(runs)
+    section = page.Section([both, Group([one])], False, tmp_path, "slug")
+    (first, _), (second, group) = section.rows
+    assert section.best is group is both and section.best_name == second
+    pairs = [(test["name"], test["other_name"]) for test in section.tests if test["metric"] == "macro-F1"]
+    assert pairs[0] == (second, first) and {name for name, _ in pairs} == {second}
+
+
 def test_published_figures_have_the_interval_of_as_many_sentences(runs):
     """0.6844 of 684: 1.96 times the root of 0.6844 · 0.3156 / 684 is 0.0348. A tie is within both errors"""
     interval = tables.published_metric(0.6844, 684).interval

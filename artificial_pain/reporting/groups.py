@@ -115,9 +115,8 @@ class Group:
     @cached_property
     def predicted_labels(self) -> np.ndarray:
         """Predicted labels, (seeds, n)."""
-        return np.stack(
-            [predictions.label_indices(run.predictions, "predicted", self.label_names) for run in self.runs]
-        )
+        labels = [predictions.label_indices(run.predictions, "predicted", self.label_names) for run in self.runs]
+        return np.stack(labels)
 
     @cached_property
     def ensemble(self) -> "Group":

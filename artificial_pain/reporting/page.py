@@ -9,7 +9,6 @@ from pathlib import Path
 from jinja2 import Template
 from tqdm import tqdm
 
-from artificial_pain.data.vocabulary import INTENSITIES
 from artificial_pain.evaluation import bootstrap
 from artificial_pain.evaluation.tables import BASELINES
 from artificial_pain.reporting import figures, tables
@@ -36,8 +35,7 @@ class Section:
         groups = sorted(groups, key=lambda group: (-group.validation_macro_f1.mean, group.name(with_root=True)))
         self.rows = list(zip(row_names(groups, with_root), groups, strict=True))
         self.best_name, self.best = best_row(self.rows)
-        self.has_targets = any(group.targets for group in groups)
-        self.has_all_targets = any(len(group.targets) == len(INTENSITIES) for group in groups)
+        self.num_targets = max(len(group.targets) for group in groups)
         self.folder, self.slug = folder, slug
 
     def pairs(self) -> list[tuple[tables.Row, tables.Row]]:
@@ -68,9 +66,8 @@ class Section:
             added = tables.balanced_to(group)
             pairs += [(name, group, BASELINES[key] + added, other, []) for key, other in group.baselines().items()]
         tests = []
-        for pair in tqdm(pairs, f"Testing {self.slug}", leave=False, disable=None):
-            name, group, other_name, other, differences = pair
-            names = {"name": name, "other_name": other_name, "differences": ", ".join(differences)}
+        for name, group, less, other, differences in tqdm(pairs, f"Testing {self.slug}", leave=False, disable=None):
+            names = {"name": name, "other_name": less, "differences": ", ".join(differences)}
             helps = group.heads > 1 and other.heads == 1 and set(differences) <= HEADS_SETTINGS
             for metric, test in paired_tests(group, other).items():
                 tests.append({**names, "metric": metric, **test, "does_intensity_help": helps and metric == "macro-F1"})

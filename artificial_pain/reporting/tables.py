@@ -120,9 +120,8 @@ def against_published(best: Group) -> Iterator[tuple[str, float, str]]:
     """
     ours = best.emotion_metric("weighted_f1")
     for name, score in PUBLISHED_IMHI.items() if best.corpus == "SAD-imhi" else ():
-        margins = [
-            (each.interval[1] - each.interval[0]) / 2 for each in (ours, published_metric(score, len(best.labels)))
-        ]
+        theirs = published_metric(score, len(best.labels))
+        margins = [np.ptp(each.interval) / 2 for each in (ours, theirs)]
         difference = ours.mean - score
         verdict = "a tie" if abs(difference) <= np.hypot(*margins) else "higher" if difference > 0 else "lower"
         yield name, difference, verdict

@@ -33,18 +33,21 @@ def main(args: argparse.Namespace) -> None:
     from artificial_pain.evaluation import tables
     from artificial_pain.reporting import combine
     from artificial_pain.reporting.run_files import Run
-    from artificial_pain.runs.status import setting
+    from artificial_pain.runs.status import but_for_the_seed
 
     runs = [Run.read(folder) for folder in folders]
     examples, *others = [run.predictions[["text", "label_name"]] for run in runs]
     for folder, other in zip(folders[1:], others, strict=True):
         if not other.equals(examples):
-            remedy = "run the dataloaders of both with the same --data_source and --seed"
+            remedy = "run the dataloaders of both with the same flags, such as --data_source, --seed and --fold"
             raise UserError(f"{folder} and {folders[0]} were tested on different examples: {remedy}")
     rows = dict(zip(names(folders), runs, strict=True))
     settings = defaultdict(dict)  # names by seed
     for name, run in rows.items():
-        settings[setting(run.record), run.record["data"]["fingerprint"]][run.record["seed"]] = name
+        same, seed = settings[but_for_the_seed(run.record)], run.record["seed"]
+        if args.ensemble and seed in same:
+            raise UserError(f"{run.folder}: has the same setting and seed as {same[seed]}: leave one of them out")
+        same[seed] = name
     for same in settings.values():
         if args.ensemble and len(same) > 1:
             averaged = combine.average([rows[name] for name in same.values()])

@@ -78,9 +78,6 @@ def _parse_examples(parser: argparse.ArgumentParser, samples_per_label: int) -> 
     args.samples_per_label = (args.samples_per_label or samples_per_label) if args.balanced else None
     check_split(parser, args)
     if args.dataset_name != "SAD":
-        for flag in ("label_column", "text_column", "split"):
-            if getattr(args, flag):
-                parser.error(f"--{flag} is for --dataset_name SAD alone")
         return args
     args.label_column, args.split = args.label_column or LABEL_COLUMNS[0], args.split or SPLITS[0]
     if args.data_source in (None, examples.SAMPLE):
@@ -92,8 +89,12 @@ def _parse_examples(parser: argparse.ArgumentParser, samples_per_label: int) -> 
 
 
 def check_split(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """Refuse flags of a split that there is not, of a script or of a study."""
-    if (args.folds or args.fold) and not 1 <= (args.fold or 0) <= (args.folds or 0) != 1:
+    """Refuse flags of examples that there are not: of a script, or of a study or a report, whatever the corpus is."""
+    if args.dataset_name and "SAD" not in args.dataset_name:  # one name, or several
+        for flag in [flag for flag in ("label_column", "text_column", "split") if getattr(args, flag)]:
+            parser.error(f"--{flag} is for --dataset_name SAD alone")
+    fold, folds = args.fold or 0, args.folds or 0
+    if (fold or folds) and not (folds > 1 and 1 <= fold <= folds):
         parser.error("--fold K --folds N: give both, N from 2 and K from 1 to N")
     if args.split == "imhi":
         fits = {"label_column": [None, LABEL_COLUMNS[0]], "text_column": [None], "folds": [None]}

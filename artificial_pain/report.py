@@ -31,7 +31,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--dataset_name", choices=grid.DATASETS["classification"], help=help)
     flags.add_examples_flags(parser, grid.DATASETS["classification"], examples.PUBLISHED, examples.SEED)
     args = parser.parse_args()
-    settings = examples.settings(args) | {"fold": None}  # all folds are one
+    if args.fold:
+        parser.error("--fold: a report shows all folds as one: leave it out")
+    args.fold = args.folds
+    flags.check_split(parser, args)
+    settings = examples.settings(args) | {"fold": None}
     if not args.dataset_name and (given := examples.flags(settings, examples.SEED)):
         parser.error(f"{given[0]}: give --dataset_name too")
     args.corpus = examples.corpus_name(args.dataset_name, settings) if args.dataset_name else None
@@ -61,7 +65,7 @@ def main(args: argparse.Namespace) -> None:
     # Imported here, so that --help and a wrong flag are answered at once.
     from artificial_pain.reporting import archive, commands, page
     from artificial_pain.reporting.find import find_runs, group_runs
-    from artificial_pain.reporting.groups import Group
+    from artificial_pain.reporting.groups import corpus_name
 
     folder = args.output.with_suffix("")
     roots = args.roots or list(storage.TASK_FOLDERS.values())
@@ -71,27 +75,27 @@ def main(args: argparse.Namespace) -> None:
     plan = read_plan(args.plan) if args.plan else []
     runs, unfinished = find_runs(roots)
     groups, incomplete = group_runs(runs)
+    if args.archive and runs:  # also of folds whose others are elsewhere
+        with as_user_error(f"{args.archive}: cannot be written", OSError, remedy="give another --archive"):
+            archive.write(args.archive, runs)
     if args.corpus:
         groups = [group for group in groups if args.corpus in (group.corpus, group.first.folder.parents[1].name)]
-        incomplete = [parts for parts in incomplete if Group(parts).corpus == args.corpus]
-        unfinished = {path: record for path, record in unfinished.items() if path.parents[1].name == args.corpus}
+        incomplete = [parts for parts in incomplete if corpus_name(parts[0].record) == args.corpus]
+        unfinished = {path: record for path, record in unfinished.items() if corpus_name(record) == args.corpus}
     if not groups:
         where = f"{', '.join(map(str, roots))}{f' of {args.corpus}' if args.corpus else ''}"
-        lacking = [name for name, _ in commands.missing_folds(incomplete)]
-        some = f": there is no {lacking[0]}" if lacking else ": train one, or give its --output_dir"
-        raise UserError(f"no finished run in {where}{some}")
+        some = [f"missing: {name}: {command}" for name, command in commands.missing_folds(incomplete)]
+        raise UserError(f"no finished run in {where}: {some[0] if some else 'train one, or give its --output_dir'}")
 
     missing = commands.missing_of_plan(runs, plan) if args.plan else commands.missing_runs(groups, unfinished)
-    missing += commands.missing_folds(incomplete)
+    planned = {command for _, command in missing}
+    missing += [(name, command) for name, command in commands.missing_folds(incomplete) if command not in planned]
     with as_user_error(f"{folder}: cannot be made", OSError, remedy="give another --output"):
         folder.mkdir(parents=True, exist_ok=True)
     corpora = {*grid.DATASETS["classification"], *(group.corpus for group in groups)}
     for corpus, figure in product(corpora, page.FIGURE_NAMES):
         for path in folder.glob(f"{corpus}*-{figure}.png"):
             path.unlink()  # an earlier report's
-    if args.archive:
-        with as_user_error(f"{args.archive}: cannot be written", OSError, remedy="give another --archive"):
-            archive.write(args.archive, runs)
     args.output.write_text(page.page(groups, missing, folder), encoding="utf-8")
     logger.info(f"{sum(len(group.runs) for group in groups)} runs of {len(groups)} settings")
     print(f"{args.output}\n{folder}/")

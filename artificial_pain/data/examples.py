@@ -80,7 +80,7 @@ def value(settings: dict, name: str) -> object:
 
 
 def settings(args: argparse.Namespace) -> dict:
-    """The settings of the examples, from the flags of a dataloader, a model script, or a study."""
+    """The settings of the examples, from the flags of a dataloader, a model script, a study or a report."""
     flags = vars(args)
     return {name: flags[SEED] if name == "seed" and SEED in flags else flags[name] for name in PUBLISHED}
 

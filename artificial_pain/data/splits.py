@@ -90,7 +90,7 @@ def split(
     Raises UserError where there are folds and a column `split`, or a label has fewer examples than there are folds.
     """
     if SPLIT in frame and folds:
-        raise UserError("--folds: the corpus has a column 'split': leave out --folds, or rename the column")
+        raise UserError("the corpus has a column 'split': leave out --fold and --folds, or rename the column")
     if SPLIT in frame:
         given, frame = frame[SPLIT], frame.drop(columns=SPLIT)
         parts = [frame[given == name] for name in SPLITS]

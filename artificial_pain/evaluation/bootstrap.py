@@ -73,6 +73,10 @@ class Scores:
     values: np.ndarray  # on all examples, (seeds,)
     resampled: np.ndarray  # in the resamples of these, (seeds, RESAMPLES); NaN where not defined
 
+    def of(self, seeds: Sequence[int]) -> "Scores":
+        """Those of some of the seeds, by their positions."""
+        return Scores(self.values[seeds], self.resampled[seeds])
+
     @property
     def of_seeds(self) -> float:
         """The variance of the mean that comes from the seeds; NaN where one seed says nothing of it."""
@@ -110,7 +114,9 @@ def compare(ours: Scores, theirs: Scores = NOTHING) -> dict:
     variance, of_freedom = resampled[defined].var(ddof=1), 0.0
     of_seeds = np.array([scores.of_seeds for scores in both])
     if is_of_settings := not np.isnan(of_seeds).any():
-        variance = max(0.0, variance - sum(scores.of_seeds_on_examples(defined) for scores in both)) + of_seeds.sum()
+        variance = (
+            np.maximum(0, variance - sum(scores.of_seeds_on_examples(defined) for scores in both)) + of_seeds.sum()
+        )
         of_freedom = sum(part**2 / (len(scores.values) - 1) for part, scores in zip(of_seeds, both, strict=True))
     freedom, error = variance**2 / of_freedom if of_freedom else np.inf, variance**0.5
     margin = t.ppf(1 - LEVEL / 2, freedom) * error

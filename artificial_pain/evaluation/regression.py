@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,11 +24,15 @@ METRICS = ["mse", "mae", *RELATIVE]
 @dataclass(frozen=True)
 class Reference:
     """What the metrics of an intensity refer to: the lowest and highest value of the annotation, and the training mean,
-    which R² compares with.
+    which R² compares with. Of pooled folds each example has that of its fold, (n,).
     """
 
     scale: tuple[int, int] = (1, 5)
-    train_mean: float = np.nan
+    train_mean: float | np.ndarray = np.nan
+
+    def of(self, examples: np.ndarray) -> "Reference":
+        """That of some of n examples: `examples` is a mask, (n,)."""
+        return replace(self, train_mean=np.broadcast_to(self.train_mean, examples.shape)[examples])
 
 
 def regression_scores(
@@ -89,16 +93,16 @@ def resampled_scores(
 
     The arguments are those of `regression`.
     """
-    annotated, predicted = _known(annotated, predicted)
+    annotated, predicted, reference = _known(annotated, predicted, reference)
     if not len(annotated):
         return {}
     return regression_scores(annotated, predicted, reference, bootstrap.resample_counts(len(annotated), stream))
 
 
-def _known(annotated: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The pairs whose annotation is known."""
+def _known(annotated: np.ndarray, predicted: np.ndarray, reference: Reference) -> tuple:
+    """Those of the three arguments for the pairs whose annotation is known."""
     known = ~np.isnan(annotated)
-    return annotated[known].astype(float), predicted[known].astype(float)
+    return annotated[known].astype(float), predicted[known].astype(float), reference.of(known)
 
 
 def regression(
@@ -117,7 +121,7 @@ def regression(
     """
     from scipy.stats import pearsonr  # here: the first training step shall not wait for this import
 
-    annotated, predicted = _known(annotated, predicted)
+    annotated, predicted, reference = _known(annotated, predicted, reference)
     scores = dict.fromkeys([*METRICS, "p_value"], np.nan)
     if len(annotated):
         of_all = regression_scores(annotated, predicted, reference, np.ones((1, len(annotated))))
@@ -147,9 +151,10 @@ def target_metrics(
     MIN_PAIRS pairs, and its `n` the sum of their pairs. Its R² and correlations are means over those emotions that have
     one (`pearson_emotions`), without a p-value. For its intervals, each emotion's pairs are resampled independently.
     """
-    pairs = [(annotated[labels == i], predicted[labels == i]) for i in range(len(label_names))]
-    resampled = [resampled_scores(*pair, reference, 1 + i) if intervals else {} for i, pair in enumerate(pairs)]
-    scores = [regression(*pair, reference, samples) for pair, samples in zip(pairs, resampled, strict=True)]
+    masks = [labels == i for i in range(len(label_names))]
+    pairs = [(annotated[mask], predicted[mask], reference.of(mask)) for mask in masks]
+    resampled = [resampled_scores(*pair, 1 + i) if intervals else {} for i, pair in enumerate(pairs)]
+    scores = [regression(*pair, samples) for pair, samples in zip(pairs, resampled, strict=True)]
     averaged = [i for i, emotion in enumerate(scores) if emotion["n"] >= MIN_PAIRS]
     macro, macro_resampled = {}, {}
     for metric in METRICS:

@@ -39,12 +39,12 @@ def _metrics(run: Run) -> dict:
 def pool(folds: Sequence[Run]) -> Run:
     """The runs of all folds of one setting and seed as one, which has tested every example of the corpus.
 
-    The metrics are those of all predictions, and of validation the means over the folds. The training mean is that of
-    the folds' means, and so are the learning curves.
+    The metrics are those of all predictions, and of validation the means over the folds. Each example has the training
+    mean of its fold. The learning curves are the means over the folds that have reached the epoch.
     """
     first, test = folds[0], pd.concat([run.predictions for run in folds]).sort_index()
-    means = pd.DataFrame([run.results["train_mean"] for run in folds], dtype=float).mean()
-    results = {**first.results, "train_mean": means.to_dict()}
+    means = pd.concat([pd.DataFrame(run.results["train_mean"], run.predictions.index, dtype=float) for run in folds])
+    results = {**first.results, "train_mean": {name: values.to_numpy() for name, values in means.sort_index().items()}}
     results["validation"] = {"macro_f1": float(np.mean([run.results["validation"]["macro_f1"] for run in folds]))}
     record = {**first.record, "data": {**first.record["data"], "fold": None}}
     pooled = replace(
@@ -58,7 +58,8 @@ def pool(folds: Sequence[Run]) -> Run:
         curves=pd.concat([run.curves for run in folds]).groupby(level=0).mean(),
     )
     results["test"] = _metrics(pooled)
-    results["baselines"] = {name: _baseline(pooled, name) for name in BASELINES if name in first.results["baselines"]}
+    of_all = set(BASELINES).intersection(*(run.results["baselines"] for run in folds))
+    results["baselines"] = {name: _baseline(pooled, name) for name in BASELINES if name in of_all}
     return pooled
 
 
@@ -67,10 +68,11 @@ def _baseline(run: Run, name: str) -> dict:
     true = predictions.label_indices(run.predictions, "label_name", run.label_names)
     if name in CLASSIFIERS:
         predicted = predictions.label_indices(run.predictions, name, run.label_names)
-        return classification.classification(true, predicted, run.label_names, intervals=True)
+        scores = classification.classification(true, predicted, run.label_names, intervals=True)
+        return scores | classification.by_source(true, predicted, run.label_names, run.predictions)
     annotated = run.predictions[run.targets].to_numpy(float)
     read = {"predicted_label": run.predictions[[f"{name}_{target}" for target in run.targets]].to_numpy(float)}
-    return {"intensity": regression.intensity(annotated, read, true, run.references, run.label_names)}
+    return {"intensity": regression.intensity(annotated, read, true, run.references, run.label_names, intervals=True)}
 
 
 def as_run(run: Run, name: str) -> Run:

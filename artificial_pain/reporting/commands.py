@@ -11,7 +11,7 @@ from pathlib import Path
 from artificial_pain import encoders, storage
 from artificial_pain.data import examples
 from artificial_pain.reporting.grid import DATASETS, PUBLISHED_ENCODERS, Cell, grid
-from artificial_pain.reporting.groups import TRAINED_ON, Group, task_name
+from artificial_pain.reporting.groups import TRAINED_ON, Group, hardware, task_name
 from artificial_pain.reporting.run_files import Run
 
 SEEDS = re.compile(r" --seeds((?: \d+)+)(?= |$)")  # in a study's command
@@ -80,7 +80,8 @@ def missing_folds(incomplete: Sequence[Sequence[Run]]) -> list[tuple[str, str]]:
         data, seed = record["data"], record["seed"]
         for fold in set(range(1, data["folds"] + 1)) - {run.record["data"]["fold"] for run in runs}:
             command = study_command(record | {"data": data | {"fold": fold}}, root, [seed])
-            missing.append((f"fold {fold} of {data['folds']}, seed {seed}: {root.name}", command))
+            name = f"{Group(runs).name(with_root=True)}, {hardware(record)}"
+            missing.append((f"{name}: fold {fold} of {data['folds']}, seed {seed}", command))
     return missing
 
 

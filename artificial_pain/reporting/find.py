@@ -11,7 +11,8 @@ from artificial_pain.reporting.run_files import Run
 from artificial_pain.runs import status
 from artificial_pain.runs.status import RECORD, checkpoints_folder, unfinished_record
 
-OF_A_FOLD = {"fold", "fingerprint", "label_counts"}  # the data of a run in which the folds of a setting differ
+# The data of a run in which the folds of a setting differ, and its path, of which an archive has the last part.
+OF_A_FOLD = {"fold", "fingerprint", "label_counts", "data_source"}
 
 
 def find_runs(roots: Sequence[Path]) -> tuple[list[Run], dict[Path, dict]]:

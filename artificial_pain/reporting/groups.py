@@ -18,7 +18,10 @@ from artificial_pain.storage import TASK_FOLDERS
 
 FITTED = [*FITTED_CLASSIFIERS, "tfidf_ridge", "frozen_ridge"]  # the baselines that are tested against
 # Where a metric can lie, if not from 0 to 1.
-LIMITS = dict.fromkeys(["mse", "mae", *classification.PROPER], (0, np.inf)) | {"r2": (-np.inf, 1)}
+LIMITS = dict.fromkeys(["mse", "mae", *classification.PROPER], (0, np.inf)) | {
+    "brier_score": (0, 2),
+    "r2": (-np.inf, 1),
+}
 LIMITS |= dict.fromkeys(["pearson", "spearman", "quadratic_weighted_kappa"], (-1, 1))
 TRAINED_ON = "trained on"  # the setting of the processor and the precision
 
@@ -78,9 +81,7 @@ class Group:
         self.task = task_name(self.first.record)
         self.heads = self.arguments.get("head_num", 1)
         self.root = self.first.folder.parents[2]  # root/corpus/encoder/run
-        # The name of the corpus folder, without what changes no test example.
-        tested = self.data | dict.fromkeys(["samples_per_label", "max_length", "fold"])
-        self.corpus = examples.corpus_name(self.arguments["dataset_name"], tested)
+        self.corpus = corpus_name(self.first.record)
         self.label_names, self.targets = self.first.label_names, self.first.targets
         self.num_labels = len(self.label_names)
 
@@ -198,6 +199,12 @@ class Group:
         return {name: Metric.over_seeds(name, results, resampled) for name in INTENSITY_METRICS}
 
 
+def corpus_name(record: dict) -> str:
+    """The name of the corpus folder of a run, without what changes no test example of all its folds."""
+    tested = record["data"] | dict.fromkeys(["samples_per_label", "max_length", "fold"])
+    return examples.corpus_name(record["arguments"]["dataset_name"], tested)
+
+
 def hardware(record: dict) -> str:
     """The kind of processor and the precision of a run."""
     return f"{record['device']['name']}, {record['precision']}"
@@ -216,7 +223,7 @@ def paired_tests(group: Group, other: Group) -> dict[str, dict]:
 
     By the name of the metric: what `bootstrap.compare` says of the settings, on all their seeds; and
     `p_value_of_models`, of the models that were trained, on the seeds that both have. Where they share none, that is on
-    as many as both have.
+    as many as both have. Without a p of the settings, the difference is of the same models.
     """
     shared = set(group.seeds) & set(other.seeds)
     rows = [[i for i, seed in enumerate(each.seeds) if not shared or seed in shared] for each in (group, other)]
@@ -225,5 +232,8 @@ def paired_tests(group: Group, other: Group) -> dict[str, dict]:
     for name in [name for name in group.measures if name in other.measures]:
         ours, theirs = group.measures[name], other.measures[name]
         p_value = bootstrap.permutation_test(ours.score, ours.summands[rows[0]], theirs.summands[rows[1]])
-        tests[name] = bootstrap.compare(ours.scores, theirs.scores) | {"p_value_of_models": p_value}
+        test = bootstrap.compare(ours.scores, theirs.scores)
+        if test["p_value"] is None:
+            test = bootstrap.compare(ours.scores.of(rows[0]), theirs.scores.of(rows[1]))
+        tests[name] = test | {"p_value_of_models": p_value}
     return tests

@@ -31,7 +31,7 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str
 
 
 def metric_cell(metric: Metric, sign: str = "") -> str:
-    """Mean ± standard deviation over the seeds, and the interval over the examples."""
+    """Mean ± standard deviation over the seeds, and the interval."""
     if metric.mean is None:
         return UNDEFINED
     deviation = "" if metric.deviation is None else f" ± {format_number(metric.deviation)}"
@@ -128,10 +128,13 @@ def against_published(best: Group) -> Iterator[tuple[str, float, str]]:
 
 
 def probability_table(rows: Sequence[Row]) -> str:
-    """A row a group, before and after the calibration: what its probabilities are worth."""
+    """A row a group, before and after the calibration: what its probabilities are worth.
+
+    Averaged seeds have one after it alone: their label is the most probable one of the calibrated averages.
+    """
     lines = []
     for name, group in with_ensembles(rows):
-        for prefix, calibrated in (("", "no"), (CALIBRATED, "yes")):
+        for prefix, calibrated in (("", "no"), (CALIBRATED, "yes"))[(name, group) not in rows :]:
             error = f"{prefix}expected_calibration_error"
             metrics = [group.emotion_metric(f"{prefix}{metric}") for metric in PROBABILITY_METRICS]
             metrics.append(group.emotion_metric(f"{error}_if_calibrated"))
@@ -140,9 +143,11 @@ def probability_table(rows: Sequence[Row]) -> str:
 
 
 def source_table(rows: Sequence[Row]) -> str:
-    """The weighted F1 for each source of the examples: a row a group, and the baselines."""
-    sources = rows[0][1].results[0]["by_source"]
-    lines = []
+    """The weighted F1 for each source of the examples: a row a group, and the baselines; "" where none has sources."""
+    rows = [row for row in rows if row[1].results[0].get("by_source")]
+    if not rows:
+        return ""
+    sources, lines = rows[0][1].results[0]["by_source"], []
     for name, group in with_ensembles(rows):
         by_source = [[results["by_source"][source] for results in group.results] for source in sources]
         lines.append([name, *(metric_cell(Metric.over_seeds("weighted_f1", each)) for each in by_source)])

@@ -25,7 +25,7 @@ class Ensemble:
     def __init__(self, run_folders: Sequence[str | Path], calibrated_intensities: bool = False):
         """Raises UserError where a run is of another setting than the first, or as `Predictor` does."""
         records = [status.finished_record(Path(folder)) for folder in run_folders]
-        settings = [(status.setting(record), record["data"]["fingerprint"]) for record in records]
+        settings = list(map(status.but_for_the_seed, records))
         seeds = [record["seed"] for record in records]
         for i, folder in enumerate(run_folders):
             if settings[i] != settings[0] or seeds[i] in seeds[:i]:

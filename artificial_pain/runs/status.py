@@ -71,6 +71,11 @@ def setting(record: dict) -> str:
     return hashlib.sha256(json.dumps([arguments, data], sort_keys=True).encode()).hexdigest()[:12]
 
 
+def but_for_the_seed(record: dict) -> tuple[str, str]:
+    """What runs have in common that differ in their seed alone: their setting and their data."""
+    return setting(record), record["data"]["fingerprint"]
+
+
 def note_reading(run_folder: Path, record: dict) -> None:
     """Add a line about a run to the ledger of its corpus' test split: the run has been evaluated on it."""
     line = {"time": datetime.now().astimezone().isoformat(timespec="seconds"), "setting": setting(record)}
@@ -83,7 +88,9 @@ def read_readings(run_folder: Path) -> set[str]:
     """The settings in the ledger of a run's corpus. Raises UserError where a line is damaged."""
     path, settings = run_folder.parents[1] / READINGS, set()
     for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else (), start=1):
-        with as_user_error(f"{path}: line {number} is damaged", ValueError, KeyError, TypeError, remedy="remove it"):
+        with as_user_error(
+            f"{path}: line {number} is damaged", ValueError, KeyError, TypeError, remedy="remove the line"
+        ):
             settings.add(json.loads(line)["setting"])
     return settings
 

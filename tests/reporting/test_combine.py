@@ -17,7 +17,7 @@ from artificial_pain.errors import UserError
 from artificial_pain.evaluation.bootstrap import holm
 from artificial_pain.reporting import combine, commands, page, tables
 from artificial_pain.reporting.find import group_runs
-from artificial_pain.reporting.groups import Group, Metric
+from artificial_pain.reporting.groups import Group, Metric, paired_tests
 from artificial_pain.reporting.run_files import Run
 from artificial_pain.runs import status
 from artificial_pain.runs.predictor import Ensemble, Predictor
@@ -62,7 +62,13 @@ def test_pooled_folds_have_the_metrics_of_all_their_predictions(runs):
     rho = stats.spearmanr(known["final_intensity"], known["final_intensity_expected"]).statistic
     final = test["intensity"]["expected"]["final"]["micro"]
     assert final["spearman"] == pytest.approx(rho) and final["n"] == len(known)
-    assert pooled.results["train_mean"] == pytest.approx({"initial": 4, "final": 2, "change": -1})
+    of_fold = 3 + np.arange(len(frame)) % 3  # the training mean of each example's fold
+    said = frame["initial_intensity_at_predicted"], of_fold
+    error, of_mean = ((each - frame["initial_intensity"]) ** 2 for each in said)
+    initial = test["intensity"]["predicted_label"]["initial"]
+    assert initial["micro"]["r2"] == pytest.approx(1 - error.sum() / of_mean.sum())
+    anger = frame["label_name"] == "anger"
+    assert initial["per_emotion"]["anger"]["r2"] == pytest.approx(1 - error[anger].sum() / of_mean[anger].sum())
     assert pooled.results["validation"] == pytest.approx({"macro_f1": 0.1})
     baselines = pooled.results["baselines"]
     assert baselines.keys() == runs[0].results["baselines"].keys()
@@ -73,6 +79,9 @@ def test_pooled_folds_have_the_metrics_of_all_their_predictions(runs):
         for each in (baselines, runs[0].results["baselines"])
     )
     assert ours == pytest.approx(theirs)
+    folds = as_folds(runs[0], 3)
+    del folds[1].results["baselines"]["majority"]
+    assert combine.pool(folds).results["baselines"].keys() == baselines.keys() - {"majority"}, "what all folds have"
 
 
 def test_folds_are_one_group_and_a_missing_one_is_told(runs):
@@ -80,7 +89,10 @@ def test_folds_are_one_group_and_a_missing_one_is_told(runs):
     (group,), incomplete = group_runs([*folds[0], *folds[1][:2]])
     assert group.seeds == [42] and group.corpus == f"{ESCONV_FOLDER}-folds3" and len(group.first.folds) == 3
     ((name, command),) = commands.missing_folds(incomplete)
-    assert name.startswith("fold 3 of 3, seed 43") and "--folds 3 --fold 3" in command and "--seeds 43 " in command
+    assert name.endswith("fold 3 of 3, seed 43") and "--folds 3 --fold 3" in command and "--seeds 43 " in command
+    assert folds[0][0].record["device"]["name"] in name, "a fold that another machine has is another one"
+    elsewhere = folds[1][0].record["data"] | {"data_source": "elsewhere/same.json"}
+    folds[1][0] = replace(folds[1][0], record=folds[1][0].record | {"data": elsewhere})
     (group,), incomplete = group_runs([*folds[0], *folds[1]])
     assert group.seeds == [42, 43] and not incomplete
     assert len(group.emotion_metric("macro_f1").interval) == 2
@@ -93,9 +105,18 @@ def test_folds_are_one_group_and_a_missing_one_is_told(runs):
 def test_page_of_folds_has_the_command_of_each(runs, tmp_path):
     groups, _ = group_runs([fold for run in runs for fold in as_folds(run, 2)])
     text = page.page(groups, [], tmp_path)
+    probabilities = text.split("### Probabilities")[1].split("###")[0]
+    assert [line.split(" | ")[1] for line in probabilities.splitlines() if "heads" in line] == ["no", "yes", "yes"]
     assert f"\n## {ESCONV_FOLDER}-folds2\n" in text and "each in one of 2 folds" in text
     for fold in (1, 2):
         assert text.count("--seeds 42 43 --output_dir") == 2 and text.count(f"--folds 2 --fold {fold} ") == 1
+
+
+def test_difference_of_single_seeds_is_that_of_the_tested_models(runs):
+    """Of the seed that both have, where one setting has a single seed"""
+    for test in paired_tests(Group(runs), Group(runs[:1])).values():
+        assert test["p_value"] is None and test["p_value_of_models"] == 1
+        assert [test["difference"], *test["interval"]] == pytest.approx([0, 0, 0])
 
 
 def test_averaged_seeds_are_the_mean_of_their_probabilities(runs):
@@ -130,10 +151,13 @@ def test_ensemble_predicts_what_its_runs_do_on_average(folder, runs, command):
         Ensemble([both[0], folder / "loss-classification"])
 
 
-def test_compare_averages_the_runs_of_a_setting(folder, runs, script):
-    done = script(REPOSITORY / "artificial_pain" / "compare.py", "--ensemble", folder / FOUR, folder / f"{FOUR}-seed43")
+def test_compare_averages_the_runs_of_a_setting(folder, runs, script, tmp_path):
+    words = [REPOSITORY / "artificial_pain" / "compare.py", "--ensemble", folder / FOUR]
+    done = script(*words, folder / f"{FOUR}-seed43")
     (line,) = [line for line in done.out.splitlines() if line.startswith("accuracy-4-heads and 1 more averaged")]
     assert line.split()[5] == f"{combine.average(runs).results['test']['macro_f1']:.3f}"
+    copy = shutil.copytree(folder / FOUR, tmp_path / "copy")
+    assert script(*words, copy).error.endswith("leave one of them out")
 
 
 def test_readings_of_the_test_split_are_noted(studied, folder, runs, tmp_path):
@@ -148,7 +172,7 @@ def test_readings_of_the_test_split_are_noted(studied, folder, runs, tmp_path):
     other = shutil.copytree(studied.root, tmp_path / "other", ignore=shutil.ignore_patterns("*.safetensors"))
     with (other / folder.parent.name / status.READINGS).open("a") as file:
         file.write("{}\n")
-    with pytest.raises(UserError, match=r"line \d+ is damaged .*remove it"):
+    with pytest.raises(UserError, match=r"line \d+ is damaged .*remove the line"):
         Run.read(other / folder.parent.name / folder.name / FOUR)
 
 
@@ -206,6 +230,8 @@ def test_sources_have_the_mean_of_the_seeds_and_the_raters():
     first = SimpleNamespace(results={"baselines": {"raters": scores(0.17)}})
     of_group = {"arguments": {"balanced": False, "model_name": "tiny"}, "targets": [], "first": first}
     group = SimpleNamespace(results=[scores(0.6), scores(0.8)], runs=[1], **of_group)
-    lines = tables.source_table([("ours", group)]).splitlines()
+    without = SimpleNamespace(results=[{}])  # of splits from before they had a column of sources
+    assert tables.source_table([("before", without)]) == ""
+    lines = tables.source_table([("before", without), ("ours", group)]).splitlines()
     assert lines[0] == "|  | shop (n=3) | web (n=5) |"
     assert lines[2:] == ["| ours | 0.700 ± 0.141 | 0.500 ± 0.000 |", "| majority of the raters | 0.170 | 0.500 |"]

@@ -213,6 +213,10 @@ def test_folders_without_runs_are_refused(script, tmp_path):
 def test_flags_of_the_splits_need_the_name_of_the_corpus(script):
     done = script(SCRIPT, "--folds", "5")
     assert done.code == 2 and done.error.endswith("--folds: give --dataset_name too")
+    esconv = ["--dataset_name", "ESConv"]
+    assert "leave it out" in script(SCRIPT, *esconv, "--folds", "5", "--fold", "1").error
+    assert "N from 2" in script(SCRIPT, *esconv, "--folds", "1").error
+    assert "for --dataset_name SAD alone" in script(SCRIPT, *esconv, "--split", "imhi").error
 
 
 @pytest.mark.parametrize(

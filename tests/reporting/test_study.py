@@ -64,6 +64,7 @@ def test_study_given_again_evaluates_finished_runs_and_lists_failures(studied, s
         (["--task", "intensity", "--dataset_name", "SAD"], "ESConv alone has intensities"),
         (["--dataset_name", "SAD", "--folds", "2"], "--fold K --folds N: give both"),
         (["--dataset_name", "SAD", "--split", "imhi", "--data_source", "sample"], "not of the sample"),
+        (["--dataset_name", "ESConv", "--split", "imhi"], "--split is for --dataset_name SAD alone"),
     ],
 )
 def test_flags_that_the_study_sets_are_refused(words, message, script):

@@ -37,7 +37,7 @@ bench: .venv/installed
 		--SAD $(SAD) --ESConv $(ESCONV)
 
 results: .venv/installed
-	$(VENV)/python -m artificial_pain.report docs/records/ESConv.parquet --plan docs/records/plan.txt --output docs/report.md
+	$(VENV)/python -m artificial_pain.report docs/records/ESConv.parquet docs/records/SAD.parquet --plan docs/records/plan.txt --output docs/report.md
 
 audit: .venv/installed
 	$(VENV)/pip install --quiet --disable-pip-version-check pip-audit==2.10.1

@@ -98,8 +98,8 @@ def compare(ours: Scores, theirs: Scores = NOTHING) -> dict:
 
     Its variance is the sum of what other examples would change, and what other seeds would. The first is the variance
     over the resamples of the examples, less what the seeds make of single examples, which is in the second too: the
-    variance over the seeds, divided by their number. The degrees of freedom are those of Welch and Satterthwaite
-    (Biometrics Bulletin, 1946).
+    variance over the seeds, divided by their number. The degrees of freedom are those of Satterthwaite
+    (Biometrics Bulletin, 1946) and Welch (Biometrika, 1947).
 
     `difference`; its 95 % `interval`; the `p_value` of t, two-sided; `detectable`, the true difference that is found in
     about POWER of the cases. Where one of the two has a single seed, the interval is that of these trained models, over

@@ -67,7 +67,7 @@ def missing_of_plan(runs: Sequence[Run], plan: Sequence[str]) -> list[tuple[str,
     for command in (shlex.join(shlex.split(line)) for line in plan):
         planned = SEEDS.search(command)[1].split()
         if seeds := [seed for seed in planned if seed not in done[SEEDS.sub("", command)]]:
-            study = ", ".join(re.findall(r"--(?:task|balance|output_dir) (\S+)", command))
+            study = ", ".join(re.findall(r"--(?:task|balance|output_dir|label_column|split|fold) (\S+)", command))
             missing.append((f"{study}: seeds {', '.join(seeds)}", SEEDS.sub(f" --seeds {' '.join(seeds)}", command)))
     return missing
 

@@ -32,6 +32,7 @@ def main(args: argparse.Namespace) -> None:
     # Imported here, so that --help is answered at once.
     from artificial_pain.evaluation import tables
     from artificial_pain.reporting import combine
+    from artificial_pain.reporting.find import require_distinct
     from artificial_pain.reporting.run_files import Run
     from artificial_pain.runs.status import but_for_the_seed
 
@@ -42,16 +43,14 @@ def main(args: argparse.Namespace) -> None:
             remedy = "run the dataloaders of both with the same flags, such as --data_source, --seed and --fold"
             raise UserError(f"{folder} and {folders[0]} were tested on different examples: {remedy}")
     rows = dict(zip(names(folders), runs, strict=True))
-    settings = defaultdict(dict)  # names by seed
-    for name, run in rows.items():
-        same, seed = settings[but_for_the_seed(run.record)], run.record["seed"]
-        if args.ensemble and seed in same:
-            raise UserError(f"{run.folder}: has the same setting and seed as {same[seed]}: leave one of them out")
-        same[seed] = name
-    for same in settings.values():
-        if args.ensemble and len(same) > 1:
-            averaged = combine.average([rows[name] for name in same.values()])
-            rows[f"{next(iter(same.values()))} and {len(same) - 1} more averaged"] = averaged
+    settings = defaultdict(list)  # the names of their runs
+    for name, run in rows.items() if args.ensemble else ():
+        settings[but_for_the_seed(run.record)].append(name)
+    for first, *others in settings.values():
+        same = [rows[name] for name in (first, *others)]
+        require_distinct(same, [run.record["seed"] for run in same])
+        if others:
+            rows[f"{first} and {len(others)} more averaged"] = combine.average(same)
     print(f"{len(examples)} test examples")
     print(tables.results_table({name: run.results for name, run in rows.items()}))
 

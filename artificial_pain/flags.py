@@ -58,9 +58,8 @@ def add_examples_flags(parser: argparse.ArgumentParser, datasets: Sequence[str],
         group.add_argument("--split", choices=SPLITS, help=help)
     help = "of so many parts of the corpus, for --fold: each is the test split once"
     group.add_argument("--folds", type=cli.positive_integer, metavar="N", help=help)
-    group.add_argument(
-        "--fold", type=cli.positive_integer, metavar="K", help="which of the N parts, from 1, is the test split"
-    )
+    help = "which of the N parts, from 1, is the test split"
+    group.add_argument("--fold", type=cli.positive_integer, metavar="K", help=help)
     group.add_argument("--deduplicate", action="store_true", help="keep one example of each text, before the split")
     help = f"with --balanced: training examples of each label (default: {defaults['samples_per_label']})"
     group.add_argument("--samples_per_label", type=cli.positive_integer, metavar="N", help=help)
@@ -150,9 +149,7 @@ def parse_model_args(description: str | None, task: str, datasets: Sequence[str]
     if args.model_metric == "mae" and args.head_num == 1:
         parser.error("--model_metric mae: with --head_num 1 no intensity is predicted: take another metric")
     if task == "intensity" and args.head_num == 1 and (args.regressor_init, args.regressor_outputs) != REGRESSORS:
-        parser.error(
-            "--regressor_init and --regressor_outputs: with --head_num 1 there is no regressor: leave them out"
-        )
+        parser.error("--regressor_init, --regressor_outputs: with --head_num 1 there is no regressor: leave them out")
     # The URL only names the corpus here, and whoever writes the command down, as W&B does, gets it without secrets.
     args.data_source = args.data_source and redact(args.data_source)
     sys.argv[1:] = map(redact, sys.argv[1:])

@@ -88,8 +88,7 @@ def main(args: argparse.Namespace) -> None:
         raise UserError(f"no finished run in {where}: {some[0] if some else 'train one, or give its --output_dir'}")
 
     missing = commands.missing_of_plan(runs, plan) if args.plan else commands.missing_runs(groups, unfinished)
-    planned = {command for _, command in missing}
-    missing += [(name, command) for name, command in commands.missing_folds(incomplete) if command not in planned]
+    missing += [fold for fold in commands.missing_folds(incomplete) if fold[1] not in {c for _, c in missing}]
     with as_user_error(f"{folder}: cannot be made", OSError, remedy="give another --output"):
         folder.mkdir(parents=True, exist_ok=True)
     corpora = {*grid.DATASETS["classification"], *(group.corpus for group in groups)}

@@ -118,14 +118,11 @@ def evaluate(
     columns = {name: np.asarray(label_names)[predictions] for name, predictions in predicted.items()}
     if references:
         emotions = predicted["tfidf_logistic_regression"], classifiers["tfidf"].predict_proba(features["tfidf"]["test"])
-        intensities = _intensities(splits, references, features)
+        intensities, annotated = _intensities(splits, references, features), test[list(references)].to_numpy()
         for name, values in intensities.items():
             read = readings.read(values, labels, *emotions)
-            scores[name] = {
-                "intensity": regression.intensity(
-                    test[list(references)].to_numpy(), read, labels, references, label_names, intervals=True
-                )
-            }
+            metrics = regression.intensity(annotated, read, labels, references, label_names, intervals=True)
+            scores[name] = {"intensity": metrics}
             columns |= {f"{name}_{target}": read["predicted_label"][:, i] for i, target in enumerate(references)}
     return scores, columns
 

@@ -114,9 +114,8 @@ def compare(ours: Scores, theirs: Scores = NOTHING) -> dict:
     variance, of_freedom = resampled[defined].var(ddof=1), 0.0
     of_seeds = np.array([scores.of_seeds for scores in both])
     if is_of_settings := not np.isnan(of_seeds).any():
-        variance = (
-            np.maximum(0, variance - sum(scores.of_seeds_on_examples(defined) for scores in both)) + of_seeds.sum()
-        )
+        variance -= sum(scores.of_seeds_on_examples(defined) for scores in both)
+        variance = np.maximum(0, variance) + of_seeds.sum()
         of_freedom = sum(part**2 / (len(scores.values) - 1) for part, scores in zip(of_seeds, both, strict=True))
     freedom, error = variance**2 / of_freedom if of_freedom else np.inf, variance**0.5
     margin = t.ppf(1 - LEVEL / 2, freedom) * error

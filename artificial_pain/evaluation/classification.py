@@ -131,9 +131,7 @@ def classification(
     confusion, sums = confusion_counts(labels, predictions, classes), summands(labels, predictions, classes).sum(axis=0)
     values = scores(sums)
     for prefix, of_labels in (probabilities or {}).items():
-        values |= {
-            f"{prefix}{name}": loss for name, loss in zip(PROPER, losses(labels, of_labels).mean(0), strict=True)
-        }
+        values |= {f"{prefix}{key}": loss for key, loss in zip(PROPER, losses(labels, of_labels).mean(0), strict=True)}
         confidence, error = of_labels.max(axis=1), f"{prefix}expected_calibration_error"
         values[error] = calibration_error(confidence, labels == predictions)
         values |= {f"{error}_if_calibrated": calibration_error_if_calibrated(confidence)} if intervals else {}

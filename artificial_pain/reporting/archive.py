@@ -28,6 +28,7 @@ from artificial_pain.evaluation import predictions
 from artificial_pain.evaluation.calibration import Calibration
 from artificial_pain.reporting.run_files import Run
 
+SPLITS = "validation", "test"
 TEXTS = ["label_name", "source", "predicted", *CLASSIFIERS]
 
 
@@ -41,9 +42,7 @@ def write(path: Path, runs: Sequence[Run]) -> None:
     table = pa.Table.from_pylist(rows, pa.schema([*texts.items(), ("validation", examples), ("test", examples)]))
     partial = path.with_name(f"{path.name}.partial")
     # Floats are split by their bytes, which compress better: the files of this repository are 20 to 40 % smaller.
-    floats = [
-        f"{split}.list.element.{name}" for split in ("validation", "test") for name in columns.keys() - kinds.keys()
-    ]
+    floats = [f"{split}.list.element.{name}" for name in columns.keys() - kinds.keys() for split in SPLITS]
     options = {"use_byte_stream_split": floats, "use_dictionary": [f"test.list.element.{name}" for name in TEXTS]}
     try:
         parquet.write_table(table, partial, compression="zstd", compression_level=19, **options)
@@ -60,7 +59,7 @@ def _row(run: Run) -> dict:
         row["record"] = re.sub(rf"(?<![\w/.-]){path}", shorter, row["record"])
     row["run"] = row["run"].removeprefix(f"{storage.REPOSITORY}/")
     row |= {"results": json.dumps(run.results), "curves": run.curves.to_csv(), "readings": sorted(run.readings)}
-    for split, frame in (("validation", run.validation), ("test", run.predictions)):
+    for split, frame in zip(SPLITS, (run.validation, run.predictions), strict=True):
         kept = frame.filter(regex=f"^(?!text$|{CALIBRATED})").rename_axis("row")
         row[split] = kept.reset_index().to_dict("records")
     return row
@@ -76,7 +75,7 @@ def read(path: Path) -> list[Run]:
 def _run(row: dict) -> Run:
     results, frames = json.loads(row["results"]), []
     targets = results["test"].get("intensity", {}).get("expected", {})
-    for split in ("validation", "test"):
+    for split in SPLITS:
         frame = pd.DataFrame(row[split]).set_index("row")
         kept = [name for name in frame if frame[name].notna().any() or INTENSITIES.get(name) in targets]
         label_names = list(results["test"]["per_class"])

@@ -49,17 +49,17 @@ def group_runs(runs: Sequence[Run]) -> tuple[list[Group], list[list[Run]]]:
             groups[repr((run.folder.parent, setting, data["fingerprint"]))].append(run)
     for (key, _), parts in folds.items():
         parts.sort(key=lambda run: run.record["data"]["fold"])
-        _require_distinct(parts, [run.record["data"]["fold"] for run in parts])
+        require_distinct(parts, [run.record["data"]["fold"] for run in parts])
         if len(parts) == parts[0].record["data"]["folds"]:
             groups[key].append(combine.pool(parts))
         else:
             incomplete.append(parts)
     for members in groups.values():
-        _require_distinct(members, [run.record["seed"] for run in members])
+        require_distinct(members, [run.record["seed"] for run in members])
     return [Group(members) for members in groups.values()], incomplete
 
 
-def _require_distinct(runs: Sequence[Run], values: list) -> None:
+def require_distinct(runs: Sequence[Run], values: list) -> None:
     """Raise UserError where two runs of a setting have the same seed and fold: one is a copy."""
     for i, run in enumerate(runs):
         if values[i] in values[:i]:

@@ -18,11 +18,8 @@ from artificial_pain.storage import TASK_FOLDERS
 
 FITTED = [*FITTED_CLASSIFIERS, "tfidf_ridge", "frozen_ridge"]  # the baselines that are tested against
 # Where a metric can lie, if not from 0 to 1.
-LIMITS = dict.fromkeys(["mse", "mae", *classification.PROPER], (0, np.inf)) | {
-    "brier_score": (0, 2),
-    "r2": (-np.inf, 1),
-}
-LIMITS |= dict.fromkeys(["pearson", "spearman", "quadratic_weighted_kappa"], (-1, 1))
+LIMITS = dict.fromkeys(["mse", "mae", *classification.PROPER], (0, np.inf)) | {"brier_score": (0, 2)}
+LIMITS |= dict.fromkeys(["pearson", "spearman", "quadratic_weighted_kappa"], (-1, 1)) | {"r2": (-np.inf, 1)}
 TRAINED_ON = "trained on"  # the setting of the processor and the precision
 
 

@@ -29,9 +29,8 @@ class Ensemble:
         seeds = [record["seed"] for record in records]
         for i, folder in enumerate(run_folders):
             if settings[i] != settings[0] or seeds[i] in seeds[:i]:
-                other = (
-                    "the same seed as another run" if settings[i] == settings[0] else "another setting or other data"
-                )
+                is_same = settings[i] == settings[0]
+                other = "the same seed as another run" if is_same else "another setting or other data"
                 raise UserError(f"{folder}: has {other}: give runs that differ in their seed alone")
         self.predictors = [Predictor(folder, calibrated_intensities) for folder in run_folders]
 

@@ -157,7 +157,7 @@ def test_compare_averages_the_runs_of_a_setting(folder, runs, script, tmp_path):
     (line,) = [line for line in done.out.splitlines() if line.startswith("accuracy-4-heads and 1 more averaged")]
     assert line.split()[5] == f"{combine.average(runs).results['test']['macro_f1']:.3f}"
     copy = shutil.copytree(folder / FOUR, tmp_path / "copy")
-    assert script(*words, copy).error.endswith("leave one of them out")
+    assert script(*words, copy).error.endswith("take one of them away")
 
 
 def test_readings_of_the_test_split_are_noted(studied, folder, runs, tmp_path):

@@ -74,14 +74,14 @@ def main(args: argparse.Namespace) -> None:
             raise UserError(f"{root}: is neither a folder nor a file: give the --output_dir of finished runs")
     plan = read_plan(args.plan) if args.plan else []
     runs, unfinished = find_runs(roots)
-    groups, incomplete = group_runs(runs)
     if args.archive and runs:  # also of folds whose others are elsewhere
         with as_user_error(f"{args.archive}: cannot be written", OSError, remedy="give another --archive"):
             archive.write(args.archive, runs)
+    shown = runs
     if args.corpus:
-        groups = [group for group in groups if args.corpus in (group.corpus, group.first.folder.parents[1].name)]
-        incomplete = [parts for parts in incomplete if corpus_name(parts[0].record) == args.corpus]
+        shown = [run for run in runs if args.corpus in (corpus_name(run.record), run.folder.parents[1].name)]
         unfinished = {path: record for path, record in unfinished.items() if corpus_name(record) == args.corpus}
+    groups, incomplete = group_runs(shown)
     if not groups:
         where = f"{', '.join(map(str, roots))}{f' of {args.corpus}' if args.corpus else ''}"
         some = [f"missing: {name}: {command}" for name, command in commands.missing_folds(incomplete)]

@@ -195,11 +195,17 @@ def test_records_of_this_repository_have_no_texts_and_no_path_of_a_machine():
             assert "text" not in row["test"][0] and "text" not in row["validation"][0]
 
 
-def test_report_of_this_repository_is_drawn_from_its_records(script, tmp_path, monkeypatch):
-    """By the command of `make results`, but for the rounding of another processor"""
+@pytest.mark.parametrize(
+    ("section", "flags"),
+    [("ESConv", ["--dataset_name", "ESConv"]), ("SAD-imhi", ["--dataset_name", "SAD", "--split", "imhi"])],
+)
+def test_report_of_this_repository_is_drawn_from_its_records(section, flags, script, tmp_path, monkeypatch):
+    """By the command of `make results`, but for the rounding of another processor; of the page these sections"""
     (line,) = re.findall(r"^results:.*\n\t\$\(VENV\)/python -m \S+ (.*)$", (REPOSITORY / "Makefile").read_text(), re.M)
     *words, output = line.split()
     monkeypatch.chdir(REPOSITORY)
-    drawn, text = page(script, tmp_path, *words[:-1]), Path(output).read_text()
-    assert_same_but_for_rounding(drawn.replace("](page/", "](report/"), text, 0.0011)
-    assert "## What is missing\n\nNothing.\n" in text
+    drawn = page(script, tmp_path, *words[:-1], *flags).replace("](page/", "](report/")
+    pages = drawn, Path(output).read_text()
+    parts = [re.search(rf"^## {section}\n.*?(?=^## )", text, re.MULTILINE | re.DOTALL)[0] for text in pages]
+    assert_same_but_for_rounding(*parts, 0.0011)
+    assert all("## What is missing\n\nNothing.\n" in text for text in pages)

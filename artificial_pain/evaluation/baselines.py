@@ -14,7 +14,7 @@ from artificial_pain.errors import UserError, logger
 from artificial_pain.evaluation import classification, readings, regression
 
 if TYPE_CHECKING:
-    from sklearn.linear_model import LogisticRegression
+    from sklearn.linear_model import LogisticRegression, Ridge
 
 WORD = re.compile(r"\b\w\w+\b")  # two letters or more, as scikit-learn's default
 ALPHAS = 10.0 ** np.arange(-2, 6)  # regularisation strengths of the ridge regressions
@@ -40,8 +40,13 @@ def require_fittable(train: pd.DataFrame, targets: Sequence[str]) -> None:
         raise UserError("the training texts have no words of two letters or more: check the corpus")
 
 
-def fit_classifier(features: Mapping[str, Sequence], texts: Mapping[str, pd.DataFrame]) -> "LogisticRegression":
-    """Logistic regression of the training labels, with classes of equal weight.
+def fit_classifier(
+    features: Mapping[str, Sequence],
+    texts: Mapping[str, pd.DataFrame],
+    column: str = "label",
+    strengths: Sequence[float] = STRENGTHS,
+) -> "LogisticRegression":
+    """Logistic regression of a column of labels, with classes of equal weight.
 
     Its strength of regularisation has the highest macro-F1 on validation. features: of each split, (examples, …).
     """
@@ -50,19 +55,19 @@ def fit_classifier(features: Mapping[str, Sequence], texts: Mapping[str, pd.Data
     from sklearn.metrics import f1_score
 
     models, scores = [], []
-    for strength in STRENGTHS:
+    for strength in strengths:
         model = LogisticRegression(C=strength, class_weight="balanced", max_iter=1000)
-        models.append(model.fit(features["train"], texts["train"]["label"]))
+        models.append(model.fit(features["train"], texts["train"][column]))
         predicted = model.predict(features["validation"])
-        scores.append(f1_score(texts["validation"]["label"], predicted, average="macro", zero_division=0))
+        scores.append(f1_score(texts["validation"][column], predicted, average="macro", zero_division=0))
     return models[int(np.argmax(scores))]
 
 
-def predict_by_ridge(features: Mapping[str, Sequence], texts: Mapping[str, pd.DataFrame], target: str) -> np.ndarray:
-    """What a ridge regression of the target predicts of the test split: (test examples,).
+def fit_ridge(features: Mapping[str, Sequence], texts: Mapping[str, pd.DataFrame], target: str) -> "Ridge":
+    """Ridge regression of the target, fitted to the training examples whose target is known.
 
-    It is fitted to the training examples whose target is known. Its alpha has the lowest squared error on validation,
-    or is the strongest if no target is known there. features: of each split, (examples, …).
+    Its alpha has the lowest squared error on validation, or is the strongest if no target is known there. features: of
+    each split, (examples, …).
     """
     from sklearn.linear_model import Ridge
 
@@ -71,9 +76,9 @@ def predict_by_ridge(features: Mapping[str, Sequence], texts: Mapping[str, pd.Da
     train, validation = (features[split][rows] for split, rows in known.items())
     models = [Ridge(alpha).fit(train, values["train"]) for alpha in ALPHAS]
     if len(known["validation"]) == 0:
-        return models[-1].predict(features["test"])
+        return models[-1]
     errors = [((model.predict(validation) - values["validation"]) ** 2).mean() for model in models]
-    return models[int(np.argmin(errors))].predict(features["test"])
+    return models[int(np.argmin(errors))]
 
 
 def tfidf_features(texts: Mapping[str, pd.DataFrame]) -> dict:
@@ -144,7 +149,7 @@ def _intensities(
         "train_mean_of_emotion": by_emotion.to_numpy().T[None],
     }
     for key, of_splits in features.items():
-        predicted = [predict_by_ridge(of_splits, splits.texts, name) for name in names]
+        predicted = [fit_ridge(of_splits, splits.texts, name).predict(of_splits["test"]) for name in names]
         intensities[f"{key}_ridge"] = np.stack(predicted, axis=1)[:, :, None]
     shape = len(splits.texts["test"]), len(names), len(splits.label_names)
     return {name: np.broadcast_to(values, shape) for name, values in intensities.items()}

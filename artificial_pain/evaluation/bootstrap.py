@@ -73,6 +73,15 @@ class Scores:
     values: np.ndarray  # on all examples, (seeds,)
     resampled: np.ndarray  # in the resamples of these, (seeds, RESAMPLES); NaN where not defined
 
+    @classmethod
+    def stack(cls, of_seeds: Sequence[tuple[float, np.ndarray]]) -> "Scores":
+        """Of each seed its value, and its values in the resamples, (RESAMPLES,)."""
+        return cls(np.array([value for value, _ in of_seeds]), np.stack([resampled for _, resampled in of_seeds]))
+
+    def __sub__(self, other: "Scores") -> "Scores":
+        """The difference, seed by seed, on the same examples."""
+        return Scores(self.values - other.values, self.resampled - other.resampled)
+
     def of(self, seeds: Sequence[int]) -> "Scores":
         """Those of some of the seeds, by their positions."""
         return Scores(self.values[seeds], self.resampled[seeds])

@@ -1,9 +1,9 @@
-"""What an encoder says of texts before it is fine-tuned: its hidden states, for baselines."""
+"""The hidden states of an encoder that reads texts: for baselines, and to look inside it."""
 
 import numpy as np
 import torch
-from datasets import DatasetDict
-from transformers import PreTrainedTokenizerFast
+from datasets import Dataset, DatasetDict
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from artificial_pain import distributed
 from artificial_pain.encoders import Encoder
@@ -12,19 +12,40 @@ from artificial_pain.modeling.model import load_encoder, pool
 
 
 @torch.inference_mode()
+def pooled_states(
+    encoder: PreTrainedModel,
+    texts: Dataset,
+    tokenizer: PreTrainedTokenizerFast,
+    batch_size: int,
+    bf16: bool,
+    title: str,
+    pooling: str = "mean",
+    every_layer: bool = False,
+) -> np.ndarray:
+    """The last hidden states of the texts, pooled: (examples, 1, hidden), in single precision.
+
+    every_layer: the embeddings and each layer's states instead, (examples, layers + 1, hidden). texts: tokenized. bf16:
+    whether the encoder multiplies in bf16. title: of the progress bar. pooling: see `model.pool`.
+    """
+    device, config = distributed.device(), encoder.config
+    encoder = encoder.to(device).eval()
+    shape = len(texts), config.num_hidden_layers + 1 if every_layer else 1, config.hidden_size
+    states = np.empty(shape, np.float32)
+    for rows, batch in longest_first(texts[:], tokenizer, batch_size, device, title):
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
+            output = encoder(**batch, output_hidden_states=every_layer)
+        layers = [*(output.hidden_states[:-1] if every_layer else ()), output.last_hidden_state]
+        pooled = [pool(layer.float(), batch["attention_mask"], pooling) for layer in layers]
+        states[rows] = torch.stack(pooled, dim=1).cpu().numpy()
+    return states
+
+
 def mean_hidden_states(
     source: Encoder, tokenized: DatasetDict, tokenizer: PreTrainedTokenizerFast, batch_size: int, bf16: bool
 ) -> dict[str, np.ndarray]:
-    """The last hidden states of the pretrained encoder, as the mean over a text's tokens: (examples, hidden) a split.
-
-    bf16: whether the encoder multiplies in bf16.
-    """
-    device = distributed.device()
-    encoder = load_encoder(source).to(device).eval()
-    states = {name: np.empty((len(split), encoder.config.hidden_size)) for name, split in tokenized.items()}
-    for name, split in tokenized.items():
-        for rows, batch in longest_first(split[:], tokenizer, batch_size, device, f"Frozen encoder, {name}"):
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
-                hidden = encoder(**batch).last_hidden_state
-            states[name][rows] = pool(hidden.float(), batch["attention_mask"], "mean").cpu().numpy()
-    return states
+    """The last hidden states of the pretrained encoder, the mean over a text's tokens: (examples, hidden) a split."""
+    encoder, options = load_encoder(source), (tokenizer, batch_size, bf16)
+    return {
+        name: pooled_states(encoder, split, *options, f"Frozen encoder, {name}")[:, 0].astype(float)
+        for name, split in tokenized.items()
+    }

@@ -337,7 +337,7 @@ def test_strength_of_a_ridge_regression_is_chosen_on_validation():
     signal = {split: values[:, 0] for split, values in features.items()}
     texts = {split: pd.DataFrame({"y": values + rng.normal(size=len(values))}) for split, values in signal.items()}
     texts["train"].loc[3, "y"] = texts["validation"].loc[5, "y"] = MISSING
-    got = baselines.predict_by_ridge(features, texts, "y")
+    got = baselines.fit_ridge(features, texts, "y").predict(features["test"])
     known = {split: frame["y"].notna() for split, frame in texts.items()}
     fitted = {
         strength: Ridge(strength).fit(features["train"][known["train"]], texts["train"].loc[known["train"], "y"])
@@ -349,7 +349,7 @@ def test_strength_of_a_ridge_regression_is_chosen_on_validation():
     assert min(baselines.ALPHAS) < best < max(baselines.ALPHAS)
     assert got == pytest.approx(fitted[best].predict(features["test"]))
     texts["validation"]["y"] = MISSING
-    assert np.ptp(baselines.predict_by_ridge(features, texts, "y")) < 0.01, "the strongest"
+    assert np.ptp(baselines.fit_ridge(features, texts, "y").predict(features["test"])) < 0.01, "the strongest"
 
 
 def test_target_without_known_value_is_refused():

@@ -66,7 +66,7 @@ def _dialogue_row(dialogue: object, where: str, invalid: list[str]) -> dict:
     emotion = dialogue.get("emotion_type")
     if not clean_text(emotion):
         raise UserError(f"{where}: expected a text in emotion_type, found {short_repr(emotion)}")
-    turns, strategies = _seeker_turns(dialogue.get("dialog"), where)
+    turns, strategies = seeker_turns(dialogue.get("dialog"), where)
     seeker = _object(_object(dialogue.get("survey_score")).get("seeker"))
     place = where.rsplit(": ", 1)[1]
     row = {"text": " ".join(turns), "label_name": clean_label(emotion), "turns": turns, "strategies": strategies}
@@ -79,7 +79,7 @@ def _object(value: object) -> dict:
     return value if isinstance(value, dict) else {}
 
 
-def _seeker_turns(dialog: object, where: str) -> tuple[list[str], list[list[str]]]:
+def seeker_turns(dialog: object, where: str) -> tuple[list[str], list[list[str]]]:
     """The seeker's turns that are not empty, and for each the supporter's strategies since the one before."""
     if not isinstance(dialog, list):
         raise UserError(f"{where}: expected a list of turns in dialog, found {short_repr(dialog)}")

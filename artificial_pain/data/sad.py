@@ -9,12 +9,14 @@ from artificial_pain.data.vocabulary import RATED, SPLIT, TEXT_COLUMNS
 from artificial_pain.errors import UserError
 
 RATED_COLUMNS = dict(zip(["Source", "top_label"], RATED, strict=True))  # their names in SAD's sheet
+SEVERITY = "avg_severity"  # also there: how severe five raters find it, their mean on a scale to 10
 
 
 def read_sad(content: bytes, place: str, label_column: str, text_column: str | None = None) -> pd.DataFrame:
     """SAD (Mauriello et al., CHI 2021), an .xlsx file in a zip, or any table with such columns; an example is a row.
 
-    With a column `split`, it is in the frame, as one of SPLITS. Of SAD's own sheet, `source` and `top_label` are too.
+    With a column `split`, it is in the frame, as one of SPLITS. Of SAD's own sheet, `source`, `top_label` and
+    `severity` (float, NaN where it is none) are too.
     `place` is for the messages. Raises UserError where the content is no such file, lacks a column, or has a row
     without a text.
     """
@@ -25,6 +27,7 @@ def read_sad(content: bytes, place: str, label_column: str, text_column: str | N
     positions = columns if split is None else columns | {SPLIT: split}
     if label_column in LABEL_COLUMNS and set(RATED_COLUMNS) <= set(table.header):  # SAD's own sheet
         positions |= {column: table.header.index(name) for name, column in RATED_COLUMNS.items()}
+        positions |= {"severity": table.header.index(SEVERITY)} if SEVERITY in table.header else {}
     frame = table.frame(positions.values(), positions)
     if frame.empty:
         raise UserError(f"{table.place}: the table has no rows")
@@ -38,6 +41,8 @@ def read_sad(content: bytes, place: str, label_column: str, text_column: str | N
         if empty.any():
             lack = f"{table.unit} {empty.idxmax()} of the table has no text in column {table.header[position]!r}"
             raise UserError(f"{table.place}: {lack}: fill it, or remove the {table.unit}")
+    if "severity" in frame:
+        frame["severity"] = pd.to_numeric(frame["severity"], errors="coerce")
     if split is not None:
         frame[SPLIT] = clean_splits(frame[SPLIT], f"{table.place}: {table.unit}")
     frame["label_name"], frame.attrs["merged_labels"] = merge_spellings(frame["label_name"], place)

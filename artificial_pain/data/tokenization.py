@@ -24,7 +24,7 @@ from artificial_pain.errors import UsageError, UserError, first_line, logger, re
 
 METADATA_FILE = "tokenization.json"  # beside the tokenized splits: what they were made from and with
 READ_SETTINGS = {"corpus", "dataset_name", "label_counts", *examples.ALWAYS_SAID}  # settings in it that a run reads
-NOT_WRITTEN = ["turns", "strategies"]  # columns of lists
+NOT_WRITTEN = ["turns", "strategies", "severity"]  # columns that no script reads from the splits
 CHUNK = 1000  # texts a piece of the Arrow tables, and a step of the progress bar
 BATCH = 100  # texts a call of the tokenizer: enough for two threads, few enough for the processor's cache
 

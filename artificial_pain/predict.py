@@ -2,11 +2,13 @@
 
 python -m artificial_pain.predict RUN_FOLDER "I have not slept for days"
 python -m artificial_pain.predict RUN_FOLDER --file texts.txt --format csv > predictions.csv
+python -m artificial_pain.predict RUN_FOLDER "I have not slept for days" --explain
 """
 
 import argparse
 
 from artificial_pain import cli
+from artificial_pain.errors import as_user_error
 
 BATCH_SIZE = 32  # Predictor's and Ensemble's default too
 
@@ -24,10 +26,19 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--calibrated_intensities", action="store_true", help=help)
     help = "average with another run of the same setting; may be given several times"
     parser.add_argument("--with_run", type=cli.path, action="append", default=[], metavar="RUN", help=help)
+    help = "also say which words have moved the emotion and the initial intensity most (integrated gradients)"
+    parser.add_argument("--explain", action="store_true", help=help)
+    help = "also write a page with the explained predictions (with --explain or without)"
+    parser.add_argument("--html", type=cli.path, metavar="FILE", help=help)
     cli.add_flag(parser, "--batch_size", BATCH_SIZE, "texts at a time", type=cli.positive_integer)
     args = parser.parse_intermixed_args()
     if args.file and args.texts:
         parser.error("give texts or --file, not both")
+    args.explain |= bool(args.html)
+    if args.html and args.html.is_dir():
+        parser.error(f"--html {args.html}: is a folder: give a file")
+    if args.explain and args.with_run:
+        parser.error("--explain is of one run: leave out --with_run")
     return args
 
 
@@ -40,10 +51,19 @@ def main(args: argparse.Namespace) -> None:
 
     from artificial_pain.runs.predictor import Ensemble
 
+    if args.html:  # fail before the work, where it cannot be written
+        with as_user_error(f"{args.html}: cannot be written", OSError, remedy="give another --html"):
+            args.html.touch()
     texts = rows[text_column].map(clean_text)
     filled = texts[texts != ""]
     predictor = Ensemble([args.run_folder, *args.with_run], args.calibrated_intensities)
     predictions = predictor(filled.tolist(), args.batch_size).set_index(filled.index)
+    if args.explain:
+        from artificial_pain.analysis import attribution
+
+        predictions = attribution.explain(predictor.predictors[0], predictions, args.batch_size)
+        if args.html:
+            attribution.write_html(args.html, predictions)
     predictions = predictions.drop(columns="text").reindex(rows.index)  # a row for each, also for an empty text
     prediction_io.print_predictions(rows, text_column, predictions, args.format)
 

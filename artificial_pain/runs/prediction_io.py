@@ -1,6 +1,7 @@
 """Texts in, predictions out: the files and formats of `artificial_pain.predict`."""
 
 import json
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,11 @@ from artificial_pain.data.vocabulary import PROBABILITY, TEXT_COLUMNS
 from artificial_pain.errors import UsageError, UserError, as_user_error, logger
 
 TABLES = re.compile(r"\.(csv|tsv|tab|jsonl?|ndjson|xls[xmb]?|ods|zip)(\.(gz|bz2|xz|zip))?$", re.IGNORECASE)  # files
+EXPLAINED = "explained_"  # before the columns of an explanation: lists, of the words and of what each has moved
+MOST_MOVING = 5  # words of a text that are printed
+# Of a terminal, from weak to strong: dark words on orange have moved a prediction up, and on blue, underlined, down.
+UP = ["38;5;16;48;5;230", "38;5;16;48;5;222", "38;5;16;48;5;208"]
+DOWN = ["4;38;5;16;48;5;195", "4;38;5;16;48;5;153", "4;38;5;16;48;5;75"]
 PREFIX = "predicted_"  # before a column of ours, where the user's table has one of that name
 
 
@@ -72,22 +78,28 @@ def print_predictions(rows: pd.DataFrame, name: str, predictions: pd.DataFrame, 
     if format == "csv":
         kinds = dict, list, bool  # of JSON, which stay JSON
         rows = rows.map(lambda cell: json.dumps(cell) if isinstance(cell, kinds) else tables.cell_text(cell))
+        predictions = predictions.map(lambda cell: json.dumps(cell) if isinstance(cell, list) else cell)
         predictions = predictions.rename(columns=free_names(list(predictions), list(rows)))
         text_csv.write(sys.stdout, pd.concat([rows, predictions], axis=1), index=False)
         return
-    ours = free_names(["emotion", "probabilities", "intensities"], list(rows)) if format == "jsonl" else {}
+    explained = [column for column in predictions if column.startswith(EXPLAINED)]
+    names = ["emotion", "probabilities", "intensities", *(["explanation"] if explained else [])]
+    ours = free_names(names, list(rows)) if format == "jsonl" else {}
     label_names = [column.removeprefix(PROBABILITY) for column in predictions if column.startswith(PROBABILITY)]
     for user_row, intensities in zip(rows.to_dict("records"), predictions.to_dict("records"), strict=True):
         emotion = intensities.pop("emotion")
         probabilities = {label: intensities.pop(PROBABILITY + label) for label in label_names}
+        explanation = {column.removeprefix(EXPLAINED): intensities.pop(column) for column in explained}
         is_empty = pd.isna(emotion)
         if format == "jsonl":
             values = {"emotion": emotion, "probabilities": probabilities}
             values |= {"intensities": intensities} if intensities else {}
+            values |= {"explanation": explanation} if explained else {}
             user_row |= {ours[key]: None if is_empty else value for key, value in values.items()}
             print(json.dumps(user_row, default=str))
             continue
-        print(user_row[name])
+        has_colours = explained and not is_empty and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        print(_coloured(explanation["words"], explanation["emotion"]) if has_colours else user_row[name])
         if is_empty:
             print("  no prediction: the text is empty")
             continue
@@ -96,3 +108,18 @@ def print_predictions(rows: pd.DataFrame, name: str, predictions: pd.DataFrame, 
         if intensities:
             told = ", ".join(f"{name.replace('_', ' ')} {value:.1f}" for name, value in intensities.items())
             print(f"  intensity: {told}")
+        words = explanation.pop("words", [])
+        for key, values in explanation.items():
+            moves = sorted(zip(words, values, strict=True), key=lambda move: -abs(move[1]))
+            print(f"  {key} moved by: " + ", ".join(f"{word} {value:+.2f}" for word, value in moves[:MOST_MOVING]))
+
+
+def _coloured(words: Sequence[str], moves: Sequence[float]) -> str:
+    """The words in a terminal's colours, by how much each has moved the prediction beside the strongest."""
+    strongest = max(map(abs, moves)) or 1
+    shown = []
+    for word, move in zip(words, moves, strict=True):
+        colours = ["", *(UP if move > 0 else DOWN)]
+        colour = colours[min(int(abs(move) / strongest * len(colours)), len(colours) - 1)]
+        shown.append(f"\033[{colour}m{word}\033[0m" if colour else word)
+    return " ".join(shown)

@@ -1,4 +1,5 @@
-# make demo: the four scripts on the bundled sample, offline, a check that they learned, and one table.   make test: lint and tests.
+# make demo: the four scripts on the bundled sample, offline, a check that they learned, a table, a map and a trajectory.
+# make test: lint and tests.
 # make results: the report of the measured runs again, from their records, and which planned runs are missing.
 # make bench: how fast everything is, beside the published recipe and the plain Trainer, in an hour. It writes docs/benchmarks.md.
 # make faults: what goes wrong around a run, done to it, as a table.   make audit: known vulnerabilities of the pins.
@@ -25,6 +26,10 @@ demo: .venv/installed
 	$(VENV)/python -m pytest --noconftest --override-ini addopts= --quiet tests/demo.py
 	$(VENV)/python -m artificial_pain.compare classification/$(RUNS)/loss-classification \
 		intensity/$(RUNS)/accuracy-4-heads-intensity-change
+	$(VENV)/python -m artificial_pain.represent intensity/$(RUNS)/accuracy-4-heads-intensity-change --map \
+		--output intensity/demo/representations.md
+	$(VENV)/python -m artificial_pain.trajectory intensity/$(RUNS)/accuracy-4-heads-intensity-change --dialogue 0 \
+		--output intensity/demo/trajectory.png
 
 test: lint
 	OMP_NUM_THREADS=1 $(VENV)/python -m pytest --numprocesses 2 --dist loadgroup

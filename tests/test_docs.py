@@ -27,7 +27,7 @@ PAGES = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")])
 COMMANDS = {path.name: path for path in (DATALOADER, MODEL, INTENSITY_DATALOADER, INTENSITY_MODEL)}
 COMMANDS |= {
     f"python -m artificial_pain.{name}": REPOSITORY / "artificial_pain" / f"{name}.py"
-    for name in ("predict", "study", "report", "compare", "convert")
+    for name in ("predict", "study", "report", "compare", "convert", "represent", "trajectory")
 }
 MAX_SEMICOLONS = 1  # in the prose of a page
 TOP_LEVEL = {"README.md", "LICENSE", "CITATION.cff", "CHANGELOG.md", "Makefile", "pyproject.toml"}
@@ -110,6 +110,17 @@ def test_results_are_those_of_the_report(page):
     told = re.findall(r"^(?:\| .*|python -m artificial_pain\.study .*)$", text, re.MULTILINE)
     assert len(told) > 8
     assert set(told) <= set((REPOSITORY / "docs" / "report.md").read_text().splitlines())
+
+
+def test_rows_of_representations_are_those_of_the_pages():
+    """Each of SAD's and ESConv's rows, and the figures beside these pages"""
+    docs = REPOSITORY / "docs"
+    told = re.findall(r"^\| .*", section(docs / "representations.md", "What holds"), re.MULTILINE)
+    pages = [docs / f"representations-{corpus}.md" for corpus in ("SAD", "ESConv")]
+    assert len(told) > 12 and set(told) <= {line for page in pages for line in page.read_text().splitlines()}
+    for page in pages:
+        drawn = {path.name for path in page.with_suffix("").iterdir()}
+        assert drawn == set(re.findall(rf"\]\({page.stem}/(.*?)\)", page.read_text()))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -212,8 +223,9 @@ def test_commands_of_the_readme_run(hub, command, tmp_path):
     (tmp_path / "texts.txt").write_text("I have not slept for days\n")
     for name, words in re.findall(r"^python (-m \S+) (.*)$", section(README, "Use a trained model"), re.MULTILINE):
         files = {"RUN_FOLDER": run, "texts.txt": tmp_path / "texts.txt"}
-        words = [files.get(word, word) for word in shlex.split(words)]
-        done = command(name, *words, PYTHONPATH=str(REPOSITORY), cold="--file" not in words)
+        words = [files.get(word, word) for word in shlex.split(words)] + ["--map"] * ("represent" in name)
+        is_cold = name.endswith("predict") and "--file" not in words
+        done = command(name, *words, PYTHONPATH=str(REPOSITORY), cold=is_cold, **environment)
         assert done.code == 0 and done.out, done.err
 
 

@@ -31,7 +31,7 @@ FLOORS = [
     {"predict", "study", "report", "compare", "convert", "represent", "trajectory"},
 ]
 MAX_FUNCTION, MAX_FILE = 50, 250  # lines
-MAX_PACKAGE = 6295  # lines of code, without blanks, comments and docstrings
+MAX_PACKAGE = 6294  # lines of code, without blanks, comments and docstrings
 SCRIPT_LINES = range(60, 111)
 SCRIPTS = [DATALOADER, MODEL, INTENSITY_DATALOADER, INTENSITY_MODEL]
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "sample" not in path.parts)

@@ -63,10 +63,9 @@ def comparisons(measures: Measures) -> list[tuple[str, str, list[dict]]]:
 
 def table(measures: Measures) -> pd.DataFrame:
     """What is measured of the last layer, a row each, of each of the states, a column each."""
-    columns = {name: pd.Series(measures.last_layer(name)).map(cell) for name in measures.states}
-    return pd.DataFrame(columns, index=list(columns.values())[-1].index).fillna(
-        ""
-    )  # a setting, the last, has all measures
+    scores = {name: measures.last_layer(name) for name in measures.states}
+    *_, titles = scores.values()  # of the last setting: it has all measures
+    return pd.DataFrame({name: [cell(of.get(title)) for title in titles] for name, of in scores.items()}, index=titles)
 
 
 def draw(measures: Measures, folder: Path) -> None:

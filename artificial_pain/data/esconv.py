@@ -80,7 +80,10 @@ def _object(value: object) -> dict:
 
 
 def seeker_turns(dialog: object, where: str) -> tuple[list[str], list[list[str]]]:
-    """The seeker's turns that are not empty, and for each the supporter's strategies since the one before."""
+    """The seeker's turns that are not empty, and for each the supporter's strategies since the one before.
+
+    Raises UserError that names `where` and the turn, where the dialog has another shape or no words of the seeker.
+    """
     if not isinstance(dialog, list):
         raise UserError(f"{where}: expected a list of turns in dialog, found {short_repr(dialog)}")
     turns, strategies, before = [], [], []

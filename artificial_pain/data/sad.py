@@ -16,9 +16,8 @@ def read_sad(content: bytes, place: str, label_column: str, text_column: str | N
     """SAD (Mauriello et al., CHI 2021), an .xlsx file in a zip, or any table with such columns; an example is a row.
 
     With a column `split`, it is in the frame, as one of SPLITS. Of SAD's own sheet, `source`, `top_label` and
-    `severity` (float, NaN where it is none) are too.
-    `place` is for the messages. Raises UserError where the content is no such file, lacks a column, or has a row
-    without a text.
+    `severity` (float, NaN where it is none) are too. `place` is for the messages. Raises UserError where the content is
+    no such file, lacks a column, or has a row without a text.
     """
     texts = [text_column] if text_column else TEXT_COLUMNS
     table = read_table(content, place, {"--text_column": texts, "--label_column": [label_column]})
